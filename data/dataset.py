@@ -1,0 +1,144 @@
+"""The dataset as the rest of the system sees it: validated tables with inside ids, ordered, immutable."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.errors import UserError
+from data.ids import IdMap
+from data.progress import say
+from data.tables import SCHEMAS, Imported, Validated, validate
+from data.workspace import Manifest, Workspace, inside, publishing, read_manifest
+
+POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
+"""A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Row i of `tracks` is track i, of `playlists` playlist i; the others refer to those rows.
+
+    listens: user i32, track i32, listened_at, position, played_ratio, feedback; by user, oldest first.
+    playlist_tracks: playlist i32, position i32, track i32, added_at; by playlist, in order.
+    """
+
+    root: Path
+    tracks: pl.DataFrame
+    listens: pl.DataFrame
+    playlists: pl.DataFrame
+    playlist_tracks: pl.DataFrame
+    features: pl.DataFrame
+    track_ids: IdMap
+    user_ids: IdMap
+    playlist_ids: IdMap
+    manifest: Manifest
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.manifest.facts.get("simulated"))
+
+    @property
+    def artists(self) -> NDArray[np.int32]:
+        """(N,) a number per artist, -1 where the artist is unknown. Names compare without case."""
+        names = self.tracks["artist"].str.strip_chars().str.to_lowercase()
+        codes = names.rank("dense").cast(pl.Int32).fill_null(0).to_numpy() - 1
+        return codes.astype(np.int32)
+
+    def audio_file(self, track: int) -> Path | None:
+        """Where a track's audio lies; relative paths are below the workspace."""
+        value = self.tracks["audio_path"][track]
+        if value is None:
+            return None
+        return Path(value) if Path(value).is_absolute() else inside(self.root, value)
+
+    def only(self, listens: pl.DataFrame, playlist_tracks: pl.DataFrame) -> "Dataset":
+        """The same catalogue with a part of the listening."""
+        return replace(self, listens=listens, playlist_tracks=playlist_tracks)
+
+    def summary(self) -> str:
+        counts = [(self.tracks.height, "tracks"), (len(self.user_ids), "listeners"), (self.listens.height, "listens")]
+        counts += [(self.playlists.height, "playlists")]
+        return ", ".join(f"{count:,} {name}" for count, name in counts if count)
+
+
+def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, object]) -> None:
+    """Validate what an importer brought, report and keep the rejects, and publish the tables.
+
+    Raises UserError where not a single track is left.
+    """
+    valid = validate(imported)
+    if valid.tables["tracks"].is_empty():
+        report_rejects(valid)
+        raise UserError("no track is left after validation", "The rejected rows and their reasons stand above.")
+    with publishing(workspace.dataset, "dataset", settings=settings) as draft:
+        for name, frame in valid.tables.items():
+            frame.write_parquet(draft.folder / f"{name}.parquet")
+        valid.rejects.write_parquet(draft.folder / "rejects.parquet")
+        counts = {name: frame.height for name, frame in valid.tables.items()}
+        draft.facts |= {**imported.facts, "rows": counts, "rejected": valid.rejects.height, "merged": valid.merged}
+    report_rejects(valid, workspace.dataset / "rejects.parquet")
+
+
+def report_rejects(valid: Validated, path: Path | None = None) -> None:
+    """Rows rejected per table and reason, with a few of their sources."""
+    for table in SCHEMAS:
+        bad = valid.rejects.filter(table=table)
+        if bad.is_empty():
+            continue
+        say(f"{table}: {valid.tables[table].height:,} kept, {bad.height:,} rejected" + (f" ({path})" if path else ""))
+        for reason, count in Counter(bad["reason"]).most_common(8):
+            rows = bad.filter(reason=reason)
+            shown = [row["source"] or row["content"][:60] for row in rows.head(3).iter_rows(named=True)]
+            say(f"  {count:>6,}  {reason:<40} {', '.join(dict.fromkeys(shown))}")
+
+
+def load_dataset(workspace: Workspace) -> Dataset:
+    """Read the published dataset. Raises UserError where there is none."""
+    manifest = read_manifest(workspace.dataset)
+    if manifest is None:
+        raise UserError(
+            f"no dataset in {workspace.root}",
+            "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
+        )
+    tables = {name: pl.read_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
+    track_ids = IdMap(tuple(tables["tracks"]["track_id"]), "track")
+    playlist_ids = IdMap(tuple(tables["playlists"]["playlist_id"]), "playlist")
+    user_ids = IdMap(tuple(tables["listens"]["user_id"].unique().sort()), "listener")
+    listens = (
+        tables["listens"]
+        .with_columns(user=_rows("user_id", user_ids), track=_rows("track_id", track_ids))
+        .with_row_index("_row")
+        .sort("user", "listened_at", "position", "_row")
+        .select("user", "track", "listened_at", "position", "played_ratio", "feedback")
+    )
+    playlist_tracks = (
+        tables["playlist_tracks"]
+        .with_columns(playlist=_rows("playlist_id", playlist_ids), track=_rows("track_id", track_ids))
+        .sort("playlist", "position", "track")
+        .select("playlist", "position", "track", "added_at")
+    )
+    return Dataset(
+        root=workspace.root,
+        tracks=tables["tracks"],
+        listens=listens,
+        playlists=tables["playlists"],
+        playlist_tracks=playlist_tracks,
+        features=tables["features"],
+        track_ids=track_ids,
+        user_ids=user_ids,
+        playlist_ids=playlist_ids,
+        manifest=manifest,
+    )
+
+
+def _rows(column: str, ids: IdMap) -> pl.Expr:
+    names = pl.Series(ids.names, dtype=pl.String)
+    return pl.col(column).replace_strict(names, pl.int_range(len(ids), dtype=pl.Int32, eager=True), return_dtype=pl.Int32)

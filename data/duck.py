@@ -1,0 +1,24 @@
+"""DuckDB for joins that would not fit in memory. Tables go in and out as Parquet, so neither side needs pyarrow."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+
+def query(sql: str, tables: Mapping[str, pl.DataFrame], memory: str = "1GB", **values: float) -> pl.DataFrame:
+    """The result of one SELECT over the named tables, with `$name` filled from `values`.
+
+    memory: DuckDB's limit, e.g. "1GB"; beyond it the work spills to disk. Row order is what ORDER BY says and else none.
+    """
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as connection:
+        connection.execute(f"SET memory_limit='{memory}'; SET temp_directory='{folder}/spill'")
+        connection.execute("SET preserve_insertion_order=false")
+        for name, frame in tables.items():
+            frame.write_parquet(Path(folder) / f"{name}.parquet")
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{folder}/{name}.parquet')")
+        result = Path(folder) / "result.parquet"
+        connection.execute(f"COPY ({sql}) TO '{result}' (FORMAT parquet)", values)
+        return pl.read_parquet(result)

@@ -1,0 +1,25 @@
+"""Errors that are the user's to mend: one or two lines, what is wrong, where, what to do. Exit code 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """The input is wrong. `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n       {hint}" if hint else message)
+
+
+class UnknownIdError(UserError, LookupError):
+    """An id, or several, that the dataset does not have; the message names them."""
+
+
+class DamagedError(UserError):
+    """A file that is not what was published: truncated, changed, or missing."""
+
+
+def closest(wanted: str, known: Iterable[str]) -> str:
+    """`; the closest name is "x"`, or nothing where none is close."""
+    matches = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
+    return f'; the closest name is "{matches[0]}"' if matches else ""

@@ -1,0 +1,110 @@
+"""Similar-song pairs: which two songs do listeners respond to alike?
+
+Evidence is counted inside sessions and playlists of the training period, each listener once per pair, discounted by
+how popular both songs are, and cut at a minimum support, so that one enthusiastic listener cannot make a pair.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, PositiveInt
+
+from data.dataset import POSITIVE, Dataset
+from data.duck import query
+from data.sessions import sessions
+
+
+class PairSettings(BaseModel):
+    """What makes two songs a pair."""
+
+    window: PositiveInt = 10
+    "Two songs are together if they stand at most this far apart in a session; a playlist counts up to five times that."
+    min_support: float = Field(2.0, gt=0)
+    "Evidence a pair needs: a listener counts 1, a playlist `playlist_support`."
+    playlist_support: float = Field(2.0, gt=0)
+    "A playlist is put together on purpose; alone it is enough by default."
+    popularity_power: float = Field(0.75, ge=0, le=1)
+    "0 counts raw co-plays, 1 divides them by both songs' popularity."
+    per_song: PositiveInt = 30
+    "Best partners kept for each song, so that no song dominates."
+    memory: str = "1GB"
+    "DuckDB's limit; beyond it the work spills to disk."
+
+
+MINE = """
+WITH evidence AS (
+    SELECT least(a.track, b.track) AS first, greatest(a.track, b.track) AS second,
+           count(DISTINCT a.owner) * any_value(a.support) AS support
+    FROM contexts a JOIN contexts b USING (kind, context)
+    WHERE a.track <> b.track AND b.place > a.place AND b.place - a.place <= a.reach
+    GROUP BY 1, 2, a.kind
+), pairs AS (
+    SELECT first, second, sum(support) AS support FROM evidence GROUP BY ALL HAVING sum(support) >= $min_support
+), weighted AS (
+    SELECT pairs.*, support / pow(p.plays * q.plays, $power / 2) AS weight
+    FROM pairs JOIN popularity p ON p.track = first JOIN popularity q ON q.track = second
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY first ORDER BY weight DESC, second) AS of_first,
+              row_number() OVER (PARTITION BY second ORDER BY weight DESC, first) AS of_second
+    FROM weighted
+)
+SELECT first, second, support, weight FROM ranked WHERE least(of_first, of_second) <= $per_song ORDER BY first, second
+"""
+
+
+def mine_pairs(dataset: Dataset, settings: PairSettings | None = None) -> pl.DataFrame:
+    """Pairs of the dataset's listening (hand in its training part): first < second i32, support f64, weight f64.
+
+    weight = support / (plays_1 * plays_2) ** (popularity_power / 2). Sorted by first, second; empty without listening.
+    """
+    settings = settings or PairSettings()
+    contexts = _contexts(dataset, settings)
+    if contexts.is_empty():
+        return pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32, "support": pl.Float64, "weight": pl.Float64})
+    popularity = contexts.group_by("track").agg(plays=pl.struct("kind", "owner").n_unique())
+    return query(
+        MINE,
+        {"contexts": contexts, "popularity": popularity},
+        settings.memory,
+        min_support=settings.min_support,
+        power=settings.popularity_power,
+        per_song=settings.per_song,
+    ).cast({"support": pl.Float64, "weight": pl.Float64})
+
+
+def pair_keys(pairs: pl.DataFrame, tracks: int) -> NDArray[np.int64]:
+    """Sorted keys first * tracks + second in both directions, for `are_pairs`."""
+    first, second = pairs["first"].to_numpy().astype(np.int64), pairs["second"].to_numpy().astype(np.int64)
+    return np.unique(np.concatenate([first * tracks + second, second * tracks + first]))
+
+
+def are_pairs(keys: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64], tracks: int) -> NDArray[np.bool_]:
+    """(R, C) bool: is (rows[r], columns[c]) a pair, or the same song?"""
+    wanted = rows[:, None] * tracks + columns[None, :]
+    at = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))
+    known = keys[at] == wanted if len(keys) else np.zeros(wanted.shape, np.bool_)
+    return np.asarray(known | (rows[:, None] == columns[None, :]), dtype=np.bool_)
+
+
+def _contexts(dataset: Dataset, settings: PairSettings) -> pl.DataFrame:
+    """Every appearance of a song in a context: kind, context, owner, place, track, reach, support."""
+    played = sessions(dataset.listens).filter(POSITIVE)
+    heard = played.select(
+        kind=pl.lit("session"),
+        context=pl.col("session"),
+        owner=pl.col("user").cast(pl.Int64),
+        place=pl.col("place"),
+        track=pl.col("track"),
+        reach=pl.lit(settings.window, pl.Int64),
+        support=pl.lit(1.0),
+    )
+    listed = dataset.playlist_tracks.select(
+        kind=pl.lit("playlist"),
+        context=pl.col("playlist").cast(pl.Int64),
+        owner=pl.col("playlist").cast(pl.Int64),
+        place=pl.col("position").cast(pl.Int64),
+        track=pl.col("track"),
+        reach=pl.lit(5 * settings.window, pl.Int64),
+        support=pl.lit(settings.playlist_support),
+    )
+    return pl.concat([heard, listed])

@@ -1,0 +1,63 @@
+"""What a run says while it works. Everything goes to stderr, so that stdout holds results and nothing else."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+PLAIN_EVERY_S = 20.0
+
+
+def say(text: str) -> None:
+    """One line to the person watching."""
+    console.print(text, markup=False)
+
+
+def done(step: str, facts: str, seconds: float) -> None:
+    """The line a finished step leaves: name, what came of it, how long it took."""
+    console.print(f"  {step:<12}{facts:<72} {seconds:6.0f} s", markup=False)
+
+
+class Meter:
+    """Advances a bar on a terminal; elsewhere prints a line now and then, so that logs show life."""
+
+    def __init__(self, step: str, total: int, bar: Progress | None) -> None:
+        self.step, self.total, self.count = step, total, 0
+        self.bar = bar
+        self.task = bar.add_task(f"  {step:<12}", total=total, note="") if bar else None
+        self.started = self.printed = time.monotonic()
+
+    def to(self, count: int, note: str = "") -> None:
+        """`count` of the total are done."""
+        self.count = count
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=count, note=note)
+        elif time.monotonic() - self.printed > PLAIN_EVERY_S:
+            self.printed = time.monotonic()
+            rate = count / max(self.printed - self.started, 1e-9)
+            left = (self.total - count) / rate if rate else 0.0
+            say(f"  {self.step:<12}{count:,}/{self.total:,}  {note}  {left:.0f} s left")
+
+    def advance(self, note: str = "") -> None:
+        """One more is done."""
+        self.to(self.count + 1, note)
+
+
+@contextmanager
+def meter(step: str, total: int) -> Iterator[Meter]:
+    """Progress of one step with a known total."""
+    if not console.is_terminal:
+        yield Meter(step, total, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Meter(step, total, bar)

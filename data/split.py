@@ -1,0 +1,153 @@
+"""The split: made once, recorded, and the same for every model and every task.
+
+One moment divides past from future for all listeners: before `validation_from` is training, from `test_from` on is
+test, between them validation. Where plays have only an order, each listener's own order is divided instead, which lets
+a model see other listeners' later plays; results say so.
+
+Playlists are held out whole: all those last changed after the training period, and as many of the others as the share
+asks for. A track is *cold* if the training part holds no play and no playlist entry of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from data.dataset import Dataset
+from data.workspace import Manifest, Workspace, is_current, publishing, verify
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+class SplitSettings(BaseModel):
+    """How the data is divided."""
+
+    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    "Share of the listens, and of the playlists, that choose settings."
+    test_share: float = Field(0.1, gt=0, lt=0.5)
+    "Share of the latest listens that measure."
+    playlist_test_share: float = Field(0.2, gt=0, lt=0.5)
+    "Share of the playlists that measure."
+    seed: int = 20260101
+    "Which playlists are held out."
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each row of a dataset belongs to.
+
+    listens, playlists: int8 index into PARTS, aligned with the dataset's rows. cold: bool per track, nothing of it in
+    training. held_out_only: bool per track, cold and yet listened to; such tracks take part in no training.
+    """
+
+    listens: NDArray[np.int8]
+    playlists: NDArray[np.int8]
+    cold: NDArray[np.bool_]
+    held_out_only: NDArray[np.bool_]
+    manifest: Manifest
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @property
+    def order(self) -> str:
+        """`time` where one moment divides everybody, `position` where each listener's order is divided."""
+        return str(self.manifest.facts["order"])
+
+    def moment(self, part: Part) -> datetime | None:
+        """When a part begins; None for training and where no times are known."""
+        value = self.manifest.facts.get(f"{part}_from")
+        return datetime.fromisoformat(value) if value else None
+
+    def listens_of(self, dataset: Dataset, *parts: Part) -> pl.DataFrame:
+        """Rows of the listens that belong to the parts."""
+        return dataset.listens.filter(pl.Series(np.isin(self.listens, [PARTS.index(part) for part in parts])))
+
+    def playlists_of(self, part: Part) -> NDArray[np.int32]:
+        """Playlist rows of a part."""
+        return np.flatnonzero(self.playlists == PARTS.index(part)).astype(np.int32)
+
+    def training(self, dataset: Dataset) -> Dataset:
+        """The dataset with the training part of its listening and nothing else."""
+        entries = dataset.playlist_tracks.filter(pl.col("playlist").is_in(self.playlists_of("train").tolist()))
+        start = self.moment("validation")
+        if start is not None:
+            entries = entries.filter(pl.col("added_at").is_null() | (pl.col("added_at") < start))
+        return dataset.only(self.listens_of(dataset, "train"), entries)
+
+
+def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings | None = None) -> Split:
+    """The recorded split of this dataset; made now if there is none, or if the dataset is another one."""
+    recorded = settings or SplitSettings()
+    made_from = {"dataset": dataset.fingerprint}
+    if not is_current(workspace.split, made_from, recorded.model_dump()):
+        with publishing(workspace.split, "split", made_from, recorded.model_dump()) as draft:
+            listens, draft.facts = _divide_listens(dataset, recorded)
+            playlists = _divide_playlists(dataset, recorded, draft.facts)
+            pl.DataFrame({"playlist_id": dataset.playlists["playlist_id"], "part": playlists}).write_parquet(
+                draft.folder / "playlists.parquet"
+            )
+            pl.DataFrame({"part": listens}).write_parquet(draft.folder / "listens.parquet")
+    manifest = verify(workspace.split)
+    listens = pl.read_parquet(workspace.split / "listens.parquet")["part"].to_numpy()
+    playlists = pl.read_parquet(workspace.split / "playlists.parquet")["part"].to_numpy()
+    none = np.zeros(len(dataset.track_ids), np.bool_)
+    split = Split(listens, playlists, none, none, manifest)
+    cold = _never_used(split.training(dataset))
+    return Split(listens, playlists, cold, cold & ~_never_used(dataset), manifest)
+
+
+def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[np.int8], dict[str, object]]:
+    listens = dataset.listens
+    train = 1 - settings.validation_share - settings.test_share
+    timed = listens["listened_at"].null_count() == 0
+    if listens.is_empty():
+        return np.zeros(0, np.int8), {"order": "time"}
+    if not timed:
+        fraction = (pl.int_range(pl.len()).over("user") + 0.5) / pl.len().over("user")
+        share = listens.select(fraction).to_series().to_numpy()
+        return _parts(share, train, 1 - settings.test_share), {"order": "position"}
+    moments = listens["listened_at"].sort()
+    starts = [moments[min(int(q * len(moments)), len(moments) - 1)] for q in (train, 1 - settings.test_share)]
+    facts = {"order": "time", "validation_from": starts[0].isoformat(), "test_from": starts[1].isoformat()}
+    part = (listens["listened_at"] >= starts[0]).cast(pl.Int8) + (listens["listened_at"] >= starts[1]).cast(pl.Int8)
+    return part.to_numpy(), facts
+
+
+def _divide_playlists(dataset: Dataset, settings: SplitSettings, facts: dict[str, object]) -> NDArray[np.int8]:
+    count = dataset.playlists.height
+    modified = dataset.playlists["modified_at"]
+    if "validation_from" not in facts and modified.null_count() < count:
+        held_out = 1 - settings.validation_share - settings.playlist_test_share
+        start = modified.drop_nulls().sort()[int(held_out * (count - modified.null_count()))]
+        facts["validation_from"] = start.isoformat()
+    late = np.zeros(count, np.bool_)
+    if "validation_from" in facts:
+        start = datetime.fromisoformat(str(facts["validation_from"]))
+        late = (modified >= start).fill_null(False).to_numpy()
+    wanted = round(count * (settings.validation_share + settings.playlist_test_share))
+    order = np.random.default_rng(settings.seed).permutation(count)
+    order = np.concatenate([order[late[order]], order[~late[order]]])
+    held = order[: max(wanted, int(late.sum()))]
+    held = np.random.default_rng([settings.seed, 1]).permutation(held)
+    n_validation = round(len(held) * settings.validation_share / (settings.validation_share + settings.playlist_test_share))
+    parts = np.zeros(count, np.int8)
+    parts[held[:n_validation]], parts[held[n_validation:]] = PARTS.index("validation"), PARTS.index("test")
+    return parts
+
+
+def _parts(share: NDArray[np.float64], validation: float, test: float) -> NDArray[np.int8]:
+    return ((share >= validation).astype(np.int8) + (share >= test)).astype(np.int8)
+
+
+def _never_used(dataset: Dataset) -> NDArray[np.bool_]:
+    unused = np.ones(len(dataset.track_ids), np.bool_)
+    unused[dataset.listens["track"].to_numpy()] = False
+    unused[dataset.playlist_tracks["track"].to_numpy()] = False
+    return unused

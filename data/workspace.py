@@ -1,0 +1,260 @@
+"""The workspace: one folder with everything a run makes, published so that a half-written result is never visible.
+
+Each step fills a folder beside its target and swaps it in once it is complete, fsynced and described by a manifest:
+what it was made from, with which settings, and the checksum of every file. A reader verifies before it believes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from data.errors import DamagedError, UserError
+from data.progress import say
+
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "transformers", "polars", "duckdb", "implicit", "scikit-learn", "numpy")
+
+
+class Manifest(BaseModel):
+    """What a published folder holds and where it came from."""
+
+    step: str
+    made_from: dict[str, str] = {}
+    "Fingerprints of what it was made from."
+    settings: dict[str, Any] = {}
+    trained_on: dict[str, str] | None = None
+    "For trained things: which part of the data (split or all) and the split's fingerprint."
+    facts: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    files: dict[str, dict[str, Any]] = {}
+    "Path below the folder -> {bytes, sha256}."
+    made_at: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the folder holds and how it was made; the same inputs give the same fingerprint."""
+        content = self.model_dump(include={"step", "made_from", "settings", "trained_on", "files"})
+        return short_hash(content)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where each step's result lies below one root."""
+
+    root: Path
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset"
+
+    @property
+    def split(self) -> Path:
+        return self.root / "split"
+
+    @property
+    def mels(self) -> Path:
+        return self.root / "mels"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def encoder(self, stage: str) -> Path:
+        """`encoder` is the product's, after stage 2; what stage 1 gave is kept beside it for measuring."""
+        return self.root / ("encoder" if stage == "preference" else f"encoder-{stage}")
+
+    def vectors(self, stage: str) -> Path:
+        return self.root / "vectors" / stage
+
+    def scratch(self, name: str) -> Path:
+        """A folder for a step's unfinished work, kept over an interruption and removed when the step is done."""
+        path = self.root / ".work" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def discard_scratch(self, name: str) -> None:
+        shutil.rmtree(self.root / ".work" / name, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process builds in a workspace; a second one waits and says so. Killed holders let go by themselves."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / ".lock", is_singleton=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"Another process is building in {self.root}; waiting for it.")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@dataclass
+class Draft:
+    """A folder being filled. `facts` go into its manifest."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def publishing(
+    target: Path,
+    step: str,
+    made_from: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    trained_on: dict[str, str] | None = None,
+) -> Iterator[Draft]:
+    """Fill `draft.folder`; on leaving without an error it becomes `target` with a manifest, replacing what was there."""
+    staging = target.with_name(f".{target.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    draft = Draft(staging)
+    try:
+        yield draft
+        manifest = Manifest(
+            step=step,
+            made_from=dict(made_from or {}),
+            settings=plain(settings or {}),
+            trained_on=trained_on,
+            facts=plain(draft.facts),
+            versions={package: version(package) for package in PACKAGES},
+            files=_checksums(staging),
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_text(staging / MANIFEST, manifest.model_dump_json(indent=1))
+        _sync_tree(staging)
+        _swap(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a published folder; None where there is none. Raises DamagedError where it cannot be read."""
+    _restore(folder)
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged", f"Remove {folder} and build again.") from error
+
+
+def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str, Any]) -> bool:
+    """Was the folder made from exactly this, and does each of its files still have its size? A damaged one is not."""
+    try:
+        manifest = read_manifest(folder)
+    except DamagedError:
+        return False
+    if manifest is None or manifest.made_from != dict(made_from) or manifest.settings != plain(settings):
+        return False
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == facts["bytes"]
+        for name, facts in manifest.files.items()
+    )
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file of a published folder against its manifest. Raises DamagedError naming the file."""
+    manifest = read_manifest(folder)
+    again = f"Remove {folder} and run python -m recsys.build_index again."
+    if manifest is None:
+        raise UserError(f"nothing is published in {folder}", "Run python -m recsys.build_index first.")
+    for name, facts in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise DamagedError(f"{path} is missing", again)
+        if path.stat().st_size != facts["bytes"]:
+            raise DamagedError(f"{path} has {path.stat().st_size:,} bytes, not the {facts['bytes']:,} published", again)
+        if sha256(path) != facts["sha256"]:
+            raise DamagedError(f"{path} is damaged: its checksum is not the published one", again)
+    return manifest
+
+
+def inside(base: Path, relative: str) -> Path:
+    """`base / relative`, resolved. Raises UserError where it leaves `base`."""
+    path = (base / relative).resolve()
+    if not path.is_relative_to(base.resolve()):
+        raise UserError(f"{relative} leaves {base}")
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    aside = path.with_name(f".{path.name}.new")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_hash(content: object) -> str:
+    """16 hex digits that stand for any JSON-like content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back, so that settings compare equal after a round trip."""
+    return dict(json.loads(json.dumps(settings, default=str)))
+
+
+def _checksums(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
+    }
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder, folder.parent]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """A folder cannot replace a full one in a single call: the old one steps aside, and _restore brings it back."""
+    aside = target.with_name(f".{target.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        os.replace(target, aside)
+    os.replace(staging, target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _restore(target: Path) -> None:
+    aside = target.with_name(f".{target.name}.old")
+    if aside.exists() and not target.exists():
+        os.replace(aside, target)

@@ -1,0 +1,105 @@
+"""An evaluation in the terminal: one line per model, intervals, the best marked, and the tests in plain words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from eval.metrics import lower_is_better
+
+LABELS = {
+    "recall": "Recall",
+    "precision": "Precision",
+    "hr": "HR",
+    "mrr": "MRR",
+    "map": "MAP",
+    "ndcg": "NDCG",
+    "r_precision": "R-precision",
+    "r_precision_artist": "R-precision with artists",
+    "clicks": "Clicks",
+}
+
+
+def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+    """Models by metrics, the best of each column bold. Nine models and five metrics fit 100 columns.
+
+    result: {"task", "dataset", "models": {model: {metric: {"mean", "low", "high"}}}, "seconds"}. A metric that a model
+    was not measured on is shown as "-".
+    """
+    models: Mapping[str, Mapping[str, Mapping[str, float]]] = result["models"]
+    table = Table(title=_title(result), caption=_caption(result, metrics), box=SIMPLE_HEAD, title_justify="left")
+    table.caption_justify = "left"
+    table.add_column("Model", overflow="fold")
+    for metric in metrics:
+        table.add_column(_header(metric), justify="right", no_wrap=True)
+    best = {metric: _best(models, metric) for metric in metrics}
+    for name, measured in models.items():
+        cells = (_cell(metric, measured.get(metric), best[metric]) for metric in metrics)
+        table.add_row(Text(name), *cells)
+    return table
+
+
+def test_lines(result: Mapping[str, Any]) -> list[str]:
+    """Each paired test as a sentence: who against whom, by how much, how sure, and what that means."""
+    return [
+        f"{test['model']} against {test['baseline']} (best baseline): "
+        f"{_signed(test, 'difference')} {label(test['metric'])} [{_signed(test, 'low')}, {_signed(test, 'high')}], "
+        f"{_p(test['p_holm'])} (Holm): {test['verdict']}"
+        for test in result["tests"]
+    ]
+
+
+def label(metric: str) -> str:
+    """The metric as people write it.
+
+    >>> label("ndcg@100")
+    'NDCG@100'
+    """
+    name, at, cutoff = metric.partition("@")
+    return LABELS[name] + at + cutoff
+
+
+def _title(result: Mapping[str, Any]) -> Text:
+    dataset = result["dataset"]
+    words = [result["task"], *(["on", dataset["name"]] if "name" in dataset else [])]
+    return Text(" ".join([*words, *(["(simulated data)"] if dataset.get("simulated") else [])]))
+
+
+def _caption(result: Mapping[str, Any], metrics: Sequence[str]) -> Text:
+    notes = [f"±: farther end of the {result.get('level', 0.95):.0%} interval", "bold: best"]
+    if any(lower_is_better(metric) for metric in metrics):
+        notes.append("↓: lower is better")
+    return Text("; ".join([*notes, f"{result['seconds']:,.0f} s"]))
+
+
+def _header(metric: str) -> Text:
+    arrow = " ↓" if lower_is_better(metric) else ""
+    return Text(label(metric).replace(" ", "\n", 1) + arrow)
+
+
+def _best(models: Mapping[str, Mapping[str, Mapping[str, float]]], metric: str) -> float | None:
+    means = [measured[metric]["mean"] for measured in models.values() if metric in measured]
+    choose = min if lower_is_better(metric) else max
+    return choose(means, default=None)
+
+
+def _cell(metric: str, interval: Mapping[str, float] | None, best: float | None) -> Text:
+    if interval is None:
+        return Text("-")
+    mean, digits = interval["mean"], _digits(metric)
+    reach = max(mean - interval["low"], interval["high"] - mean)
+    return Text(f"{mean:.{digits}f} ±{reach:.{digits}f}", style="bold" if mean == best else "")
+
+
+def _signed(test: Mapping[str, Any], field: str) -> str:
+    return f"{test[field]:+.{_digits(test['metric'])}f}"
+
+
+def _digits(metric: str) -> int:
+    return 2 if metric == "clicks" else 3
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"

@@ -1,0 +1,129 @@
+"""Exact search: every song is compared with every query, in blocks, on the CPU or a GPU. The yardstick for the others."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, PositiveInt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from recsys.index import shortlist
+from recsys.index.card import IndexCard, damaged
+from recsys.index.checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.ranked import Ranked
+
+_FILE = "vectors.safetensors"
+
+
+class ExactSettings(BaseModel):
+    device: str = "auto"
+    "Where vectors lie and are compared: cpu, cuda, cuda:1, ...; auto takes a CUDA device where there is one."
+    block_mib: PositiveInt = 64
+    "Memory for one block of scores, MiB."
+    query_block: PositiveInt = 512
+    "Queries compared at once."
+
+
+class ExactIndex:
+    """A VectorIndex that is never wrong. Add in large batches: each call copies what is there."""
+
+    def __init__(self, dimension: int, settings: ExactSettings | None = None) -> None:
+        self.dimension = dimension
+        self.settings = settings or ExactSettings()
+        self._device = torch.device(_choose(self.settings.device))
+        self._ids = np.zeros(0, np.int32)
+        self._vectors = torch.zeros((0, dimension), device=self._device)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: NDArray[np.int32], vectors: NDArray[np.float32]) -> None:
+        unit = unit_vectors(vectors, self.dimension)
+        fresh = new_ids(ids, self._ids, len(unit))
+        self._vectors = torch.cat([self._vectors, torch.from_numpy(unit).to(self._device)])
+        self._ids = np.concatenate([self._ids, fresh])
+
+    def remove(self, ids: NDArray[np.int32]) -> None:
+        stays = ~np.isin(self._ids, known_ids(ids, self._ids))
+        self._vectors = self._vectors[torch.from_numpy(stays).to(self._device)]
+        self._ids = self._ids[stays]
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int32]] | None = None
+    ) -> Ranked:
+        queries = unit_vectors(vectors, self.dimension)
+        excluded = search_request(k, exclude, len(queries))
+        return shortlist.search(
+            queries,
+            k,
+            excluded,
+            size=len(self),
+            track_of=self._ids,
+            nearest=self._nearest,
+            vectors_of=lambda slots: self._vectors[torch.from_numpy(slots).to(self._device)].cpu().numpy(),
+        )
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({"ids": self._ids, "vectors": self._vectors.cpu().numpy()}, folder / _FILE)
+        settings = self.settings.model_dump(mode="json")
+        IndexCard(backend="exact", dimension=self.dimension, count=len(self), settings=settings).write(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        card = IndexCard.read(folder)
+        path = folder / _FILE
+        try:
+            stored = load_file(path)
+            ids, vectors = stored["ids"], stored["vectors"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise damaged(path, "it cannot be read") from error
+        if ids.shape != (card.count,) or vectors.shape != (card.count, card.dimension):
+            raise damaged(path, f"not the {card.count} vectors of {card.dimension} numbers that index.json names")
+        index = cls(card.dimension, ExactSettings.model_validate(card.settings))
+        index._ids = ids
+        index._vectors = torch.from_numpy(vectors).to(index._device)
+        return index
+
+    @torch.inference_mode()
+    def _nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        with _full_precision():
+            parts = [
+                self._nearest_block(rows.to(self._device), count)
+                for rows in torch.from_numpy(queries).split(self.settings.query_block)
+            ]
+        return np.concatenate([scores for scores, _ in parts]), np.concatenate([slots for _, slots in parts])
+
+    def _nearest_block(self, queries: torch.Tensor, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        columns = max(1, self.settings.block_mib * 2**20 // (4 * len(queries)))
+        best = torch.zeros((len(queries), 0), device=self._device)
+        slots = torch.zeros((len(queries), 0), dtype=torch.int64, device=self._device)
+        for start in range(0, len(self), columns):
+            block = queries @ self._vectors[start : start + columns].T
+            scores, places = block.topk(min(count, block.shape[1]), dim=1)
+            merged = torch.cat([best, scores], dim=1)
+            best, order = merged.topk(min(count, merged.shape[1]), dim=1)
+            slots = torch.cat([slots, places + start], dim=1).gather(1, order)
+        return best.cpu().numpy(), slots.cpu().numpy()
+
+
+def _choose(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep TF32 or bfloat16, which training may have switched on for the whole process, out of the scores."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

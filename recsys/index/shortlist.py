@@ -1,0 +1,112 @@
+"""From a backend's shortlist to the answer: fetch more than `k`, drop what must not be shown, fetch again if too few stay.
+
+Fetching more and masking works the same on every backend; FAISS's own selector is ignored, silently, on a GPU.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.ranked import Ranked
+
+Nearest = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
+"(queries (B, D), count) -> scores (B, count), best first, and slots (B, count), negative where there is none."
+VectorsOf = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"slots (N,) -> their vectors (N, D)."
+
+# Fetched beside the k wanted, so that a few equal scores at the border do not cost a second fetch.
+_SPARE = 16
+_BLOCK_BYTES = 64 * 2**20
+_BYTES_PER_HIT = 16
+_RESCORED_AT_ONCE = 2**16
+
+
+def search(
+    queries: NDArray[np.float32],
+    k: int,
+    exclude: Sequence[NDArray[np.int32]],
+    *,
+    size: int,
+    track_of: NDArray[np.int32],
+    nearest: Nearest,
+    vectors_of: VectorsOf | None,
+) -> Ranked:
+    """The `k` best songs for each of `queries` (Q, D), without those it excludes.
+
+    size: the number of slots that `nearest` looks through; asked for so many, it must look at all. track_of: the song
+    in each slot, negative where it was removed. vectors_of: given by backends that look at every vector; their scores
+    are then computed again in float64, so that neither ties nor the last digit depend on batch, blocks or device.
+    """
+    k = min(k, size)
+    counts = np.array([_at_least(k + len(ids) + _SPARE, size) for ids in exclude], dtype=np.int64)
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    rows = [nothing] * len(queries)
+    waiting = np.arange(len(queries)) if size else np.zeros(0, np.int64)
+    while len(waiting):
+        count = int(counts[waiting].min())
+        alike = waiting[counts[waiting] == count]
+        # Split by what is fetched, not by the number of queries: it is the shortlist that takes the memory.
+        block = alike[: max(1, _BLOCK_BYTES // (_BYTES_PER_HIT * count))]
+        scores, slots = nearest(queries[block], count)
+        for query, row_scores, row_slots in zip(block, scores, slots, strict=True):
+            answer = _settle(
+                queries[query], k, exclude[query], row_scores, row_slots, count >= size, track_of, vectors_of
+            )
+            if answer is None:
+                counts[query] = min(2 * count, size)
+            else:
+                rows[query] = answer
+                counts[query] = 0
+        waiting = waiting[counts[waiting] > 0]
+    return Ranked.from_rows(rows)
+
+
+def _at_least(wanted: int, size: int) -> int:
+    """The next power of two, so that queries with exclusions of any length share few fetches."""
+    return min(1 << (wanted - 1).bit_length(), size)
+
+
+def _settle(
+    query: NDArray[np.float32],
+    k: int,
+    exclude: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    slots: NDArray[np.int64],
+    is_everything: bool,
+    track_of: NDArray[np.int32],
+    vectors_of: VectorsOf | None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
+    """One query's songs and scores, or None where the shortlist is too short to tell."""
+    found = slots >= 0
+    scores, slots = scores[found], slots[found]
+    tracks = track_of[slots]
+    allowed = tracks >= 0
+    if len(exclude):
+        allowed &= ~np.isin(tracks, exclude)
+    kept = np.flatnonzero(allowed)
+    if len(kept) < k and not is_everything:
+        return None
+    if vectors_of is not None:
+        if len(kept) > k:
+            # A float32 dot product of D terms of unit vectors is off by at most D * eps / 2; two are compared.
+            border = scores[kept[k - 1]] - len(query) * np.finfo(np.float32).eps
+            if scores[-1] >= border and not is_everything:
+                return None
+            kept = kept[scores[kept] >= border]
+        elif not is_everything:
+            return None
+        scores, tracks = _scores(query, slots[kept], vectors_of), tracks[kept]
+    else:
+        scores, tracks = scores[kept], tracks[kept]
+    order = np.lexsort((tracks, -scores))[:k]
+    return tracks[order], scores[order]
+
+
+def _scores(query: NDArray[np.float32], slots: NDArray[np.int64], vectors_of: VectorsOf) -> NDArray[np.float32]:
+    """Cosine similarities to `query` (D,), summed in the same order for every song, which a matrix product is not."""
+    scores = np.empty(len(slots), np.float32)
+    for start in range(0, len(slots), _RESCORED_AT_ONCE):
+        part = slice(start, start + _RESCORED_AT_ONCE)
+        scores[part] = (vectors_of(slots[part]).astype(np.float64) * query).sum(axis=1)
+    return scores

@@ -1,0 +1,224 @@
+"""Metrics against ranx where it has them, and against slow plain Python for everything."""
+
+import doctest
+from dataclasses import dataclass
+from math import log2
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import eval.metrics
+import recsys.quality
+from eval.metrics import CUTOFFS, LOWER_IS_BETTER, METRICS, all_metrics, lower_is_better
+from recsys.quality import Targets, hits, ndcg
+from recsys.ranked import Ranked
+
+
+@dataclass
+class Run:
+    rankings: list[list[int]]
+    relevant: list[set[int]]
+    artist_of: list[int]
+
+    @property
+    def size(self) -> int:
+        return len(self.artist_of)
+
+    @property
+    def ranked(self) -> Ranked:
+        """Scores fall by one from rank to rank, so that no reader can order them differently."""
+        return Ranked.from_rows(
+            [(np.array(row, np.int32), -np.arange(len(row), dtype=np.float32)) for row in self.rankings]
+        )
+
+    @property
+    def targets(self) -> Targets:
+        return Targets.from_rows([sorted(row) for row in self.relevant])
+
+    def measured(self) -> dict[str, NDArray[np.float64]]:
+        return all_metrics(self.ranked, self.targets, np.array(self.artist_of, np.int32), self.size)
+
+
+@st.composite
+def runs(draw: st.DrawFn, duplicates: bool = False) -> Run:
+    """Few songs (k > n) up to more than 500, empty and short rankings, no or many right ones, unknown artists."""
+    size = draw(st.sampled_from([1, 2, 5, 30, 120, 700]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    queries = draw(st.integers(1, 4))
+    lengths = draw(st.lists(st.integers(0, size), min_size=queries, max_size=queries))
+    wanted = draw(st.lists(st.integers(1, size), min_size=queries, max_size=queries))
+    n_artists = draw(st.integers(1, 1 + size // 2))
+    return Run(
+        [rng.choice(size, length, replace=duplicates).tolist() for length in lengths],
+        [set(rng.choice(size, count, replace=False).tolist()) for count in wanted],
+        rng.integers(-1, n_artists, size).tolist(),
+    )
+
+
+def plainly(ranking: list[int], relevant: set[int], artist_of: list[int]) -> dict[str, float]:
+    """Every metric of one query, one rank after the other."""
+    found = [track in relevant and track not in ranking[:rank] for rank, track in enumerate(ranking)]
+    found += [False] * (1000 - len(found))
+    n = len(relevant)
+    values = {}
+    for k in (10, 20, 100, 500):
+        ranks = [rank for rank in range(1, k + 1) if found[rank - 1]]
+        values[f"recall@{k}"] = len(ranks) / n
+        values[f"precision@{k}"] = len(ranks) / k
+        values[f"hr@{k}"] = 1.0 if ranks else 0.0
+        values[f"mrr@{k}"] = 1 / ranks[0] if ranks else 0.0
+        values[f"map@{k}"] = sum(sum(found[:rank]) / rank for rank in ranks) / min(n, k)
+        ideal = sum(1 / log2(rank + 1) for rank in range(1, min(n, k) + 1))
+        values[f"ndcg@{k}"] = sum(1 / log2(rank + 1) for rank in ranks) / ideal
+    values["r_precision"] = sum(found[:n]) / n
+    credited: set[int] = set()
+    for track in ranking[:n]:
+        artist = artist_of[track]
+        if track not in relevant and artist != -1 and artist in {artist_of[right] for right in relevant}:
+            credited.add(artist)
+    values["r_precision_artist"] = (sum(found[:n]) + 0.25 * len(credited)) / n
+    values["clicks"] = next((rank // 10 for rank in range(500) if found[rank]), 51)
+    return {name: values[name] for name in METRICS}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.booleans().flatmap(runs))
+def test_all_metrics_agree_with_plain_python(run: Run) -> None:
+    measured = run.measured()
+    assert tuple(measured) == METRICS
+    for query, (ranking, relevant) in enumerate(zip(run.rankings, run.relevant, strict=True)):
+        expected = plainly(ranking, relevant, run.artist_of)
+        assert {name: values[query] for name, values in measured.items()} == pytest.approx(expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(runs())
+def test_metrics_agree_with_ranx(run: Run) -> None:
+    ranx = pytest.importorskip("ranx.metrics")
+    from numba.typed import List
+
+    wanted = List([np.array([[track, 1.0] for track in row]) for row in run.relevant])
+    answered = List(
+        [np.array([[track, -rank] for rank, track in enumerate(row)]).reshape(-1, 2) for row in run.rankings]
+    )
+    answered = List([row.astype(np.float64) for row in answered])
+    theirs = {
+        "recall": ranx.recall,
+        "precision": ranx.precision,
+        "hr": ranx.hit_rate,
+        "mrr": ranx.reciprocal_rank,
+        "map": ranx.average_precision,
+        "ndcg": ranx.ndcg,
+    }
+    measured = run.measured()
+    n = run.targets.counts()
+    for name, metric in theirs.items():
+        for k in CUTOFFS[name]:
+            # ranx divides average precision by |G| even where k songs cannot hold them all.
+            ours = measured[f"{name}@{k}"] * (np.minimum(n, k) / n if name == "map" else 1)
+            assert ours == pytest.approx(metric(wanted, answered, k)), f"{name}@{k}"
+    assert measured["r_precision"] == pytest.approx(ranx.r_precision(wanted, answered))
+
+
+@settings(max_examples=30, deadline=None)
+@given(runs())
+def test_one_query_equals_its_row_of_the_batch(run: Run) -> None:
+    together = run.measured()
+    for query, (ranking, relevant) in enumerate(zip(run.rankings, run.relevant, strict=True)):
+        alone = Run([ranking], [relevant], run.artist_of).measured()
+        assert {name: values[query] for name, values in together.items()} == {
+            name: values[0] for name, values in alone.items()
+        }
+
+
+def test_a_perfect_ranking_is_perfect_and_a_wrong_one_worthless() -> None:
+    perfect = Run([[3, 1, 2]], [{1, 2, 3}], [0, 1, 2, 3, 4]).measured()
+    for name in ("recall@10", "hr@10", "mrr@10", "map@10", "ndcg@10", "r_precision", "r_precision_artist"):
+        assert perfect[name] == [1.0], name
+    assert perfect["clicks"] == [0.0]
+    wrong = Run([[0, 4]], [{1, 2, 3}], [0, 1, 2, 3, 4]).measured()
+    assert {name for name, values in wrong.items() if values != [0.0]} == {"clicks"}
+    assert wrong["clicks"] == [51.0]
+
+
+@pytest.mark.parametrize(
+    ("ranking", "artist_of", "expected"),
+    [
+        ([2, 3], [7, 7, 7, 7], 0.25 / 2),  # one artist, credited once
+        ([0, 2], [7, 7, 7, 7], 1.25 / 2),  # the right song does not use its artist's credit up
+        ([2, 3], [7, 8, 7, 8], 0.5 / 2),  # two artists
+        ([2, 3], [-1, -1, -1, -1], 0.0),  # unknown is not an artist
+        ([0, 0], [7, 7, 7, 7], 0.5),  # a right song repeated is no wrong song
+        ([3, 3, 2], [7, 7, 7, 8], 0.0),  # too late
+    ],
+)
+def test_artist_credit(ranking: list[int], artist_of: list[int], expected: float) -> None:
+    assert Run([ranking], [{0, 1}], artist_of).measured()["r_precision_artist"] == [expected]
+
+
+def test_clicks_turn_a_page_after_ten_songs() -> None:
+    def first_hit_at(rank: int) -> float:
+        return float(Run([list(range(600))], [{rank - 1}], [-1] * 600).measured()["clicks"][0])
+
+    assert [first_hit_at(rank) for rank in (1, 10, 11, 500, 501)] == [0, 0, 1, 49, 51]
+
+
+def test_r_precision_looks_deeper_than_five_hundred() -> None:
+    run = Run([list(range(600))], [set(range(600))], [-1] * 600)
+    assert run.measured()["r_precision"] == [1.0]
+
+
+def test_no_queries_no_values() -> None:
+    values = all_metrics(Ranked.from_rows([]), Targets.from_rows([]), np.zeros(3, np.int32), 3)
+    assert {len(column) for column in values.values()} == {0}
+
+
+def test_only_clicks_are_better_when_fewer() -> None:
+    assert {name for name in METRICS if lower_is_better(name)} == LOWER_IS_BETTER == {"clicks"}
+    with pytest.raises(ValueError, match="no metric"):
+        lower_is_better("ndgc@10")
+
+
+def test_refuses_what_it_cannot_measure() -> None:
+    one = Ranked.from_rows([(np.array([0], np.int32), np.array([1.0], np.float32))])
+    artists = np.zeros(2, np.int32)
+    with pytest.raises(ValueError, match="have no target"):
+        all_metrics(one, Targets.from_rows([[]]), artists, 2)
+    with pytest.raises(ValueError, match="targets of 2 queries"):
+        all_metrics(one, Targets.from_rows([[0], [1]]), artists, 2)
+    with pytest.raises(ValueError, match="catalogue of 2"):
+        all_metrics(one, Targets.from_rows([[2]]), artists, 2)
+    with pytest.raises(ValueError, match="artists of 2 songs"):
+        all_metrics(one, Targets.from_rows([[0]]), artists, 3)
+    table = hits(one, Targets.from_rows([[0]]), depth=5, catalogue_size=2)
+    with pytest.raises(ValueError, match="compute them deeper"):
+        ndcg(table, np.array([1]), k=10)
+    with pytest.raises(ValueError, match="at least one target"):
+        ndcg(table, np.array([0]), k=5)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=12), max_size=6), st.integers(0, 2**10 - 1))
+def test_targets_keep_their_rows(rows: list[list[int]], bits: int) -> None:
+    def read(targets: Targets) -> list[list[int]]:
+        return [
+            targets.tracks[start:stop].tolist()
+            for start, stop in zip(targets.offsets[:-1], targets.offsets[1:], strict=True)
+        ]
+
+    mask = np.array([bits >> i & 1 for i in range(10)], bool)
+    targets = Targets.from_rows(rows)
+    unique = [sorted(set(row)) for row in rows]
+    assert len(targets) == len(rows)
+    assert read(targets) == unique
+    assert read(targets.restrict(mask)) == [[track for track in row if mask[track]] for row in unique]
+    assert read(targets.select(targets.nonempty())) == [row for row in unique if row]
+    assert targets.tracks.dtype == np.int32
+    assert targets.offsets.dtype == np.int64
+
+
+@pytest.mark.parametrize("module", [eval.metrics, recsys.quality])
+def test_examples(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
