@@ -95,8 +95,7 @@ def precision(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
 
 def hit_rate(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
     """1 where any of the first k ranks is right, else 0."""
-    any_right: NDArray[np.bool_] = at_most(hits, k).any(axis=1)
-    return any_right.astype(np.float64)
+    return np.where(at_most(hits, k).any(axis=1), 1.0, 0.0)
 
 
 def reciprocal_rank(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:

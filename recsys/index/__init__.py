@@ -1,7 +1,7 @@
 """Vector indexes: which songs lie nearest to a vector?
 
-One contract (`contract.VectorIndex`), several backends. A new one is a file and a line in `BACKENDS`; the contract tests
-find it there.
+One contract (`contract.VectorIndex`), several backends. A new one is a file and a line in `BACKENDS`; the contract
+tests find it there.
 
     index = BACKENDS["faiss-hnsw"](256)
     index.add(ids, vectors)

@@ -17,13 +17,16 @@ def unit_vectors(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.flo
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != dimension:
         raise ValueError(f"vectors must have shape (N, {dimension}), not {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError(f"vectors hold NaN or infinity in rows {_some(~np.isfinite(rows).all(axis=1))}")
+    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(broken):
+        raise ValueError(f"vectors hold NaN or infinity in rows {_first(broken)}")
     # In float64, since squares of large or tiny float32 numbers overflow or vanish.
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
     if not lengths.all():
-        raise ValueError(f"vectors are zero, and so point nowhere, in rows {_some(lengths == 0)}")
-    return np.divide(rows, lengths[:, None], out=np.empty_like(rows), casting="same_kind")
+        raise ValueError(f"vectors are zero, and so point nowhere, in rows {_first(np.flatnonzero(lengths == 0))}")
+    unit = np.empty_like(rows)
+    np.divide(rows, lengths[:, None], out=unit, casting="same_kind")
+    return unit
 
 
 def new_ids(ids: NDArray[np.int32], known: NDArray[np.int32], count: int) -> NDArray[np.int32]:
@@ -59,18 +62,14 @@ def track_ids(ids: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def search_request(k: int, exclude: Sequence[NDArray[np.int32]] | None, queries: int) -> list[NDArray[np.int32]]:
-    """The ids that each query excludes, empty where there are none. Raises ValueError for a `k` or length that is off."""
+    """The ids that each query excludes, empty where there are none. ValueError for a wrong `k` or length."""
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     if exclude is None:
         return [np.zeros(0, np.int32)] * queries
     if len(exclude) != queries:
         raise ValueError(f"exclude has {len(exclude)} rows for {queries} queries")
-    return [np.asarray(ids, dtype=np.int32) for ids in exclude]
-
-
-def _some(wrong: NDArray[np.bool_]) -> str:
-    return _first(np.flatnonzero(wrong))
+    return [np.asarray(ids) for ids in exclude]
 
 
 def _first(values: NDArray[np.integer]) -> str:

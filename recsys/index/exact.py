@@ -1,4 +1,7 @@
-"""Exact search: every song is compared with every query, in blocks, on the CPU or a GPU. The yardstick for the others."""
+"""Exact search: every song is compared with every query, in blocks, on the CPU or a GPU.
+
+The yardstick for the backends that take short cuts.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

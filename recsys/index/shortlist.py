@@ -1,4 +1,4 @@
-"""From a backend's shortlist to the answer: fetch more than `k`, drop what must not be shown, fetch again if too few stay.
+"""From a shortlist to the answer: fetch more than `k`, drop what must not be shown, fetch more if too few stay.
 
 Fetching more and masking works the same on every backend; FAISS's own selector is ignored, silently, on a GPU.
 """
@@ -84,21 +84,16 @@ def _settle(
     allowed = tracks >= 0
     if len(exclude):
         allowed &= ~np.isin(tracks, exclude)
-    kept = np.flatnonzero(allowed)
-    if len(kept) < k and not is_everything:
+    if np.count_nonzero(allowed) < k and not is_everything:
         return None
-    if vectors_of is not None:
-        if len(kept) > k:
-            # A float32 dot product of D terms of unit vectors is off by at most D * eps / 2; two are compared.
-            border = scores[kept[k - 1]] - len(query) * np.finfo(np.float32).eps
-            if scores[-1] >= border and not is_everything:
-                return None
-            kept = kept[scores[kept] >= border]
-        elif not is_everything:
+    if vectors_of is not None and np.count_nonzero(allowed) >= k:
+        # A float32 dot product of D terms of unit vectors is off by at most D * eps / 2, and two are compared.
+        border = scores[allowed][k - 1] - len(query) * np.finfo(np.float32).eps
+        if scores[-1] >= border and not is_everything:
             return None
-        scores, tracks = _scores(query, slots[kept], vectors_of), tracks[kept]
-    else:
-        scores, tracks = scores[kept], tracks[kept]
+        allowed &= scores >= border
+    tracks = tracks[allowed]
+    scores = scores[allowed] if vectors_of is None else _scores(query, slots[allowed], vectors_of)
     order = np.lexsort((tracks, -scores))[:k]
     return tracks[order], scores[order]
 

@@ -100,11 +100,12 @@ def test_metrics_agree_with_ranx(run: Run) -> None:
     ranx = pytest.importorskip("ranx.metrics")
     from numba.typed import List
 
-    wanted = List([np.array([[track, 1.0] for track in row]) for row in run.relevant])
-    answered = List(
-        [np.array([[track, -rank] for rank, track in enumerate(row)]).reshape(-1, 2) for row in run.rankings]
-    )
-    answered = List([row.astype(np.float64) for row in answered])
+    def table(tracks: list[int]) -> NDArray[np.float64]:
+        """What ranx reads: (song, score) rows, best first."""
+        return np.array([(track, -rank) for rank, track in enumerate(tracks)], np.float64).reshape(-1, 2)
+
+    wanted = List([np.array([(track, 1) for track in sorted(row)], np.float64) for row in run.relevant])
+    answered = List([table(row) for row in run.rankings])
     theirs = {
         "recall": ranx.recall,
         "precision": ranx.precision,

@@ -1,7 +1,7 @@
 """One short piece of music from what can be heard in it: tempo, timbre, register, drums, bass, scale.
 
-Chords, a melody over them, a bass line and a drum kit, each a wavetable or a struck sample; everything is vectorised over
-the samples of a part, so that a track takes tens of milliseconds.
+Chords, a melody over them, a bass line and a drum kit, each a wavetable or a struck sample; everything is vectorised
+over the samples of a part, so that a track takes tens of milliseconds.
 """
 
 from typing import NamedTuple
@@ -101,7 +101,8 @@ def synthesise(sound: Sound, seconds: float, rng: np.random.Generator, rate: int
     mix *= np.float32(0.12) / max(_rms(mix), np.float32(1e-6))
     fade = min(rate // 2, n)
     mix[n - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return np.tanh(mix)
+    limited: Samples = np.tanh(mix)
+    return limited
 
 
 class _Line:
@@ -112,7 +113,7 @@ class _Line:
         self.n, self.rate, self.attack, self.decay = n, rate, attack, decay
 
     def play(self, onsets: Ints, notes: Floats, harmonics: Floats) -> Samples:
-        """onsets: (K,) samples, ascending. notes: (V, K) MIDI, V voices that move together. harmonics: (H,) amplitudes."""
+        """onsets: (K,) samples, ascending. notes: (V, K) MIDI, V voices moving together. harmonics: (H,) amplitudes."""
         keep = onsets < self.n
         onsets, notes = onsets[keep], notes[:, keep]
         if not len(onsets):
@@ -152,7 +153,8 @@ def _wavetable(harmonics: Floats, limit: float) -> Samples:
     # Quadratic phases keep the peak of a bright tone low.
     spectrum[1 : len(kept) + 1] = kept * np.exp(1j * np.pi * np.arange(len(kept)) ** 2 / len(kept))
     wave = np.fft.irfft(spectrum, TABLE)
-    return (wave / np.sqrt(np.mean(wave**2))).astype(np.float32)
+    table: Samples = (wave / np.sqrt(np.mean(wave**2))).astype(np.float32)
+    return table
 
 
 def _melody(chords: Ints, density: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -172,7 +174,9 @@ def _melody(chords: Ints, density: float, rng: np.random.Generator) -> tuple[Int
     return steps, np.where(steps % 4 == 0, resting, degrees)
 
 
-_BASS_LINES = tuple(np.array(line, bool) for line in ([1, 0, 0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 1, 0, 1, 0], [1, 0, 0, 1, 0, 0, 1, 0]))
+_BASS_LINES = tuple(
+    np.array(line, bool) for line in ([1, 0, 0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 1, 0, 1, 0], [1, 0, 0, 1, 0, 0, 1, 0])
+)
 
 
 def _drums(amount: float, bars: int, bar: int, n: int, rng: np.random.Generator, rate: int) -> Samples:
@@ -204,8 +208,9 @@ def _drums(amount: float, bars: int, bar: int, n: int, rng: np.random.Generator,
 def _haze(amount: float, n: int, rng: np.random.Generator) -> Samples:
     """Steady noise, (n,), from 58 dB below the music to 6 dB below it."""
     noise = lfilter([1.0], [1.0, -0.6], rng.standard_normal(n, dtype=np.float32))
-    return (noise * (0.1 / 1.25) * 10 ** (-2.9 + 2.6 * amount)).astype(np.float32)
+    haze: Samples = (noise * (0.1 / 1.25) * 10 ** (-2.9 + 2.6 * amount)).astype(np.float32)
+    return haze
 
 
 def _rms(wave: Samples) -> np.float32:
-    return np.sqrt(np.mean(wave * wave))
+    return np.float32(np.sqrt(np.mean(wave * wave)))

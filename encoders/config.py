@@ -1,0 +1,98 @@
+"""Configuration of HTCL in transformers' conventions, and the three presets."""
+
+from typing import Any, Literal
+
+from transformers import CONFIG_MAPPING, PreTrainedConfig
+
+from data.errors import UserError
+
+Preset = Literal["demo", "small", "paper"]
+
+
+class HtclAudioConfig(PreTrainedConfig):
+    """The audio tower; defaults are the paper's (88.5 million parameters)."""
+
+    model_type = "htcl_audio"
+    base_config_key = "audio_config"
+
+    num_mel_bins: int = 128
+    conv_filters: list[int] | tuple[int, ...] = (512, 512, 512)
+    conv_kernels: list[int] | tuple[int, ...] = (5, 3, 3)
+    conv_strides: list[int] | tuple[int, ...] = (2, 2, 2)
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    positional_kernel: int = 31
+    positional_groups: int = 16
+    dropout: float = 0.1
+
+
+class HtclConfig(PreTrainedConfig):
+    """Two towers, their heads, and how a song's two vectors become one."""
+
+    model_type = "htcl"
+    sub_configs = {"audio_config": HtclAudioConfig}
+
+    audio_config: dict[str, Any] | PreTrainedConfig | None = None
+    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    projection_dim: int = 100
+    text_pooling: str = "pooler"
+    "`pooler` as published; `mean` over tokens for sentence encoders."
+    fusion: str = "mean"
+    "`mean` of the normalised vectors until stage 2 has trained the fusion MLP, then `mlp`."
+    head_dropout: float = 0.1
+    initial_log_scale: float = 2.6
+    max_log_scale: float = 4.6052
+    "Similarities are multiplied by at most exp of this, 100."
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.audio_config is None:
+            self.audio_config = HtclAudioConfig()
+        elif isinstance(self.audio_config, dict):
+            self.audio_config = HtclAudioConfig(**self.audio_config)
+        if self.text_config is None:
+            self.text_config = CONFIG_MAPPING["bert"]()
+        elif isinstance(self.text_config, dict):
+            kind = self.text_config.get("model_type", "bert")
+            self.text_config = CONFIG_MAPPING[kind](**self.text_config)
+        super().__post_init__(**kwargs)
+
+
+def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
+    """`paper`: full size. `small`: 4 layers x 256. `demo`: trains in minutes on two cores.
+
+    vocabulary: WordPiece entries of the small text tower of `demo` and `small`. Raises UserError for another name.
+    """
+    if preset == "paper":
+        return HtclConfig(text_config=_bert(105_879, 768, 12, 12))
+    if preset == "small":
+        audio = HtclAudioConfig(
+            conv_filters=[256, 256, 256],
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=1024,
+        )
+        return HtclConfig(audio_config=audio, text_config=_bert(vocabulary, 256, 4, 4))
+    if preset == "demo":
+        audio = HtclAudioConfig(
+            conv_filters=[128, 128, 128],
+            hidden_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=512,
+        )
+        return HtclConfig(audio_config=audio, text_config=_bert(vocabulary, 128, 2, 4), text_pooling="mean")
+    raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
+
+
+def _bert(vocabulary: int, hidden: int, layers: int, heads: int) -> PreTrainedConfig:
+    return CONFIG_MAPPING["bert"](
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+    )

@@ -1,0 +1,85 @@
+"""HTCL's contrastive losses: stage 1 aligns audio with text, stage 2 adds what listeners respond to alike."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+
+@dataclass(frozen=True)
+class Songs:
+    """Projected vectors of a batch of songs, each (B, D); `audio` or `text` is None where the catalogue has none.
+
+    has_audio, has_text: (B,) bool. Rows of a modality that a song lacks are not read.
+    """
+
+    audio: Tensor | None
+    text: Tensor | None
+    fusion: Tensor
+    has_audio: Tensor
+    has_text: Tensor
+
+    @property
+    def primary(self) -> Tensor:
+        """(B, D) the audio vector, or where there is none the text vector, which lives in the same space."""
+        if self.audio is None or self.text is None:
+            present = self.audio if self.audio is not None else self.text
+            assert present is not None
+            return present
+        return torch.where(self.has_audio[:, None], self.audio, self.text)
+
+
+def contrastive_loss(x: Tensor, y: Tensor, log_scale: Tensor, not_negative: Tensor | None = None) -> Tensor:
+    """Symmetric InfoNCE between matching rows of `x` and `y`; HTCL's L(x, y; tau).
+
+    x, y: (B, D), any length; normalised here. log_scale: scalar, similarity is multiplied by its exponential.
+    not_negative: (B, B) bool, pairs beside the diagonal that must not count as negatives (the same song twice in a
+    batch, or songs known to go together). Returns a scalar in nats. Radford et al. 2021, fig. 3.
+    """
+    logits = normalize(x, dim=1) @ normalize(y, dim=1).T * log_scale.exp()
+    if not_negative is not None:
+        off_diagonal = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+        logits = logits.masked_fill(not_negative & off_diagonal, float("-inf"))
+    target = torch.arange(len(x), device=x.device)
+    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+
+
+def semantic_loss(songs: Songs, log_scales: Tensor, not_negative: Tensor | None = None) -> Tensor:
+    """Stage 1: L(audio, text; tau1) over the songs that have both. log_scales: (3,). 0 where fewer than two have."""
+    both = songs.has_audio & songs.has_text
+    if songs.audio is None or songs.text is None or int(both.sum()) < 2:
+        return log_scales[0] * 0
+    masked = None if not_negative is None else not_negative[both][:, both]
+    return contrastive_loss(songs.audio[both], songs.text[both], log_scales[0], masked)
+
+
+def preference_loss(first: Songs, second: Songs, log_scales: Tensor, not_negative: Tensor | None = None) -> Tensor:
+    """Stage 2 over pairs of songs that listeners respond to alike: the paper's three terms with weights 1, 1, 1.
+
+    L([audio1; audio2], [text1; text2]; tau1) keeps the semantic space; L(audio1, audio2; tau2) brings pairs together;
+    (L(audio1, fusion2; tau3) + L(audio2, fusion1; tau3)) / 2 trains the fused vector. Songs without audio take part
+    with their text vector. log_scales: (3,). not_negative: (2B, 2B) bool over [first; second].
+    """
+    size = len(first.has_audio)
+    across = None if not_negative is None else not_negative[:size, size:]
+    pairs = contrastive_loss(first.primary, second.primary, log_scales[1], across)
+    if first.audio is None or second.audio is None:
+        return pairs
+    both = _stack(first, second)
+    fused = contrastive_loss(first.primary, second.fusion, log_scales[2], across)
+    fused = fused + contrastive_loss(second.primary, first.fusion, log_scales[2], None if across is None else across.T)
+    return semantic_loss(both, log_scales, not_negative) + pairs + fused / 2
+
+
+def _stack(first: Songs, second: Songs) -> Songs:
+    def cat(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else torch.cat([a, b])
+
+    return Songs(
+        audio=cat(first.audio, second.audio),
+        text=cat(first.text, second.text),
+        fusion=torch.cat([first.fusion, second.fusion]),
+        has_audio=torch.cat([first.has_audio, second.has_audio]),
+        has_text=torch.cat([first.has_text, second.has_text]),
+    )

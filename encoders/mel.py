@@ -1,0 +1,51 @@
+"""The log-mel front end: 16 kHz mono -> decibels over 128 Slaney bands, one frame every 96 ms (librosa's defaults)."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchaudio.transforms import MelSpectrogram
+
+SAMPLE_RATE = 16_000
+N_FFT = 2048
+HOP = 1536
+BANDS = 128
+TOP_DB = 80.0
+MAX_SECONDS = 120.0
+MAX_FRAMES = 1251
+"""1 + floor(120 * 16000 / 1536)."""
+QUIETEST = 1e-10
+
+
+def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Decibels below the track's loudest cell, (T, 128) in [-80, 0]; T = 1 + floor(len / 1536).
+
+    samples: (n,) float32 at 16 kHz. Equals librosa.power_to_db(melspectrogram(...), ref=np.max, top_db=80) but for
+    silence, which is -80 everywhere but in its first, arbitrary maximum. Raises ValueError for no or non-finite samples.
+    """
+    if samples.size == 0 or not np.isfinite(samples).all():
+        raise ValueError("samples are empty or not finite")
+    power = _transform()(torch.from_numpy(np.ascontiguousarray(samples)))
+    decibels = 10 * torch.log10(power.clamp(min=QUIETEST))
+    decibels = (decibels - decibels.max()).clamp(min=-TOP_DB)
+    return decibels.T.contiguous().numpy()
+
+
+def standardise(mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(x - mean) / (std + 1e-8) over all the cells given; as published if padding is among them."""
+    return (mel - mel.mean()) / (mel.std() + 1e-8)
+
+
+@lru_cache(maxsize=1)
+def _transform() -> MelSpectrogram:
+    return MelSpectrogram(
+        SAMPLE_RATE,
+        n_fft=N_FFT,
+        hop_length=HOP,
+        n_mels=BANDS,
+        power=2.0,
+        norm="slaney",
+        mel_scale="slaney",
+        pad_mode="constant",
+    )

@@ -1,0 +1,187 @@
+"""HtclModel: two towers, their heads and the fusion, in transformers' conventions."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from encoders.config import HtclAudioConfig, HtclConfig
+from encoders.losses import Songs
+from encoders.towers import AudioTower, Head
+
+
+class HtclModel(PreTrainedModel):
+    """Hierarchical Two-stage Contrastive Learning (arXiv 2505.23298): songs to vectors of `projection_dim` (100)."""
+
+    config_class = HtclConfig
+    config: HtclConfig
+    base_model_prefix = "htcl"
+    input_modalities = ("audio", "text")
+    main_input_name = "input_features"
+    _supports_sdpa = True
+
+    def __init__(self, config: HtclConfig) -> None:
+        super().__init__(config)
+        size, audio, text = config.projection_dim, config.audio_config.hidden_size, config.text_config.hidden_size
+        self.audio_model = AudioTower(config.audio_config)
+        self.text_model = AutoModel.from_config(config.text_config)
+        self.audio_head = Head((audio, audio // 2, audio // 4, size), config.head_dropout)
+        self.text_head = Head((text, text // 2, text // 4, size), config.head_dropout)
+        self.fusion_head = Head((2 * size, 2 * size, size, size), config.head_dropout)
+        self.log_scales = nn.Parameter(torch.full((3,), config.initial_log_scale))
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, HtclModel):
+            init.constant_(module.log_scales, self.config.initial_log_scale)
+        elif isinstance(module, AudioTower):
+            init.normal_(module.cls_token, std=0.02)
+        elif isinstance(module, Head):
+            for layer in module:
+                if isinstance(layer, nn.Linear):
+                    init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                    init.zeros_(layer.bias)
+                    layer._is_hf_initialized = True
+        elif isinstance(module, nn.Conv1d):
+            # torch's own scheme, made when the layer was; the common scheme cannot see through the weight norm.
+            return
+        else:
+            super()._init_weights(module)
+
+    def get_audio_features(
+        self, input_features: Tensor, audio_attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """input_features: (B, T, 128) standardised log-mel; audio_attention_mask: (B, T), None as published.
+
+        `.pooler_output` is the projected vector (B, projection_dim), not normalised.
+        """
+        tokens, pooled = self.audio_model(input_features, audio_attention_mask)
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=self.audio_head(pooled))
+
+    def get_text_features(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """input_ids, attention_mask: (B, T). `.pooler_output` is the projected vector (B, projection_dim)."""
+        tokens, pooled = self.pool_text(input_ids, attention_mask)
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=self.text_head(pooled))
+
+    def pool_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T, D) and the text tower's own summary of them (B, D), before the head."""
+        output = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
+        tokens = output.last_hidden_state
+        if self.config.text_pooling == "pooler":
+            return tokens, output.pooler_output
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return tokens, (tokens * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def get_item_features(
+        self,
+        input_features: Tensor | None = None,
+        audio_attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> BaseModelOutputWithPooling:
+        """One vector per song from whichever modalities are given; with one alone, that one's vector.
+
+        `.pooler_output`: (B, projection_dim), normalised. Raises ValueError where neither is given.
+        """
+        audio = None
+        text = None
+        if input_features is not None:
+            audio = self.get_audio_features(input_features, audio_attention_mask).pooler_output
+        if input_ids is not None:
+            text = self.get_text_features(input_ids, attention_mask).pooler_output
+        return BaseModelOutputWithPooling(pooler_output=self.fuse(audio, text))
+
+    def fuse(
+        self, audio: Tensor | None, text: Tensor | None, has_audio: Tensor | None = None, has_text: Tensor | None = None
+    ) -> Tensor:
+        """Item vectors (B, D), normalised, from projected audio and text (B, D); None: no song has it.
+
+        has_audio, has_text: (B,) bool; a song with one modality missing gets the other's vector.
+        """
+        if audio is None or text is None:
+            present = audio if audio is not None else text
+            if present is None:
+                raise ValueError("a song needs audio or text for a vector")
+            return normalize(present, dim=1)
+        audio_unit, text_unit = normalize(audio, dim=1), normalize(text, dim=1)
+        if self.config.fusion == "mlp":
+            fused = normalize(self.fusion_head(torch.cat([audio, text], dim=1)), dim=1)
+        else:
+            fused = normalize(audio_unit + text_unit, dim=1)
+        if has_audio is not None:
+            fused = torch.where(has_audio[:, None], fused, text_unit)
+        if has_text is not None:
+            fused = torch.where(has_text[:, None], fused, audio_unit)
+        return fused
+
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        audio_attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        has_audio: Tensor | None = None,
+        has_text: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Songs:
+        """Every vector the losses read, for one batch of songs. has_audio, has_text: (B,) bool, default all."""
+        audio = None
+        text = None
+        if input_features is not None:
+            audio = self.get_audio_features(input_features, audio_attention_mask).pooler_output
+        if input_ids is not None:
+            text = self.get_text_features(input_ids, attention_mask).pooler_output
+        given = audio if audio is not None else text
+        if given is None:
+            raise ValueError("a batch needs audio or text")
+        everyone = torch.ones(len(given), dtype=torch.bool, device=given.device)
+        nobody = ~everyone
+        heard = (everyone if has_audio is None else has_audio) if audio is not None else nobody
+        read = (everyone if has_text is None else has_text) if text is not None else nobody
+        return Songs(audio, text, self.fuse(audio, text, heard, read), heard, read)
+
+    def clamp_scales(self) -> None:
+        """Keep the learned temperatures in a range where they cannot run away."""
+        with torch.no_grad():
+            self.log_scales.clamp_(0.0, self.config.max_log_scale)
+
+    @classmethod
+    def from_published(
+        cls,
+        audio_model: str | Path | dict[str, Tensor] | None = None,
+        text_model: str | Path | dict[str, Tensor] | None = None,
+        audio_mlp: str | Path | dict[str, Tensor] | None = None,
+        text_mlp: str | Path | dict[str, Tensor] | None = None,
+        fusion_mlp: str | Path | dict[str, Tensor] | None = None,
+        config: HtclConfig | None = None,
+    ) -> Self:
+        """A model from any subset of the published state dicts (dicts, .safetensors, or weights-only .pt files).
+
+        config: default the paper's. What is not given keeps its fresh weights. Raises UserError naming the tensors
+        that are missing, unknown or of another shape.
+        """
+        from encoders.published import load_published
+
+        model = cls(config or HtclConfig())
+        parts = {
+            "audio_model": audio_model,
+            "text_model": text_model,
+            "audio_mlp": audio_mlp,
+            "text_mlp": text_mlp,
+            "fusion_mlp": fusion_mlp,
+        }
+        load_published(model, {name: part for name, part in parts.items() if part is not None})
+        return model.eval()
+
+
+AutoConfig.register("htcl_audio", HtclAudioConfig)
+AutoConfig.register("htcl", HtclConfig)
+AutoModel.register(HtclConfig, HtclModel)

@@ -1,0 +1,88 @@
+"""Feature extractor and processor in transformers' conventions: arrays and strings in, what the model reads out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoFeatureExtractor, AutoProcessor, BatchFeature, ProcessorMixin
+from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
+
+from encoders.config import HtclConfig
+from encoders.mel import BANDS, MAX_FRAMES, MAX_SECONDS, SAMPLE_RATE, TOP_DB, log_mel, standardise
+from encoders.towers import SHORTEST
+
+
+class HtclFeatureExtractor(SequenceFeatureExtractor):
+    """Mono arrays at 16 kHz -> standardised log-mel (B, T, 128) and the mask of their frames (B, T).
+
+    The mask is named apart from the tokenizer's, so that a processor can return both.
+    """
+
+    model_input_names = ["input_features", "audio_attention_mask"]
+
+    def __init__(
+        self,
+        feature_size: int = BANDS,
+        sampling_rate: int = SAMPLE_RATE,
+        padding_value: float = 0.0,
+        published: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """published: pad every track to 1251 frames before standardising and give no mask, as the paper's code does."""
+        self.published = published
+        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
+
+    def __call__(
+        self,
+        raw_speech: NDArray[np.float32] | Sequence[NDArray[np.float32]],
+        sampling_rate: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Raises ValueError where the rate is not 16 kHz or an array is empty or not finite."""
+        if sampling_rate not in (None, self.sampling_rate):
+            raise ValueError(f"audio at {sampling_rate} Hz; resample to {self.sampling_rate} Hz (data.audio.load_mono)")
+        single = isinstance(raw_speech, np.ndarray) and raw_speech.ndim == 1
+        arrays = [raw_speech] if single else list(raw_speech)
+        limit = int(MAX_SECONDS * self.sampling_rate)
+        mels = [log_mel(np.asarray(array, np.float32)[:limit]) for array in arrays]
+        features, mask = collate_mels(mels, published=self.published)
+        data = {"input_features": features}
+        if not self.published:
+            data["audio_attention_mask"] = mask
+        return BatchFeature(data, tensor_type=return_tensors)
+
+
+def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Standardise decibel mels (T_i, 128) and pad them to one length: (B, T, 128) and the mask (B, T).
+
+    Fewer than 17 frames are filled up with silence that counts as sound, since the tower needs one token.
+    """
+    short = MAX_FRAMES if published else SHORTEST
+    filled = [_silence_to(mel.astype(np.float32), short) for mel in mels]
+    longest = max(len(mel) for mel in filled)
+    features = torch.zeros(len(mels), longest, BANDS)
+    mask = torch.zeros(len(mels), longest, dtype=torch.long)
+    for row, mel in enumerate(filled):
+        features[row, : len(mel)] = torch.from_numpy(standardise(mel))
+        mask[row, : len(mel)] = 1
+    return features, mask
+
+
+def _silence_to(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    if len(mel) >= frames:
+        return mel
+    return np.pad(mel, ((0, frames - len(mel)), (0, 0)), constant_values=float(mel.max()) - TOP_DB)
+
+
+class HtclProcessor(ProcessorMixin):
+    """Feature extractor and tokenizer in one: `processor(audio=..., text=...)`."""
+
+    def __init__(self, feature_extractor: HtclFeatureExtractor, tokenizer: Any) -> None:
+        super().__init__(feature_extractor, tokenizer)
+
+
+AutoFeatureExtractor.register(HtclConfig, HtclFeatureExtractor)
+AutoProcessor.register(HtclConfig, HtclProcessor)

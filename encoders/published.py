@@ -1,0 +1,75 @@
+"""The published checkpoints: their names become ours, their fused q/k/v weights are taken apart."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from data.errors import UserError
+
+NAMES = (
+    (r"^feature_extractor\.layers\.(\d+)\.1\.", r"convs.\1.conv."),
+    (r"^feature_extractor\.layers\.(\d+)\.3\.", r"convs.\1.norm."),
+    (r"^feature_projection\.layer_norm\.", "conv_norm."),
+    (r"^feature_projection\.projection\.", "projection."),
+    (r"^pos_conv_embed\.conv\.", "positional.conv."),
+    (r"^pos_conv_embed\.layer_norm\.", "positional.norm."),
+    (r"^layer_norm\.", "norm."),
+    (r"^transformer_encoder\.layers\.(\d+)\.self_attn\.", r"layers.\1.attention."),
+    (r"^transformer_encoder\.layers\.(\d+)\.", r"layers.\1."),
+)
+PARTS = {
+    "audio_model": "audio_model",
+    "text_model": "text_model",
+    "audio_mlp": "audio_head",
+    "text_mlp": "text_head",
+    "fusion_mlp": "fusion_head",
+}
+
+
+def load_published(model: nn.Module, parts: Mapping[str, str | Path | dict[str, Tensor]]) -> None:
+    """Load published state dicts, by published part name, into an HtclModel. Raises UserError where one does not fit."""
+    for name, given in parts.items():
+        weights = dict(given) if isinstance(given, dict) else read_weights(Path(given))
+        if name == "audio_model":
+            weights = audio_names(weights)
+        if name == "text_model":
+            # Buffers that older transformers saved; today's models make them.
+            weights = {key: value for key, value in weights.items() if not key.endswith("position_ids")}
+        target = model.get_submodule(PARTS[name])
+        wanted = {key: tuple(value.shape) for key, value in target.state_dict().items()}
+        found = {key: tuple(value.shape) for key, value in weights.items()}
+        if wanted != found:
+            odd = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+            first = f"{odd[0]}: {found.get(odd[0], 'missing')} where the model has {wanted.get(odd[0], 'nothing')}"
+            raise UserError(f"{name} does not fit: {len(odd)} tensors differ, e.g. {first}", "Pass its own config.")
+        target.load_state_dict(weights)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from .safetensors or, with torch's weights-only reader, from a .pt file."""
+    if not path.is_file():
+        raise UserError(f"no checkpoint {path}")
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def audio_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published names of the audio tower -> ours; in_proj (3D, D) is split into q, k and v."""
+    ours: dict[str, Tensor] = {}
+    for name, value in published.items():
+        for pattern, replacement in NAMES:
+            name, hit = re.subn(pattern, replacement, name)
+            if hit:
+                break
+        if ".attention.in_proj_" in name:
+            for letter, part in zip("qkv", value.chunk(3), strict=True):
+                ours[name.replace("in_proj_", f"{letter}_proj.")] = part.clone()
+        else:
+            ours[name] = value
+    return ours

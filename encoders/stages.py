@@ -1,0 +1,160 @@
+"""The two stages: what each learns from, and the settings each preset gives it.
+
+Stage 1 (semantic) aligns a song's audio with its text. Stage 2 (preference) starts from stage 1's weights, its heads
+included, and pulls together songs that listeners respond to alike.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from data.pairs import are_pairs, pair_keys
+from encoders.batches import SongReader
+from encoders.config import Preset
+from encoders.losses import preference_loss, semantic_loss
+from encoders.model import HtclModel
+from encoders.text import tokenize
+from encoders.training import Batch, TrainingSettings, train
+
+Stage = Literal["semantic", "preference"]
+STAGES: tuple[Stage, ...] = ("semantic", "preference")
+
+SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
+    ("demo", "semantic"): TrainingSettings(
+        epochs=30, batch_size=128, lr=1e-3, audio_lr=1e-3, text_lr=1e-3, crop_frames=128
+    ),
+    ("demo", "preference"): TrainingSettings(
+        epochs=10, steps_per_epoch=40, batch_size=96, lr=1e-3, audio_lr=5e-4, text_lr=5e-4, crop_frames=128
+    ),
+    ("small", "semantic"): TrainingSettings(
+        epochs=20, batch_size=32, lr=5e-4, audio_lr=5e-4, text_lr=5e-4, crop_frames=625
+    ),
+    ("small", "preference"): TrainingSettings(
+        epochs=10, steps_per_epoch=40, batch_size=64, lr=5e-4, audio_lr=1e-4, text_lr=1e-4, crop_frames=625
+    ),
+    ("paper", "semantic"): TrainingSettings(epochs=20, batch_size=32),
+    ("paper", "preference"): TrainingSettings(epochs=20, steps_per_epoch=1000, batch_size=32, audio_lr=1e-5),
+}
+PRETRAINED_TEXT_LR = 5e-5
+"""A pre-trained text tower forgets at the rates a fresh one needs."""
+
+
+def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool) -> TrainingSettings:
+    """A preset's settings for a stage; a pre-trained text tower gets a rate of its own."""
+    settings = SETTINGS[preset, stage]
+    if pretrained_text:
+        settings = settings.model_copy(update={"text_lr": min(settings.text_lr, PRETRAINED_TEXT_LR)})
+    return settings
+
+
+def train_semantic(
+    model: HtclModel,
+    reader: SongReader,
+    tracks: NDArray[np.int32],
+    settings: TrainingSettings,
+    scratch: Path,
+    identity: object,
+) -> list[float]:
+    """Stage 1 over the tracks that have audio and text; returns the loss of each epoch."""
+    both = tracks[reader.has_audio[tracks] & reader.has_text[tracks]]
+    size = min(settings.batch_size, len(both))
+
+    def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
+        order = np.random.default_rng([settings.seed, epoch]).permutation(both)
+        starts = range(0, len(order) - size + 1, size)
+        return [_reading(reader, order[at : at + size], settings, [epoch, at]) for at in starts]
+
+    def loss_of(model: HtclModel, batch: Batch) -> Tensor:
+        return semantic_loss(model(**batch), model.log_scales)
+
+    return train(model, batches, loss_of, settings, scratch, "stage 1", identity)
+
+
+def train_preference(
+    model: HtclModel,
+    reader: SongReader,
+    pairs: pl.DataFrame,
+    settings: TrainingSettings,
+    scratch: Path,
+    identity: object,
+) -> list[float]:
+    """Stage 2 over similar-song pairs, drawn by weight; returns the loss of each epoch.
+
+    Neither the same song nor another known partner is a negative in a batch.
+    """
+    if reader.has_audio.any():
+        model.config.fusion = "mlp"
+    known = reader.has_audio | reader.has_text
+    pairs = pairs.filter(pl.Series(known[pairs["first"].to_numpy()] & known[pairs["second"].to_numpy()]))
+    songs = np.stack([pairs["first"].to_numpy(), pairs["second"].to_numpy()], axis=1).astype(np.int32)
+    chance = pairs["weight"].to_numpy() / pairs["weight"].sum()
+    keys = pair_keys(pairs, len(reader.texts))
+    steps = settings.steps_per_epoch or max(1, len(songs) // settings.batch_size)
+
+    def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
+        rng = np.random.default_rng([settings.seed, epoch])
+        drawn = songs[rng.choice(len(songs), size=(steps, settings.batch_size), p=chance)]
+        drawn = rng.permuted(drawn, axis=2)
+        return [_reading_pairs(reader, drawn[step], keys, settings, [epoch, step]) for step in range(steps)]
+
+    def loss_of(model: HtclModel, batch: Batch) -> Tensor:
+        return preference_loss(
+            model(**batch["first"]), model(**batch["second"]), model.log_scales, batch["not_negative"]
+        )
+
+    return train(model, batches, loss_of, settings, scratch, "stage 2", identity)
+
+
+def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 300, seed: int = 0) -> float:
+    """Fit the text head alone so that its vectors keep the cosines of the pre-trained tower's; for text without audio.
+
+    Returns the root mean square error of the cosines at the end.
+    """
+    sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:4096]]
+    with torch.no_grad():
+        pooled = [
+            model.pool_text(**tokenize(tokenizer, sample[at : at + 128]))[1] for at in range(0, len(sample), 128)
+        ]
+    tower = torch.cat(pooled)
+    torch.manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.text_head.parameters(), lr=1e-3)
+    for _ in range(steps):
+        rows = torch.randint(len(tower), (256,))
+        wanted, vectors = normalize(tower[rows], dim=1), normalize(model.text_head(tower[rows]), dim=1)
+        error = (vectors @ vectors.T - wanted @ wanted.T).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return float(error.detach().sqrt())
+
+
+def _reading(
+    reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, key: list[int]
+) -> Callable[[], Batch]:
+    return lambda: dict(reader.read(tracks, settings.crop_frames, np.random.default_rng([settings.seed, 1, *key])))
+
+
+def _reading_pairs(
+    reader: SongReader,
+    songs: NDArray[np.int32],
+    keys: NDArray[np.int64],
+    settings: TrainingSettings,
+    key: list[int],
+) -> Callable[[], Batch]:
+    def make() -> Batch:
+        rng = np.random.default_rng([settings.seed, 2, *key])
+        both = np.concatenate([songs[:, 0], songs[:, 1]]).astype(np.int64)
+        return {
+            "first": reader.read(songs[:, 0], settings.crop_frames, rng),
+            "second": reader.read(songs[:, 1], settings.crop_frames, rng),
+            "not_negative": torch.from_numpy(are_pairs(keys, both, both, len(reader.texts))),
+        }
+
+    return make

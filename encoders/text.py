@@ -1,0 +1,65 @@
+"""A song's metadata as one string, and the tokenizer and text tower that read it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from tokenizers import BertWordPieceTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from data.errors import UserError
+
+MAX_TOKENS = 64
+VOCABULARY = 3000
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def track_texts(tracks: pl.DataFrame, artist: bool = True) -> list[str | None]:
+    """One line per track: title, artist, album, genres, tags, language, description; None where all are missing.
+
+    artist=False leaves the artist out (an ablation: artist names let a text encoder imitate "same artist").
+    """
+    columns = ["title", *(["artist"] if artist else []), "album", "genres", "tags", "language", "description"]
+    texts = []
+    for row in tracks.select(columns).iter_rows(named=True):
+        parts = [", ".join(value) if isinstance(value, list) else value for value in row.values() if value]
+        texts.append("; ".join(part for part in parts if part and part.strip()) or None)
+    return texts
+
+
+def train_wordpiece(texts: Sequence[str], folder: Path, vocabulary: int = VOCABULARY) -> PreTrainedTokenizerBase:
+    """A lower-casing WordPiece tokenizer learned from the catalogue's own text, saved in `folder` as BERT's is."""
+    learner = BertWordPieceTokenizer(lowercase=True)
+    learner.train_from_iterator(
+        texts, vocab_size=vocabulary, min_frequency=2, show_progress=False, special_tokens=SPECIAL
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    learner.save_model(str(folder))
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return AutoTokenizer.from_pretrained(folder, model_max_length=MAX_TOKENS)
+
+
+def load_text_tower(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """A pre-trained BERT-like model, its tokenizer, and how its tokens are pooled (`mean` or `pooler`).
+
+    Sentence encoders say how in 1_Pooling/config.json; without one the mean is taken, since a pooler is rarely trained.
+    Raises UserError where the folder holds no such model.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"no transformers model in {folder}", "Give the folder that holds its config.json.")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tower = AutoModel.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} does not load as a text model: {error}") from error
+    tokenizer.model_max_length = min(tokenizer.model_max_length, MAX_TOKENS)
+    return tower, tokenizer, "mean"
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> dict[str, Any]:
+    """Padded to the longest of the batch, cut at the tokenizer's limit: input_ids and attention_mask (B, T)."""
+    return dict(
+        tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False)
+    )
