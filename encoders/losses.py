@@ -29,6 +29,17 @@ class Songs:
             return present
         return torch.where(self.has_audio[:, None], self.audio, self.text)
 
+    def halves(self) -> tuple["Songs", "Songs"]:
+        """A batch of first songs followed by their partners, taken apart."""
+        size = len(self.has_audio) // 2
+
+        def part(rows: slice) -> "Songs":
+            audio = None if self.audio is None else self.audio[rows]
+            text = None if self.text is None else self.text[rows]
+            return Songs(audio, text, self.fusion[rows], self.has_audio[rows], self.has_text[rows])
+
+        return part(slice(0, size)), part(slice(size, None))
+
 
 def contrastive_loss(x: Tensor, y: Tensor, log_scale: Tensor, not_negative: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE between matching rows of `x` and `y`; HTCL's L(x, y; tau).

@@ -105,9 +105,8 @@ def train_preference(
         return [_reading_pairs(reader, drawn[step], keys, settings, [epoch, step]) for step in range(steps)]
 
     def loss_of(model: HtclModel, batch: Batch) -> Tensor:
-        return preference_loss(
-            model(**batch["first"]), model(**batch["second"]), model.log_scales, batch["not_negative"]
-        )
+        first, second = model(**batch["songs"]).halves()
+        return preference_loss(first, second, model.log_scales, batch["not_negative"])
 
     return train(model, batches, loss_of, settings, scratch, "stage 2", identity)
 
@@ -152,8 +151,7 @@ def _reading_pairs(
         rng = np.random.default_rng([settings.seed, 2, *key])
         both = np.concatenate([songs[:, 0], songs[:, 1]]).astype(np.int64)
         return {
-            "first": reader.read(songs[:, 0], settings.crop_frames, rng),
-            "second": reader.read(songs[:, 1], settings.crop_frames, rng),
+            "songs": reader.read(both, settings.crop_frames, rng),
             "not_negative": torch.from_numpy(are_pairs(keys, both, both, len(reader.texts))),
         }
 

@@ -1,0 +1,21 @@
+"""Candidate sources: each proposes songs for queries. A new source is one file here and one line in `SOURCES`."""
+
+from recsys.candidates.bpr import Bpr, BprSettings
+from recsys.candidates.contract import CandidateSource, State
+from recsys.candidates.htcl import Htcl, HtclSettings
+from recsys.candidates.ials import Ials, IalsSettings
+from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
+from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
+from recsys.candidates.same_artist import SameArtist, SameArtistSettings
+
+SOURCES = {
+    "random": (Random, RandomSettings),
+    "popularity": (Popularity, PopularitySettings),
+    "same-artist": (SameArtist, SameArtistSettings),
+    "item-knn": (ItemKnn, ItemKnnSettings),
+    "ials": (Ials, IalsSettings),
+    "bpr": (Bpr, BprSettings),
+}
+"""Sources that need nothing but a dataset. The HTCL sources need vectors as well: `recsys.models` makes them."""
+
+__all__ = ["SOURCES", "CandidateSource", "Htcl", "HtclSettings", "State"]

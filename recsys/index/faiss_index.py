@@ -173,7 +173,8 @@ class FaissIndex:
         parts = _divisor(self.dimension, settings.pq_parts or self.dimension)
         compressed = faiss.IndexIVFPQ(coarse, self.dimension, lists, parts, settings.pq_bits, inner)
         compressed.pq.cp.min_points_per_centroid = 1
-        # Below FAISS's own 256 and 25: an eighth of the training time for 100,000 songs, and no recall lost.
+        # FAISS's own are 256 and 25. With 64 points, 8 rounds took a quarter of the time of 25 on 100,000 songs and
+        # found as much.
         compressed.pq.cp.max_points_per_centroid = 64
         compressed.pq.cp.niter = 8
         # A code book must see at least as many vectors as it has entries: show it the few again.

@@ -2,17 +2,18 @@
 
 It is simulated from a stated model, and every result on it says so. What the model assumes:
 
-- **Sound.** A track has ten audible sides in standard units (`music.Sound`): pace, brightness, sustain, drums, register,
-  bass, haze; and mode, density and hollowness, which can be heard but nobody cares about. Each is the sum of its genre's,
-  its artist's and its own draw, with variances 0.16, 0.25 and 0.59: genre labels, and even artists, say little about the
-  sound. The audio is synthesised from the sides.
+- **Sound.** A track has ten audible sides in standard units (`music.Sound`). Listeners care about seven: pace,
+  brightness, sustain, drums, register, bass, haze; nobody minds mode, density and hollowness. A side of taste is the
+  sum of the scene's draw (70 % of the variance) and, sharing the rest, the genre's, the artist's and the track's own.
+  Scenes are points in the space of the seven sides; they have no name and cross all genres. An artist is at home in one
+  scene but makes most tracks in others. The audio is synthesised from the sides.
 - **Text.** Genre, artist, language, and words about one or two sides, half of them wrong; with gaps and mistakes.
-- **Taste.** Scenes are points in the space of the first seven sides. A listener has one to three tastes, each near a
-  scene, that a few per cent of the catalogue fit. Liking = match with the taste of the moment + loyalty to artists
-  + a little for the genre + the track's appeal to everybody + something personal (`listeners`).
-- **Listening.** Sessions of 6 to 14 songs follow one taste; a tenth is radio. Songs are drawn with odds exp(liking), from their
-  release on and a little more often while they are new; what fits badly is skipped, what fits well is liked
-  (`listening`). Playlists draw in the same way (`playlists`).
+- **Taste.** A listener has one to three tastes, each near a scene, that about one track in twenty fits. Liking = match
+  with the taste of the moment + loyalty to artists + a little for the genre + the track's appeal to everybody
+  + something personal (`listeners`).
+- **Listening.** Sessions of 6 to 14 songs follow one taste; some are radio. Songs are drawn with odds exp(liking), from
+  their release on and more often while they are new; what fits badly is skipped, what fits well is liked (`listening`).
+  Playlists draw in the same way (`playlists`).
 - **Time.** Some tracks come out only in the last fifth of the history, half of these in its last tenth: a model that
   learns from the first four fifths meets them without a single play. Some of their artists are new as well.
 
@@ -47,9 +48,9 @@ def import_demo(
 ) -> Imported:
     """Make the demo world: its tables, and its audio files where they are missing.
 
-    audio_dir: lies inside `root`; `tracks.audio_path` is relative to `root`, with forward slashes. progress(done, all)
-    counts audio files. Interrupted, it goes on with the files that are missing. Raises ValueError where audio_dir is not
-    inside root.
+    audio_dir: lies inside `root`; `tracks.audio_path` is relative to `root`, with forward slashes.
+    progress(done, all) counts audio files. Interrupted, it goes on with the files that are missing.
+    Raises ValueError where audio_dir is not inside root.
     """
     inside = audio_dir.resolve().relative_to(root.resolve())
     catalogue = make_catalogue(settings)

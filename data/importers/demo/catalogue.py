@@ -1,7 +1,8 @@
 """Artists and tracks: who sounds how, what it is called, when it came out.
 
-A sound is the sum of four draws: its genre's (a broad prior), its artist's (a style around the genre), its own, and, in
-the sides that listeners care about, its scene's. Scenes cross the borders of genres and have no name. The text tells the genre and the artist; what it says about the sound is one noisy word.
+A sound is the sum of its genre's draw (a broad prior), its artist's (a style around the genre), its own, and, in the
+sides that listeners care about, its scene's, the largest. Scenes cross the borders of genres and have no name. The text
+tells the genre and the artist; what it says about the sound is one or two noisy words.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 GENRE_SPREAD, ARTIST_SPREAD, TRACK_SPREAD = 0.4, 0.5, 0.77
 "Standard deviations of three parts of a sound; their squares sum to 1."
-SCENE_SHARE = 0.55
+SCENE_SHARE = 0.7
 "Share of the variance of a side of taste that comes from the scene instead; the three parts shrink to make room."
 HOME_SHARE = 0.4
 "Share of an artist's tracks that belong to the artist's home scene."

@@ -20,11 +20,11 @@ from data.importers.demo.words import GENRES
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-FITTING_SHARE, EDGE, STEEPNESS = 0.06, 1.5, 2.0
-"Share of the catalogue inside the radius of a taste."
+FITTING_SHARE, EDGE, STEEPNESS = 0.075, 1.5, 2.0
+"A taste's radius takes in this share of the catalogue; a match falls to -EDGE there, this steeply around it."
 DEEPEST = -8.0
 "The match of a track that does not fit at all; one in the centre of the taste has 0."
-APPEAL, PERSONAL, LOYALTY, GENRE_LIKING = 0.7, 0.5, 1.2, 0.4
+APPEAL, PERSONAL, LOYALTY, GENRE_LIKING = 0.55, 0.2, 0.9, 0.3
 "How much the other parts weigh, in the same unit: one raises the odds of a play by the factor e."
 
 
@@ -54,7 +54,7 @@ def make_listeners(catalogue: Catalogue, settings: DemoSettings) -> Listeners:
     heard = catalogue.sounds[:, :TASTE]
     scenes = catalogue.scenes
 
-    count = rng.choice([1, 2, 3], settings.listeners, p=[0.4, 0.4, 0.2])
+    count = rng.choice([1, 2, 3], settings.listeners, p=[0.25, 0.45, 0.3])
     first = np.cumsum(count) - count
     owner = np.repeat(np.arange(settings.listeners), count)
     crowd = np.arange(1, len(scenes) + 1) ** -0.4
@@ -90,7 +90,11 @@ def choose(score: Floats, count: Ints, rng: np.random.Generator) -> tuple[Ints, 
 
 
 def _match(centre: npt.NDArray[np.float64], heard: npt.NDArray[np.float64]) -> Floats:
-    """A Gaussian bump around each taste, its radius such that FITTING_SHARE of the tracks, at least eight, lie in it."""
+    """(P, N) a flat hill around each taste; inside its radius lies FITTING_SHARE of the tracks, and at least eight.
+
+    centre: (P, TASTE), heard: (N, TASTE). On the hill songs are about equal, below it they hardly matter: as log-odds,
+    -EDGE * (distance / radius) ** (2 * STEEPNESS).
+    """
     squared = (centre**2).sum(1)[:, None] + (heard**2).sum(1) - 2 * centre @ heard.T
     share = min(1.0, max(FITTING_SHARE, 8 / len(heard)))
     radius = np.quantile(squared, share, axis=1, keepdims=True)

@@ -16,9 +16,9 @@ from data.tables import to_schema
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-RADIO_SHARE, ARTIST_SHARE = 0.07, 0.12
+RADIO_SHARE, ARTIST_SHARE = 0.07, 0.1
 "Share of sessions that are radio, and that stay with one artist."
-FRESHNESS, FRESH_DAYS = 1.1, 25.0
+FRESHNESS, FRESH_DAYS = 1.3, 25.0
 "What a release day adds to the liking, and the days after which 37 % of it is left."
 LATECOMERS = 0.15
 "Share of listeners who join during the history."
@@ -75,14 +75,15 @@ def _sessions(settings: DemoSettings, rng: np.random.Generator) -> tuple[Ints, F
     length = rng.integers(6, 15, settings.listens // 6 + 1)
     length = length[: int(np.searchsorted(np.cumsum(length), settings.listens)) + 1]
     length[-1] -= length.sum() - settings.listens
-    activity = rng.lognormal(0, 0.8, settings.listeners)
+    activity = rng.lognormal(0, 0.6, settings.listeners)
     some = np.tile(np.arange(settings.listeners), 3)
     many = rng.choice(settings.listeners, len(length), p=activity / activity.sum())
     user = rng.permutation(np.concatenate([some, many])[: len(length)])
 
     joined = np.where(rng.random(settings.listeners) < LATECOMERS, rng.uniform(0, 0.8, settings.listeners), 0.0)
     day = np.floor(rng.uniform(joined[user] * settings.days, settings.days))
-    hour = np.choose(rng.choice(3, len(user), p=[0.2, 0.3, 0.5]), rng.normal(np.array([[8.0], [14.0], [20.5]]), 1.6, (3, len(user))))
+    peak = rng.choice([8.0, 14.0, 20.5], len(user), p=[0.2, 0.3, 0.5])
+    hour = rng.normal(peak, 1.6)
     return user, day + np.clip(hour, 0, 23.8) / 24, length
 
 

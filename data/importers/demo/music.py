@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 MUSIC_VERSION = 1
 "Part of every file name: raise it when the same `Sound` starts to sound different."
@@ -207,8 +206,9 @@ def _drums(amount: float, bars: int, bar: int, n: int, rng: np.random.Generator,
 
 def _haze(amount: float, n: int, rng: np.random.Generator) -> Samples:
     """Steady noise, (n,), from 58 dB below the music to 6 dB below it."""
-    noise = lfilter([1.0], [1.0, -0.6], rng.standard_normal(n, dtype=np.float32))
-    haze: Samples = (noise * (0.1 / 1.25) * 10 ** (-2.9 + 2.6 * amount)).astype(np.float32)
+    white = rng.standard_normal(n + 2, dtype=np.float32)
+    noise = white[2:] + np.float32(0.6) * white[1:-1] + np.float32(0.36) * white[:-2]
+    haze: Samples = noise * np.float32(0.08 * 10 ** (-2.9 + 2.6 * amount))
     return haze
 
 

@@ -167,5 +167,5 @@ def playlist_title(sound: Sound, genre: str, artist: str | None, rng: Rng) -> st
         words = [genre, str(rng.choice(("", "mix", "classics")))]
     else:
         words = [str(rng.choice(VAGUE))]
-    text = " ".join(filter(None, words))
+    text = " ".join(dict.fromkeys(filter(None, words)))
     return text.title() if rng.random() < 0.3 else text

@@ -1,0 +1,118 @@
+"""`python -m data.prepare IMPORTER`: read a data set into the workspace's tables."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.command import WorkspaceOption, run
+from data.dataset import load_dataset, save_dataset
+from data.errors import UserError
+from data.importers.demo import DemoSettings, import_demo
+from data.progress import done, meter, say
+from data.tables import Imported
+from data.workspace import Workspace, is_current
+
+app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
+
+
+def prepare_demo(workspace: Workspace, settings: DemoSettings | None = None) -> None:
+    """Make the embedded default data set, unless it is there; audio files that are there are kept."""
+    settings = settings or DemoSettings()
+    recorded = {"importer": "demo", **settings.model_dump(mode="json")}
+    if is_current(workspace.dataset, {}, recorded):
+        return
+    with meter("audio", settings.tracks) as progress:
+        imported = import_demo(
+            workspace.root / "demo-audio", workspace.root, settings, lambda done, total: progress.to(done)
+        )
+    save_dataset(workspace, imported, recorded)
+
+
+@app.command()
+def demo(
+    workspace: WorkspaceOption = "workspace",
+    tracks: Annotated[int, typer.Option(min=40, help="Songs to synthesise.")] = DemoSettings().tracks,
+    seed: Annotated[int, typer.Option(help="Another seed makes another world.")] = DemoSettings().seed,
+) -> None:
+    """The embedded default: a simulated catalogue with real audio files, listeners and playlists. Needs no network."""
+    space = Workspace(Path(workspace))
+    share = tracks / DemoSettings().tracks
+    settings = DemoSettings(tracks=tracks, seed=seed) if share == 1 else smaller_demo(share, seed)
+    started = time.monotonic()
+    with space.lock():
+        prepare_demo(space, settings)
+    _finish(space, started)
+
+
+def smaller_demo(share: float, seed: int) -> DemoSettings:
+    """The demo world in another size, everything in proportion."""
+    full = DemoSettings()
+    sizes = {name: max(5, round(getattr(full, name) * share)) for name in ("tracks", "artists", "listeners")}
+    sizes |= {name: max(40, round(getattr(full, name) * share)) for name in ("listens", "playlists")}
+    return DemoSettings(seed=seed, **sizes)
+
+
+@app.command()
+def folder(
+    path: Annotated[Path, typer.Option(help="The folder of music, any depth.")],
+    workspace: WorkspaceOption = "workspace",
+) -> None:
+    """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists."""
+    from data.importers.folder import import_folder
+
+    if not path.is_dir():
+        raise UserError(f"no folder {path}")
+    started, bar = time.monotonic(), None
+    with meter("reading", 1) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.resize(total)
+            bar.to(done)
+
+        imported = import_folder(path, progress)
+    _save(Workspace(Path(workspace)), imported, {"importer": "folder", "path": str(path)}, started)
+
+
+@app.command()
+def tables(
+    tracks: Annotated[Path | None, typer.Option(help="CSV, CSV.gz, JSONL or Parquet; any subset of the five.")] = None,
+    listens: Annotated[Path | None, typer.Option()] = None,
+    playlists: Annotated[Path | None, typer.Option()] = None,
+    playlist_tracks: Annotated[Path | None, typer.Option()] = None,
+    features: Annotated[Path | None, typer.Option()] = None,
+    map: Annotated[str, typer.Option(help="Columns: title=track_name,artist=track_artist,listens.user_id=who")] = "",
+    features_columns: Annotated[str, typer.Option(help="Numeric columns that make the feature vector, comma-separated.")] = "",
+    settings: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
+    workspace: WorkspaceOption = "workspace",
+) -> None:
+    """Your own tables."""
+    from data.importers.files import import_files, read_settings
+
+    given = {
+        "tracks": tracks,
+        "listens": listens,
+        "playlists": playlists,
+        "playlist_tracks": playlist_tracks,
+        "features": features,
+    }
+    started = time.monotonic()
+    chosen = read_settings(settings, {k: v for k, v in given.items() if v}, map, features_columns)
+    imported = import_files(chosen)
+    _save(Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started)
+
+
+def _save(space: Workspace, imported: Imported, settings: dict[str, object], started: float) -> None:
+    with space.lock():
+        save_dataset(space, imported, settings)
+    _finish(space, started)
+
+
+def _finish(space: Workspace, started: float) -> None:
+    done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
+    say(f"Tables in {space.dataset}. Next: python -m recsys.build_index --workspace {space.root}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,125 @@
+"""`python -m encoders.embed`: every song's audio, text and item vector from both stages, in blocks that survive a stop."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from torch.nn.functional import normalize
+
+from data.command import WorkspaceOption, run
+from data.dataset import Dataset, load_dataset
+from data.progress import done, meter, say
+from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
+from encoders.batches import SongReader
+from encoders.features import Mels, ensure_mels
+from encoders.model import HtclModel
+from encoders.stages import STAGES, Stage
+from encoders.text import track_texts
+from encoders.train import read_encoder
+from encoders.vectors import MODALITIES, Vectors, write_vectors
+
+app = typer.Typer(add_completion=False, help=__doc__)
+BLOCK = 1024
+BATCH = 32
+
+
+@app.command()
+def main(workspace: WorkspaceOption = "workspace") -> None:
+    """Embed the whole catalogue with every encoder that is there; what is up to date is skipped."""
+    space = Workspace(Path(workspace))
+    with space.lock():
+        dataset = load_dataset(space)
+        mels = ensure_mels(space.mels, dataset)
+        for stage in STAGES:
+            if read_manifest(space.encoder(stage)) is not None:
+                embed_stage(space, dataset, mels, stage)
+    say(f"Vectors in {space.root / 'vectors'}. Next: python -m recsys.build_index --workspace {workspace}")
+
+
+def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage) -> None:
+    """Publish the vectors of one stage's encoder; nothing happens if they are there already."""
+    encoder = read_manifest(workspace.encoder(stage))
+    made_from = {
+        "dataset": dataset.fingerprint,
+        "mels": mels.fingerprint,
+        "encoder": encoder.fingerprint if encoder else "",
+    }
+    if is_current(workspace.vectors(stage), made_from, {}):
+        return
+    started = time.monotonic()
+    model, tokenizer, _ = read_encoder(workspace, stage)
+    reader = SongReader(mels, track_texts(dataset.tracks), tokenizer)
+    scratch = workspace.scratch(f"embed-{stage}-{short_hash(made_from)}")
+    vectors = encode_songs(model, reader, scratch, f"embed {STAGES.index(stage) + 1}")
+    with publishing(
+        workspace.vectors(stage), f"vectors-{stage}", made_from, trained_on=encoder.trained_on if encoder else None
+    ) as draft:
+        for modality in MODALITIES:
+            write_vectors(draft.folder, modality, vectors[modality], dataset)
+            draft.facts[modality] = len(vectors[modality].tracks)
+    workspace.discard_scratch(scratch.name)
+    counts = ", ".join(f"{len(vectors[name].tracks):,} {name}" for name in MODALITIES)
+    done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors", time.monotonic() - started)
+
+
+def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:
+    """Audio, text and item vectors of every song that has audio or text. Finished blocks in `scratch` are not redone."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
+    blocks = []
+    with meter(name, len(known)) as progress:
+        for start in range(0, len(known), BLOCK):
+            path = scratch / f"block-{start:09d}.safetensors"
+            if not path.is_file():
+                aside = path.with_suffix(".new")
+                save_file(_encode_block(model, reader, known[start : start + BLOCK], device), aside)
+                aside.replace(path)
+            with safe_open(path, framework="numpy") as file:
+                blocks.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            progress.to(min(start + BLOCK, len(known)))
+    vectors = {}
+    empty = np.zeros((0, model.config.projection_dim), np.float32)
+    for modality in MODALITIES:
+        rows = [block[f"{modality}-tracks"] for block in blocks]
+        values = [block[modality] for block in blocks]
+        tracks = np.concatenate([np.zeros(0, np.int32), *rows])
+        vectors[modality] = Vectors(tracks, np.concatenate([empty, *values]))
+    return vectors
+
+
+@torch.inference_mode()
+def _encode_block(
+    model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], device: torch.device
+) -> dict[str, NDArray[np.generic]]:
+    """Songs of like length are batched together, which keeps padding small; the answer is in the order of `tracks`."""
+    lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
+    order = np.argsort(lengths, kind="stable")
+    found: dict[str, NDArray[np.float32]] = {
+        name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
+    }
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        songs = model(**{key: value.to(device) for key, value in reader.read(tracks[rows]).items()})
+        for name, vectors in (("audio", songs.audio), ("text", songs.text), ("item", songs.fusion)):
+            if vectors is not None:
+                found[name][rows] = normalize(vectors, dim=1).float().cpu().numpy()
+    present = {
+        "audio": reader.has_audio[tracks],
+        "text": reader.has_text[tracks],
+        "item": np.ones(len(tracks), np.bool_),
+    }
+    block: dict[str, NDArray[np.generic]] = {}
+    for name in MODALITIES:
+        block[name] = np.ascontiguousarray(found[name][present[name]])
+        block[f"{name}-tracks"] = tracks[present[name]]
+    return block
+
+
+if __name__ == "__main__":
+    run(app)

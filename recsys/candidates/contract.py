@@ -1,0 +1,60 @@
+"""What a candidate source is, and the block-wise ranking that sources with dense scores share.
+
+A *baseline* in an evaluation is one source used alone; the product fuses several. Both are the same code.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from data.dataset import Dataset
+from recsys.queries import Query, excluded
+from recsys.ranked import Ranked, rank_scores
+
+State = dict[str, NDArray[Any]]
+SCORE_CELLS = 16_000_000
+"""Dense scores held at once: 64 MB of float32, whatever the catalogue and the batch."""
+
+
+class CandidateSource(Protocol):
+    """Proposes songs for queries. Fitted on the past only; asked in batches."""
+
+    name: str
+    settings: BaseModel
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Learn from the listening of the dataset handed in, which must be a training part."""
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        """The k best songs per query, best first; fewer where it knows fewer. Never a song twice, never a sentinel."""
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        """For each proposed song, the song of the history that speaks most for it; None where none does."""
+
+    def state(self) -> State:
+        """What was learned, as arrays: the source is these and its settings."""
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        """The counterpart of `state`."""
+
+
+def rank_in_blocks(
+    queries: Sequence[Query],
+    k: int,
+    tracks: int,
+    score: Callable[[Sequence[Query]], tuple[NDArray[np.float32], NDArray[np.bool_]]],
+) -> Ranked:
+    """Rank dense scores in blocks of bounded memory.
+
+    score(block): (B, N) scores and which songs the source may propose, (B, N) or (N,). Excluded songs are left out here.
+    """
+    size = max(1, SCORE_CELLS // max(tracks, 1))
+    parts = []
+    for start in range(0, len(queries), size):
+        block = queries[start : start + size]
+        scores, allowed = score(block)
+        parts.append(rank_scores(scores, allowed & ~excluded(block, tracks), k))
+    return Ranked.concatenate(parts) if parts else Ranked.from_rows([])

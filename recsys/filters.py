@@ -1,0 +1,20 @@
+"""What is taken out of a ranking before a person sees it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.ranked import Ranked
+
+
+def cap_artists(ranked: Ranked, artists: NDArray[np.int32], most: int) -> Ranked:
+    """At most `most` songs by one artist per query, the best of them. artists: (N,) a number each, -1 unknown, never capped."""
+    rows = []
+    for tracks, scores in ranked:
+        by = artists[tracks]
+        order = np.argsort(by, kind="stable")
+        starts = np.searchsorted(by[order], by[order], side="left")
+        place = np.empty(len(tracks), np.int64)
+        place[order] = np.arange(len(tracks)) - starts
+        keep = (place < most) | (by < 0)
+        rows.append((tracks[keep], scores[keep]))
+    return Ranked.from_rows(rows)

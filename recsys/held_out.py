@@ -1,0 +1,170 @@
+"""What held-out listening asks: queries with the songs that were really chosen. Validation tunes with it, test measures.
+
+- next-song: before each wanted play of the period, what the listener had played until then; the play is the target.
+- playlist: the first songs (and the title) of a held-out playlist; the rest are the targets.
+- cold-start: what a listener had played before the period; the targets are the songs without a single play or playlist
+  entry in training that the listener then plays for the first time. Without listeners: a playlist's cold songs.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.dataset import POSITIVE, Dataset
+from data.split import PARTS, Part, Split
+from recsys.quality import Targets
+from recsys.queries import EVIDENCE, Query
+
+Task = Literal["next-song", "playlist", "cold-start"]
+TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start")
+HISTORY = 100
+"""Plays of the past that a query brings along."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Queries of one task. repeats: (targets,) bool, songs the listener had already played; groups: (Q,) who asks."""
+
+    task: Task
+    queries: list[Query]
+    targets: Targets
+    repeats: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+    protocol: str
+
+
+def held_out(
+    dataset: Dataset,
+    split: Split,
+    task: Task,
+    part: Part,
+    seeds: int | None = None,
+    max_queries: int = 5000,
+    seed: int = 20260101,
+) -> HeldOut:
+    """The queries of a task in a part of the data. Empty where the dataset has nothing of the kind.
+
+    seeds: songs given of each playlist, 0 = title only; None = the first half. max_queries: a random sample of the
+    queries beyond it, the same for every model.
+    """
+    if task == "playlist":
+        return _playlists(dataset, split, part, seeds, max_queries, seed, cold_only=False)
+    if task == "cold-start" and dataset.listens.is_empty():
+        return _playlists(dataset, split, part, seeds, max_queries, seed, cold_only=True)
+    listening = _Listening(dataset, split)
+    return (_next_song if task == "next-song" else _cold_start)(listening, part, max_queries, seed)
+
+
+class _Listening:
+    """The listens as flat arrays by listener and time, and where each listener's begin."""
+
+    def __init__(self, dataset: Dataset, split: Split) -> None:
+        listens = dataset.listens
+        self.user = listens["user"].to_numpy()
+        self.track = listens["track"].to_numpy()
+        self.evidence = listens.select(EVIDENCE).to_series().to_numpy()
+        self.positive = listens.select(POSITIVE).to_series().to_numpy()
+        self.part = split.listens
+        self.start = np.searchsorted(self.user, np.arange(len(dataset.user_ids) + 1))
+        self.cold = split.cold
+        place = listens.select(pl.int_range(pl.len()).over("user", "track")).to_series().to_numpy()
+        self.repeat = place > 0
+        self.order = split.order
+
+    def past(self, row: int, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        first = max(int(self.start[user]), row - HISTORY)
+        return self.track[first:row].astype(np.int32), self.evidence[first:row]
+
+    @property
+    def clock(self) -> str:
+        if self.order == "time":
+            return "one moment divides past from future for everybody"
+        return "each listener's own order is divided, since no times are known: others' later plays may be in training"
+
+
+def _next_song(listening: _Listening, part: Part, max_queries: int, seed: int) -> HeldOut:
+    rows = np.flatnonzero((listening.part == PARTS.index(part)) & listening.positive)
+    rows = rows[rows > listening.start[listening.user[rows]]]
+    rows = _sample(rows, max_queries, seed)
+    queries = []
+    for row in rows:
+        user = int(listening.user[row])
+        history, evidence = listening.past(int(row), user)
+        queries.append(Query(history=history, evidence=evidence, user=user))
+    return HeldOut(
+        "next-song",
+        queries,
+        Targets.from_rows([listening.track[row : row + 1] for row in rows]),
+        listening.repeat[rows],
+        listening.user[rows].astype(np.int64),
+        f"before each wanted play of the {part} period, the listener's last {HISTORY} plays; heard songs may be answered; "
+        f"{listening.clock}",
+    )
+
+
+def _cold_start(listening: _Listening, part: Part, max_queries: int, seed: int) -> HeldOut:
+    wanted = (listening.part == PARTS.index(part)) & listening.positive & listening.cold[listening.track]
+    wanted &= ~listening.repeat
+    queries, targets, users = [], [], []
+    for user in _sample(np.unique(listening.user[wanted]), max_queries, seed):
+        rows = np.arange(listening.start[user], listening.start[user + 1])
+        begins = int(rows[np.flatnonzero(listening.part[rows] >= PARTS.index(part))[0]])
+        if begins == rows[0]:
+            continue
+        history, evidence = listening.past(begins, int(user))
+        heard = np.unique(listening.track[rows[0] : begins]).astype(np.int32)
+        queries.append(Query(history=history, evidence=evidence, user=int(user), exclude=heard))
+        targets.append(np.unique(listening.track[rows[wanted[rows]]]))
+        users.append(int(user))
+    found = Targets.from_rows(targets)
+    return HeldOut(
+        "cold-start",
+        queries,
+        found,
+        np.zeros(len(found.tracks), np.bool_),
+        np.array(users, np.int64),
+        f"per listener, the last {HISTORY} plays before the {part} period; targets: songs nobody played in training that "
+        f"the listener then plays; the whole catalogue but heard songs is ranked; {listening.clock}",
+    )
+
+
+def _playlists(
+    dataset: Dataset, split: Split, part: Part, seeds: int | None, max_queries: int, seed: int, cold_only: bool
+) -> HeldOut:
+    titles = dataset.playlists["title"]
+    entries = dataset.playlist_tracks
+    tracks, playlist = entries["track"].to_numpy(), entries["playlist"].to_numpy()
+    start = np.searchsorted(playlist, np.arange(dataset.playlists.height + 1))
+    queries, targets, rows = [], [], []
+    for row in _sample(split.playlists_of(part), max_queries, seed):
+        songs = tracks[start[row] : start[row + 1]].astype(np.int32)
+        given = len(songs) // 2 if seeds is None else seeds
+        rest = songs[given:]
+        if cold_only:
+            rest = rest[split.cold[rest]]
+        if len(songs) < 2 or len(songs) <= given or not len(rest):
+            continue
+        queries.append(Query(history=songs[:given], text=titles[int(row)], exclude=songs[:given]))
+        targets.append(rest)
+        rows.append(int(row))
+    found = Targets.from_rows(targets)
+    given_text = "the first half" if seeds is None else "the title alone" if seeds == 0 else f"the first {seeds}"
+    return HeldOut(
+        "cold-start" if cold_only else "playlist",
+        queries,
+        found,
+        np.zeros(len(found.tracks), np.bool_),
+        np.array(rows, np.int64),
+        f"whole held-out playlists of the {part} part, {given_text} given with the title; "
+        + ("targets: the songs that no training playlist has; " if cold_only else "targets: the rest; ")
+        + "the whole catalogue but the given songs is ranked",
+    )
+
+
+def _sample(rows: NDArray[np.generic], most: int, seed: int) -> NDArray[np.int64]:
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return rows.astype(np.int64)

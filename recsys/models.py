@@ -1,0 +1,243 @@
+"""The fitted models of a workspace: which sources there are, their tuned settings per task, and how they are fused.
+
+Everything fitted lies in `models/` as npz without pickle, described by a manifest that says what it was trained on.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch.nn.functional import normalize
+
+from data.dataset import Dataset
+from data.errors import UserError
+from data.progress import done, meter
+from data.split import Split
+from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, short_hash, verify
+from encoders.stages import STAGES, Stage
+from encoders.text import tokenize
+from encoders.train import read_encoder
+from encoders.vectors import Vectors, read_vectors
+from recsys.candidates import SOURCES, CandidateSource, Htcl, HtclSettings, State
+from recsys.fusion import FusionSettings, fuse
+from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.index import BACKENDS, VectorIndex
+from recsys.quality import hits, ndcg
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.search_space import AT_ASKING, SPACE
+from recsys.tuning import tune_fusion
+
+HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
+FUSED = ("popularity", "same-artist", "item-knn", "ials", "bpr", "htcl-stage2")
+DEPTH = 500
+"""Candidates each source brings to the fusion."""
+TUNING_QUERIES = 500
+OBJECTIVE_AT = 100
+
+
+class Choices(BaseModel):
+    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
+
+    settings: dict[Task, dict[str, dict[str, Any]]] = {}
+    fusion: dict[Task, FusionSettings] = {}
+    validation: dict[Task, dict[str, float]] = {}
+    trials: dict[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Models:
+    """Fitted sources by task, and their fusion."""
+
+    sources: Mapping[Task, Mapping[str, CandidateSource]]
+    choices: Choices
+    manifest: Manifest
+    tracks: int
+
+    def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
+        """The product's answer: every source's candidates, fused as validation chose for the task."""
+        return self.fuse(task, self.rankings(task, queries), k)
+
+    def rankings(self, task: Task, queries: Sequence[Query]) -> dict[str, Ranked]:
+        """What each source that takes part proposes."""
+        weights = self.choices.fusion[task].weights
+        sources = self.sources[task]
+        return {name: sources[name].candidates(queries, DEPTH) for name, weight in weights.items() if weight > 0}
+
+    def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
+        return fuse(rankings, self.choices.fusion[task], self.tracks, k)
+
+
+def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
+    """Fit, tune and publish every source, unless that has been done from the same things.
+
+    Under `all`, settings that a run under `split` chose are kept: nothing is left to choose them with.
+    """
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
+    settings = {"train_on": train_on, "space": short_hash(SPACE)}
+    if is_current(workspace.models, made_from, settings):
+        return
+    started = time.monotonic()
+    training = split.training(dataset) if train_on == "split" else dataset
+    kept = _kept_choices(workspace, split) if train_on == "all" else None
+    htcl = htcl_sources(workspace, dataset)
+    fitted: dict[str, State] = {}
+    choices = kept or tune(dataset, training, split, htcl, fitted, tune_on=train_on == "split")
+    trained_on = {"part": train_on, "split": split.fingerprint}
+    with publishing(workspace.models, "models", made_from, settings, trained_on) as draft:
+        for chosen in choices.settings.values():
+            for name in SOURCES:
+                key = fit_key(name, chosen[name])
+                if key not in fitted:
+                    fitted[key] = make_source(name, chosen[name]).fit(training).state()
+                if not (draft.folder / f"{key}.npz").exists():
+                    np.savez(draft.folder / f"{key}.npz", **fitted[key])  # type: ignore[arg-type]
+        (draft.folder / "choices.json").write_text(choices.model_dump_json(indent=1))
+        draft.facts["validation_ndcg@100"] = choices.validation
+    tuned = f"{sum(choices.trials.values())} trials" if choices.trials else "settings kept or default"
+    done("models", f"{len(fitted)} fits, {tuned}", time.monotonic() - started)
+
+
+def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> Models:
+    """The published models; HTCL neighbours are searched in `index`. Raises UserError where a file is missing or damaged."""
+    manifest = verify(workspace.models)
+    choices = Choices.model_validate_json((workspace.models / "choices.json").read_text("utf-8"))
+    states = {path.stem: _read_state(path) for path in sorted(workspace.models.glob("*.npz"))}
+    htcl = htcl_sources(workspace, dataset, index)
+    sources: dict[Task, dict[str, CandidateSource]] = {}
+    for task, chosen in choices.settings.items():
+        sources[task] = {}
+        for name in SOURCES:
+            source = make_source(name, chosen[name])
+            sources[task][name] = source.restore(dataset, states[fit_key(name, chosen[name])])
+        for name, source in htcl.items():
+            sources[task][name] = source.with_settings(chosen.get(name, {}))
+    return Models(sources, choices, manifest, len(dataset.track_ids))
+
+
+def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
+    """A source of the registry with settings. Raises UserError for a name that is not there."""
+    if name not in SOURCES:
+        raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
+    kind, settings_kind = SOURCES[name]
+    return kind(settings_kind(**settings))  # type: ignore[arg-type, return-value]
+
+
+def fit_key(name: str, settings: Mapping[str, Any]) -> str:
+    """Names a fit: sources that differ only in settings at asking share it."""
+    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
+
+
+def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:
+    """HTCL neighbours in the space of each stage. index: the published one, over stage 2; None searches exactly."""
+    sources = {}
+    for name, stage in HTCL_NAMES.items():
+        vectors = read_vectors(workspace.vectors(stage), "item", dataset)
+        searched = index if index is not None and stage == "preference" else exact_index(vectors)
+        sources[name] = Htcl(name, vectors, searched, text_encoder(workspace, stage)).fit(dataset)
+    return sources
+
+
+def exact_index(vectors: Vectors) -> VectorIndex:
+    """All vectors in a fresh exact index."""
+    index = BACKENDS["exact"](vectors.dimension)
+    if len(vectors.tracks):
+        index.add(vectors.tracks, vectors.values)
+    return index
+
+
+def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], NDArray[np.float32]]:
+    """Texts -> unit vectors (Q, D) of a stage's space. The encoder is read on first use and texts are remembered."""
+
+    @lru_cache(maxsize=1)
+    def encoder() -> Any:
+        return read_encoder(workspace, stage)
+
+    @lru_cache(maxsize=100_000)
+    def one(text: str) -> NDArray[np.float32]:
+        model, tokenizer, _ = encoder()
+        with torch.inference_mode():
+            vector = model.get_text_features(**tokenize(tokenizer, [text])).pooler_output
+        return np.asarray(normalize(vector, dim=1)[0].numpy(), np.float32)
+
+    return lambda texts: np.stack([one(text) for text in texts])
+
+
+def tune(
+    dataset: Dataset,
+    training: Dataset,
+    split: Split,
+    htcl: Mapping[str, Htcl],
+    fitted: dict[str, State],
+    tune_on: bool,
+) -> Choices:
+    """Choose each source's settings and the fusion per task by NDCG@100 on validation; `fitted` collects the fits."""
+    choices = Choices()
+    asked = {task: held_out(dataset, split, task, "validation", max_queries=TUNING_QUERIES) for task in TASKS}
+    best: dict[Task, dict[str, Ranked]] = {task: {} for task in TASKS}
+    with meter("tuning", sum(len(space) for space in SPACE.values())) as progress:
+        for name, space in SPACE.items():
+            trials = space if tune_on else space[:1]
+            choices.trials[name] = len(trials)
+            for settings in trials:
+                source = _fitted_source(name, settings, dataset, training, htcl, fitted)
+                for task, question in asked.items():
+                    ranked = source.candidates(question.queries, DEPTH)
+                    value = _quality(ranked, question, len(dataset.track_ids))
+                    reached = choices.validation.setdefault(task, {})
+                    if name not in reached or value > reached[name]:
+                        reached[name], best[task][name] = value, ranked
+                        choices.settings.setdefault(task, {})[name] = settings
+                progress.advance(name)
+    for task, question in asked.items():
+        rankings = {name: best[task][name] for name in FUSED}
+        value, choices.fusion[task] = tune_fusion(
+            rankings, lambda ranked, question=question: _quality(ranked, question, len(dataset.track_ids)),
+            len(dataset.track_ids), DEPTH, search=tune_on and len(question.queries) > 0,
+        )
+        choices.validation[task]["fused"] = value
+    return choices
+
+
+def _fitted_source(
+    name: str,
+    settings: Mapping[str, Any],
+    dataset: Dataset,
+    training: Dataset,
+    htcl: Mapping[str, Htcl],
+    fitted: dict[str, State],
+) -> CandidateSource:
+    if name in htcl:
+        return htcl[name].with_settings(settings)
+    source, key = make_source(name, settings), fit_key(name, settings)
+    if key not in fitted:
+        fitted[key] = source.fit(training).state()
+    return source.restore(dataset, fitted[key])
+
+
+def _quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
+    if not question.queries:
+        return 0.0
+    found = hits(ranked, question.targets, OBJECTIVE_AT, tracks)
+    return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
+
+
+def _kept_choices(workspace: Workspace, split: Split) -> Choices | None:
+    path = workspace.models / "choices.json"
+    manifest = read_manifest(workspace.models)
+    if manifest is None or manifest.made_from.get("split") != split.fingerprint or not path.is_file():
+        return None
+    return Choices.model_validate_json(path.read_text("utf-8"))
+
+
+def _read_state(path: Path) -> State:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

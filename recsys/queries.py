@@ -1,0 +1,67 @@
+"""One description of what is known when songs are asked for. It serves every task; a single query is a batch of one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+NOTHING = np.zeros(0, np.int32)
+
+EVIDENCE = (
+    pl.when(pl.col("feedback") == "like")
+    .then(2.0)
+    .when(pl.col("feedback") == "dislike")
+    .then(-1.0)
+    .when(pl.col("feedback") == "skip")
+    .then(-0.5)
+    .when(pl.col("played_ratio") < 0.5)
+    .then(0.0)
+    .otherwise(1.0)
+    .cast(pl.Float32)
+)
+"""What a listen says about liking: a like counts double, a skip counts against, a play broken off says nothing."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is known: a history (or seed songs), oldest first, with evidence per play; a listener; words; no-goes."""
+
+    history: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
+    evidence: NDArray[np.float32] | None = None
+    "EVIDENCE per play; None counts every play as 1."
+    user: int | None = None
+    "Row of a listener whom training may know."
+    text: str | None = None
+    "A playlist's title, or free text."
+    exclude: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
+    "Songs that must not be answered: seeds, heard or blocked ones."
+
+    def weights(self, half_life: float | None) -> NDArray[np.float32]:
+        """Evidence per play, halved every `half_life` plays back from the latest one; None does not decay."""
+        evidence = np.ones(len(self.history), np.float32) if self.evidence is None else self.evidence
+        if half_life is None:
+            return evidence
+        age = np.arange(len(self.history) - 1, -1, -1, dtype=np.float32)
+        return (evidence * 0.5 ** (age / half_life)).astype(np.float32)
+
+
+def history_matrix(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
+    """(Q, N) float32: each query's summed weights per song."""
+    lengths = [len(query.history) for query in queries]
+    columns = np.concatenate([NOTHING, *(query.history for query in queries)])
+    values = np.concatenate([np.zeros(0, np.float32), *(query.weights(half_life) for query in queries)])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    matrix = csr_matrix((values, columns, offsets), shape=(len(queries), tracks), dtype=np.float32)
+    matrix.sum_duplicates()
+    return matrix
+
+
+def excluded(queries: Sequence[Query], tracks: int) -> NDArray[np.bool_]:
+    """(Q, N) True where a song must not be answered."""
+    mask = np.zeros((len(queries), tracks), np.bool_)
+    for row, query in enumerate(queries):
+        mask[row, query.exclude] = True
+    return mask

@@ -1,0 +1,225 @@
+"""The front door: `Recommender.load("workspace").recommend("user-17")`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self, overload
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.dataset import Dataset, load_dataset
+from data.errors import UserError
+from data.workspace import Workspace
+from recsys.candidates import Htcl
+from recsys.filters import cap_artists
+from recsys.held_out import HISTORY, Task
+from recsys.models import Models, load_models
+from recsys.published_index import read_index
+from recsys.queries import EVIDENCE, Query
+from recsys.ranked import Ranked
+
+FRESH_EVERY = 4
+"""For a listener nobody knows, every fourth song is the newest that is not yet listed."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended song.
+
+    sources: the candidate sources that proposed it, the one that counted most first. because: the track_id of the
+    played (or given) song that speaks most for it; None where no single song does.
+    """
+
+    track_id: str
+    title: str | None
+    artist: str | None
+    score: float
+    sources: tuple[str, ...]
+    because: str | None
+
+
+class Recommender:
+    """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
+
+    def __init__(self, dataset: Dataset, models: Models) -> None:
+        self.dataset, self.models = dataset, models
+        self._listener_starts = np.searchsorted(
+            dataset.listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1)
+        )
+        self._played = dataset.listens["track"].to_numpy()
+        self._evidence = dataset.listens.select(EVIDENCE).to_series().to_numpy()
+
+    @classmethod
+    def load(cls, workspace: str | Path = "workspace") -> Self:
+        """Open a workspace that build_index has finished. Every file is checked against its checksum first.
+
+        Raises UserError where something is missing, DamagedError where something is damaged.
+        """
+        space = Workspace(Path(workspace))
+        dataset = load_dataset(space)
+        index, _ = read_index(space, dataset)
+        return cls(dataset, load_models(space, dataset, index))
+
+    @overload
+    def recommend(
+        self, user_id: str, k: int = 20, *, heard: bool = False, per_artist: int | None = None
+    ) -> list[Recommendation]: ...
+    @overload
+    def recommend(
+        self, user_id: Sequence[str], k: int = 20, *, heard: bool = False, per_artist: int | None = None
+    ) -> pl.DataFrame: ...
+    def recommend(
+        self, user_id: str | Sequence[str], k: int = 20, *, heard: bool = False, per_artist: int | None = None
+    ) -> list[Recommendation] | pl.DataFrame:
+        """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
+
+        heard: allow songs they have played. per_artist: at most so many songs by one artist. A listener nobody knows
+        gets what is popular and what is fresh.
+        """
+        users = [user_id] if isinstance(user_id, str) else list(user_id)
+        queries = [self._listener_query(user, heard) for user in users]
+        known = [row for row, query in enumerate(queries) if len(query.history)]
+        answers: dict[int, list[Recommendation]] = {}
+        for row, found in zip(known, self._answer("next-song", [queries[r] for r in known], k, per_artist), strict=True):
+            answers[row] = found
+        results = [answers[row] if row in answers else self.popular_and_fresh(k) for row in range(len(users))]
+        return results[0] if isinstance(user_id, str) else _frame(users, results)
+
+    def continue_playlist(
+        self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
+    ) -> list[Recommendation]:
+        """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError naming unknown tracks."""
+        rows = self.dataset.track_ids.to_rows(list(tracks))
+        if not len(rows) and not title:
+            raise UserError("a playlist needs songs or a title")
+        return self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist)[0]
+
+    def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
+        """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
+        rows = self.dataset.track_ids.to_rows(list(session))
+        return self._answer("next-song", [Query(history=rows, exclude=rows)], k, None)[0]
+
+    def similar(self, track: str, k: int = 20) -> list[Recommendation]:
+        """Songs nearest in HTCL space. Raises UnknownIdError, or UserError where the song has neither audio nor text."""
+        rows = self.dataset.track_ids.to_rows([track])
+        found = self._htcl.nearest(rows, k + 1)
+        if not len(found):
+            raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
+        tracks, scores = found[0]
+        keep = tracks != rows[0]
+        return self._name(tracks[keep][:k], scores[keep][:k], [("htcl",)] * k, [int(rows[0])] * k)
+
+    def search(self, text: str, k: int = 20) -> list[Recommendation]:
+        """Songs whose sound and metadata fit the words. Raises UserError for empty text."""
+        if not text.strip():
+            raise UserError("nothing to search for")
+        tracks, scores = self._htcl.by_text(text, k)
+        return self._name(tracks, scores, [("text",)] * k, [None] * k)
+
+    def popular_and_fresh(self, k: int = 20) -> list[Recommendation]:
+        """For someone new: what most people play lately, and every fourth song one of the newest."""
+        popular = self.models.sources["next-song"]["popularity"].candidates([Query()], k)[0]
+        release = self.dataset.tracks["release_date"]
+        dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
+        fresh = np.argsort(dates, kind="stable")[::-1] if dates is not None else np.arange(len(release))
+        listed: dict[int, tuple[float, str]] = {}
+        waiting = [(int(t), float(s)) for t, s in zip(*popular, strict=True)]
+        newest = iter(int(track) for track in fresh)
+        while len(listed) < min(k, len(release)):
+            turn_of_fresh = len(listed) % FRESH_EVERY == FRESH_EVERY - 1 or not waiting
+            track, score = (next(newest), 0.0) if turn_of_fresh else waiting.pop(0)
+            listed.setdefault(track, (score, "fresh" if turn_of_fresh else "popularity"))
+        rows = np.array(list(listed), np.int32)
+        scores = np.array([score for score, _ in listed.values()], np.float32)
+        return self._name(rows, scores, [(source,) for _, source in listed.values()], [None] * len(rows))
+
+    @property
+    def _htcl(self) -> Htcl:
+        source = self.models.sources["playlist"]["htcl-stage2"]
+        assert isinstance(source, Htcl)
+        return source
+
+    def _listener_query(self, user: str, heard: bool) -> Query:
+        if user not in self.dataset.user_ids:
+            return Query()
+        row = self.dataset.user_ids.rows[user]
+        start, stop = self._listener_starts[row : row + 2]
+        first = max(start, stop - HISTORY)
+        played = np.unique(self._played[start:stop]).astype(np.int32)
+        return Query(
+            history=self._played[first:stop].astype(np.int32),
+            evidence=self._evidence[first:stop],
+            user=row,
+            exclude=played[:0] if heard else played,
+        )
+
+    def _answer(
+        self, task: Task, queries: Sequence[Query], k: int, per_artist: int | None
+    ) -> list[list[Recommendation]]:
+        if not queries:
+            return []
+        rankings = self.models.rankings(task, queries)
+        # A cap leaves songs out, so more are fused than are asked for.
+        fused = self.models.fuse(task, rankings, k if per_artist is None else 10 * k)
+        if per_artist is not None:
+            fused = cap_artists(fused, self.dataset.artists, per_artist)
+        return [self._explain(task, query, row, fused, rankings, k) for row, query in enumerate(queries)]
+
+    def _explain(
+        self, task: Task, query: Query, row: int, fused: Ranked, rankings: dict[str, Ranked], k: int
+    ) -> list[Recommendation]:
+        tracks, scores = (values[:k] for values in fused[row])
+        weights = self.models.choices.fusion[task].weights
+        standing = {name: {int(t): rank for rank, t in enumerate(ranked[row][0])} for name, ranked in rankings.items()}
+        reasons = {name: self.models.sources[task][name].because(query, tracks) for name in rankings}
+        sources, because = [], []
+        for at, track in enumerate(tracks):
+            by_share = sorted(
+                (name for name in rankings if int(track) in standing[name]),
+                key=lambda name: -weights[name] / (10 + standing[name][int(track)]),  # noqa: B023
+            )
+            sources.append(tuple(by_share))
+            spoken = [reasons[name][at] for name in by_share if reasons[name][at] is not None]
+            because.append(spoken[0] if spoken else None)
+        return self._name(tracks, scores, sources, because)
+
+    def _name(
+        self,
+        tracks: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        sources: Sequence[tuple[str, ...]],
+        because: Sequence[int | None],
+    ) -> list[Recommendation]:
+        ids, titles, artists = self.dataset.track_ids.names, self.dataset.tracks["title"], self.dataset.tracks["artist"]
+        return [
+            Recommendation(
+                track_id=ids[track],
+                title=titles[int(track)],
+                artist=artists[int(track)],
+                score=float(scores[at]),
+                sources=sources[at],
+                because=None if (reason := because[at]) is None else ids[reason],
+            )
+            for at, track in enumerate(tracks)
+        ]
+
+
+def _frame(users: Sequence[str], results: Sequence[list[Recommendation]]) -> pl.DataFrame:
+    rows = [
+        {"user_id": user, "rank": rank, **asdict(found), "sources": list(found.sources)}
+        for user, result in zip(users, results, strict=True)
+        for rank, found in enumerate(result, start=1)
+    ]
+    schema = {
+        "user_id": pl.String,
+        "rank": pl.Int32,
+        "track_id": pl.String,
+        "title": pl.String,
+        "artist": pl.String,
+        "score": pl.Float32,
+        "sources": pl.List(pl.String),
+        "because": pl.String,
+    }
+    return pl.DataFrame(rows, schema)
