@@ -1,6 +1,7 @@
 """How every command ends: 0 done, 1 the run failed, 2 the input is wrong; a traceback only with --debug."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -9,6 +10,9 @@ from data.errors import UserError
 from data.progress import console
 
 WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder that holds everything a run makes.")]
+
+INTERRUPTED = 130
+"How typer ends a command after Ctrl-C."
 
 
 def run(app: typer.Typer) -> None:
@@ -19,14 +23,16 @@ def run(app: typer.Typer) -> None:
         app()
     except UserError as error:
         if debug:
-            raise
+            traceback.print_exc()
         console.print(f"error: {error}", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:
+            raise
         console.print("Stopped. Finished work is kept; the same command goes on from there.", markup=False)
         sys.exit(1)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         console.print(f"error: {type(error).__name__}: {error}\n       --debug shows where.", markup=False)
         sys.exit(1)

@@ -12,7 +12,7 @@ from data.errors import UserError
 from data.ids import IdMap
 from data.progress import say
 from data.tables import SCHEMAS, Imported, Validated, validate
-from data.workspace import Manifest, Workspace, inside, publishing, read_manifest
+from data.workspace import Manifest, Workspace, inside, publishing, read_manifest, verify
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
@@ -101,13 +101,13 @@ def report_rejects(valid: Validated, path: Path | None = None) -> None:
 
 
 def load_dataset(workspace: Workspace) -> Dataset:
-    """Read the published dataset. Raises UserError where there is none."""
-    manifest = read_manifest(workspace.dataset)
-    if manifest is None:
+    """Read the published dataset. Raises UserError where there is none, DamagedError where a file is damaged."""
+    if read_manifest(workspace.dataset) is None:
         raise UserError(
             f"no dataset in {workspace.root}",
             "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
         )
+    manifest = verify(workspace.dataset)
     tables = {name: pl.read_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
     track_ids = IdMap(tuple(tables["tracks"]["track_id"]), "track")
     playlist_ids = IdMap(tuple(tables["playlists"]["playlist_id"]), "playlist")
@@ -140,5 +140,7 @@ def load_dataset(workspace: Workspace) -> Dataset:
 
 
 def _rows(column: str, ids: IdMap) -> pl.Expr:
-    names = pl.Series(ids.names, dtype=pl.String)
-    return pl.col(column).replace_strict(names, pl.int_range(len(ids), dtype=pl.Int32, eager=True), return_dtype=pl.Int32)
+    names, rows = pl.Series(ids.names, dtype=pl.String), pl.int_range(len(ids), dtype=pl.Int32, eager=True)
+    if not len(ids):
+        return pl.lit(None, pl.Int32)  # with nothing to replace, polars hands the strings back as they are
+    return pl.col(column).replace_strict(names, rows, return_dtype=pl.Int32)

@@ -11,7 +11,7 @@ import polars as pl
 def query(sql: str, tables: Mapping[str, pl.DataFrame], memory: str = "1GB", **values: float) -> pl.DataFrame:
     """The result of one SELECT over the named tables, with `$name` filled from `values`.
 
-    memory: DuckDB's limit, e.g. "1GB"; beyond it the work spills to disk. Row order is what ORDER BY says and else none.
+    memory: DuckDB's limit, e.g. "1GB"; beyond it the work spills to disk. Rows have the order of ORDER BY, or none.
     """
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as connection:
         connection.execute(f"SET memory_limit='{memory}'; SET temp_directory='{folder}/spill'")

@@ -39,5 +39,8 @@ class IdMap:
         return np.fromiter((self.rows[name] for name in names), dtype=np.int32, count=len(names))
 
     def to_names(self, rows: Iterable[int]) -> list[str]:
-        """Outside ids of inside rows."""
+        """Outside ids of inside rows. Raises IndexError for rows that are not there, a sentinel among them."""
+        rows = list(rows)
+        if rows and min(rows) < 0:
+            raise IndexError(f"row {min(rows)} is no {self.kind}")
         return [self.names[row] for row in rows]

@@ -19,13 +19,13 @@ class PairSettings(BaseModel):
 
     window: PositiveInt = 10
     "Two songs are together if they stand at most this far apart in a session; a playlist counts up to five times that."
-    min_support: float = Field(2.0, gt=0)
+    min_support: float = Field(default=2.0, gt=0)
     "Evidence a pair needs: a listener counts 1, a playlist `playlist_support`."
-    playlist_support: float = Field(2.0, gt=0)
+    playlist_support: float = Field(default=2.0, gt=0)
     "A playlist is put together on purpose; alone it is enough by default."
-    popularity_power: float = Field(0.75, ge=0, le=1)
+    popularity_power: float = Field(default=0.75, ge=0, le=1)
     "0 counts raw co-plays, 1 divides them by both songs' popularity."
-    per_song: PositiveInt = 30
+    per_song: PositiveInt = 50
     "Best partners kept for each song, so that no song dominates."
     memory: str = "1GB"
     "DuckDB's limit; beyond it the work spills to disk."
@@ -33,22 +33,27 @@ class PairSettings(BaseModel):
 
 MINE = """
 WITH evidence AS (
-    SELECT least(a.track, b.track) AS first, greatest(a.track, b.track) AS second,
+    SELECT a.track AS first, b.track AS second,
            count(DISTINCT a.owner) * any_value(a.support) AS support
     FROM contexts a JOIN contexts b USING (kind, context)
-    WHERE a.track <> b.track AND b.place > a.place AND b.place - a.place <= a.reach
+    WHERE a.track < b.track AND abs(b.place - a.place) <= a.reach
     GROUP BY 1, 2, a.kind
 ), pairs AS (
     SELECT first, second, sum(support) AS support FROM evidence GROUP BY ALL HAVING sum(support) >= $min_support
 ), weighted AS (
     SELECT pairs.*, support / pow(p.plays * q.plays, $power / 2) AS weight
     FROM pairs JOIN popularity p ON p.track = first JOIN popularity q ON q.track = second
+), partners AS (
+    SELECT first AS song, second AS partner, first, second, weight FROM weighted
+    UNION ALL SELECT second, first, first, second, weight FROM weighted
 ), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY first ORDER BY weight DESC, second) AS of_first,
-              row_number() OVER (PARTITION BY second ORDER BY weight DESC, first) AS of_second
-    FROM weighted
+    SELECT first, second, row_number() OVER (
+        PARTITION BY song ORDER BY weight DESC, hash(first, second), partner
+    ) AS place FROM partners
 )
-SELECT first, second, support, weight FROM ranked WHERE least(of_first, of_second) <= $per_song ORDER BY first, second
+SELECT first, second, any_value(support) AS support, any_value(weight) AS weight
+FROM weighted JOIN ranked USING (first, second) GROUP BY first, second HAVING max(place) <= $per_song
+ORDER BY first, second
 """
 
 
@@ -78,7 +83,9 @@ def pair_keys(pairs: pl.DataFrame, tracks: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([first * tracks + second, second * tracks + first]))
 
 
-def are_pairs(keys: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64], tracks: int) -> NDArray[np.bool_]:
+def are_pairs(
+    keys: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64], tracks: int
+) -> NDArray[np.bool_]:
     """(R, C) bool: is (rows[r], columns[c]) a pair, or the same song?"""
     wanted = rows[:, None] * tracks + columns[None, :]
     at = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))

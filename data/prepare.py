@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from data.command import WorkspaceOption, run
 from data.dataset import load_dataset, save_dataset
 from data.errors import UserError
 from data.importers.demo import DemoSettings, import_demo
+from data.importers.files import FilesSettings, import_files
+from data.importers.folder import import_folder
 from data.progress import done, meter, say
 from data.tables import Imported
 from data.workspace import Workspace, is_current
@@ -25,7 +28,7 @@ def prepare_demo(workspace: Workspace, settings: DemoSettings | None = None) -> 
         return
     with meter("audio", settings.tracks) as progress:
         imported = import_demo(
-            workspace.root / "demo-audio", workspace.root, settings, lambda done, total: progress.to(done)
+            workspace.root / "demo-audio", workspace.root, settings, lambda count, total: progress.to(count)
         )
     save_dataset(workspace, imported, recorded)
 
@@ -60,16 +63,14 @@ def folder(
     workspace: WorkspaceOption = "workspace",
 ) -> None:
     """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists."""
-    from data.importers.folder import import_folder
-
     if not path.is_dir():
         raise UserError(f"no folder {path}")
-    started, bar = time.monotonic(), None
+    started = time.monotonic()
     with meter("reading", 1) as bar:
 
-        def progress(done: int, total: int) -> None:
+        def progress(count: int, total: int) -> None:
             bar.resize(total)
-            bar.to(done)
+            bar.to(count)
 
         imported = import_folder(path, progress)
     _save(Workspace(Path(workspace)), imported, {"importer": "folder", "path": str(path)}, started)
@@ -82,23 +83,30 @@ def tables(
     playlists: Annotated[Path | None, typer.Option()] = None,
     playlist_tracks: Annotated[Path | None, typer.Option()] = None,
     features: Annotated[Path | None, typer.Option()] = None,
-    map: Annotated[str, typer.Option(help="Columns: title=track_name,artist=track_artist,listens.user_id=who")] = "",
-    features_columns: Annotated[str, typer.Option(help="Numeric columns that make the feature vector, comma-separated.")] = "",
+    map: Annotated[
+        list[str], typer.Option(help="Columns: title=track_name,artist=track_artist,listens.user_id=who")
+    ] = [],  # noqa: B006
+    features_columns: Annotated[str, typer.Option(help="Numeric columns of the feature vector, comma-separated.")] = "",
     settings: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
     workspace: WorkspaceOption = "workspace",
 ) -> None:
     """Your own tables."""
-    from data.importers.files import import_files, read_settings
-
-    given = {
+    flags = {
         "tracks": tracks,
         "listens": listens,
         "playlists": playlists,
         "playlist_tracks": playlist_tracks,
         "features": features,
+        "features_columns": features_columns or None,
+        "map": [item for value in map for item in value.split(",") if item] or None,
     }
+    given = {name: value for name, value in flags.items() if value is not None}
+    base = FilesSettings.from_toml(settings).model_dump() if settings else {}
+    try:
+        chosen = FilesSettings.model_validate({**base, **given})
+    except ValidationError as error:
+        raise UserError(error.errors()[0]["msg"]) from error
     started = time.monotonic()
-    chosen = read_settings(settings, {k: v for k, v in given.items() if v}, map, features_columns)
     imported = import_files(chosen)
     _save(Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started)
 

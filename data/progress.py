@@ -41,6 +41,12 @@ class Meter:
             left = (self.total - count) / rate if rate else 0.0
             say(f"  {self.step:<12}{count:,}/{self.total:,}  {note}  {left:.0f} s left")
 
+    def resize(self, total: int) -> None:
+        """The total turned out to be another."""
+        self.total = total
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, total=total)
+
     def advance(self, note: str = "") -> None:
         """One more is done."""
         self.to(self.count + 1, note)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from data.dataset import Dataset
-from data.workspace import Manifest, Workspace, is_current, publishing, verify
+from data.errors import DamagedError
+from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, verify
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -27,11 +28,11 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 class SplitSettings(BaseModel):
     """How the data is divided."""
 
-    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
     "Share of the listens, and of the playlists, that choose settings."
-    test_share: float = Field(0.1, gt=0, lt=0.5)
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
     "Share of the latest listens that measure."
-    playlist_test_share: float = Field(0.2, gt=0, lt=0.5)
+    playlist_test_share: float = Field(default=0.2, gt=0, lt=0.5)
     "Share of the playlists that measure."
     seed: int = 20260101
     "Which playlists are held out."
@@ -83,9 +84,12 @@ class Split:
 
 
 def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings | None = None) -> Split:
-    """The recorded split of this dataset; made now if there is none, or if the dataset is another one."""
-    recorded = settings or SplitSettings()
+    """The recorded split of this dataset; made now if there is none, or if the dataset or the settings are others.
+
+    settings: None takes the recorded split whatever its settings are.
+    """
     made_from = {"dataset": dataset.fingerprint}
+    recorded = settings or _recorded_settings(workspace, made_from) or SplitSettings()
     if not is_current(workspace.split, made_from, recorded.model_dump()):
         with publishing(workspace.split, "split", made_from, recorded.model_dump()) as draft:
             listens, draft.facts = _divide_listens(dataset, recorded)
@@ -101,6 +105,16 @@ def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings
     split = Split(listens, playlists, none, none, manifest)
     cold = _never_used(split.training(dataset))
     return Split(listens, playlists, cold, cold & ~_never_used(dataset), manifest)
+
+
+def _recorded_settings(workspace: Workspace, made_from: dict[str, str]) -> SplitSettings | None:
+    try:
+        manifest = read_manifest(workspace.split)
+    except DamagedError:
+        return None
+    if manifest is None or manifest.made_from != made_from:
+        return None
+    return SplitSettings.model_validate(manifest.settings)
 
 
 def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[np.int8], dict[str, object]]:
@@ -136,7 +150,8 @@ def _divide_playlists(dataset: Dataset, settings: SplitSettings, facts: dict[str
     order = np.concatenate([order[late[order]], order[~late[order]]])
     held = order[: max(wanted, int(late.sum()))]
     held = np.random.default_rng([settings.seed, 1]).permutation(held)
-    n_validation = round(len(held) * settings.validation_share / (settings.validation_share + settings.playlist_test_share))
+    to_validation = settings.validation_share / (settings.validation_share + settings.playlist_test_share)
+    n_validation = round(len(held) * to_validation)
     parts = np.zeros(count, np.int8)
     parts[held[:n_validation]], parts[held[n_validation:]] = PARTS.index("validation"), PARTS.index("test")
     return parts

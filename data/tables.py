@@ -5,6 +5,8 @@ Rows that say the same thing twice (the same track_id, the same track twice in a
 and counted.
 """
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -146,11 +148,14 @@ def _apply_rules(name: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataF
             (~pl.col("feedback").is_in(FEEDBACK), f"feedback is none of {', '.join(FEEDBACK)}"),
         ]
     if name == "features":
-        width = frame["features"].list.len().mode().sort().first() if frame.height else 0
+        widths = Counter(length for length in frame["features"].list.len() if length)
+        width = max(widths, key=lambda length: (widths[length], -length), default=0)
         values = pl.col("features").list
+        not_finite = pl.element().is_null() | ~pl.element().is_finite()
         rules += [
-            (values.len().is_null() | (values.len() != width), f"not {width} values wide"),
-            (values.eval(pl.element().is_null() | ~pl.element().is_finite()).list.any(), "a value is missing or not finite"),
+            (values.len().is_null() | (values.len() == 0), "no features"),
+            (values.len() != width, f"not {width} values wide"),
+            (values.eval(not_finite).list.any(), "a value is missing or not finite"),
         ]
     if not rules or frame.is_empty():
         return frame, no_rejects()
@@ -186,12 +191,8 @@ def _as_rejects(name: str, bad: pl.DataFrame) -> pl.DataFrame:
     if bad.is_empty():
         return no_rejects()
     content = pl.struct(pl.exclude("_reason")).map_elements(_row_json, return_dtype=pl.String)
-    return bad.select(
-        table=pl.lit(name), source=pl.lit(""), reason=pl.col("_reason"), content=content
-    )
+    return bad.select(table=pl.lit(name), source=pl.lit(""), reason=pl.col("_reason"), content=content)
 
 
 def _row_json(row: dict[str, object]) -> str:
-    import json
-
     return json.dumps({key: value for key, value in row.items() if value is not None}, default=str, ensure_ascii=False)

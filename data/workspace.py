@@ -4,12 +4,13 @@ Each step fills a folder beside its target and swaps it in once it is complete, 
 what it was made from, with which settings, and the checksum of every file. A reader verifies before it believes.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,6 +41,12 @@ class Manifest(BaseModel):
     files: dict[str, dict[str, Any]] = {}
     "Path below the folder -> {bytes, sha256}."
     made_at: str = ""
+    checksum: str = ""
+    "Of everything above."
+
+    def content_hash(self) -> str:
+        """What `checksum` has to be."""
+        return short_hash(json.loads(self.model_dump_json(exclude={"checksum"})))
 
     @property
     def fingerprint(self) -> str:
@@ -96,7 +103,7 @@ class Workspace:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process builds in a workspace; a second one waits and says so. Killed holders let go by themselves."""
+        """Only one process builds in a workspace; a second one says so and waits. A killed holder lets go by itself."""
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / ".lock", is_singleton=True)
         try:
@@ -126,7 +133,7 @@ def publishing(
     settings: Mapping[str, Any] | None = None,
     trained_on: dict[str, str] | None = None,
 ) -> Iterator[Draft]:
-    """Fill `draft.folder`; on leaving without an error it becomes `target` with a manifest, replacing what was there."""
+    """Fill `draft.folder`; left without an error it becomes `target` with a manifest and replaces what was there."""
     staging = target.with_name(f".{target.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -143,24 +150,30 @@ def publishing(
             files=_checksums(staging),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        manifest.checksum = manifest.content_hash()
         write_text(staging / MANIFEST, manifest.model_dump_json(indent=1))
         _sync_tree(staging)
         _swap(staging, target)
     except BaseException:
+        _restore(target)
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a published folder; None where there is none. Raises DamagedError where it cannot be read."""
-    _restore(folder)
     path = folder / MANIFEST
-    if not path.exists():
+    text = _manifest_bytes(folder)
+    if text is None:
         return None
+    again = f"Remove {folder} and build again."
     try:
-        return Manifest.model_validate_json(path.read_text("utf-8"))
+        manifest = Manifest.model_validate_json(text)
     except ValueError as error:
-        raise DamagedError(f"{path} is damaged", f"Remove {folder} and build again.") from error
+        raise DamagedError(f"{path} is damaged", again) from error
+    if manifest.checksum and manifest.checksum != manifest.content_hash():
+        raise DamagedError(f"{path} is damaged: its checksum is not the published one", again)
+    return manifest
 
 
 def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str, Any]) -> bool:
@@ -180,9 +193,10 @@ def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str
 def verify(folder: Path) -> Manifest:
     """Check every file of a published folder against its manifest. Raises DamagedError naming the file."""
     manifest = read_manifest(folder)
-    again = f"Remove {folder} and run python -m recsys.build_index again."
     if manifest is None:
         raise UserError(f"nothing is published in {folder}", "Run python -m recsys.build_index first.")
+    command = "data.prepare" if manifest.step == "dataset" else "recsys.build_index"
+    again = f"Remove {folder} and run python -m {command} again."
     for name, facts in manifest.files.items():
         path = folder / name
         if not path.is_file():
@@ -246,15 +260,33 @@ def _sync_tree(folder: Path) -> None:
 
 def _swap(staging: Path, target: Path) -> None:
     """A folder cannot replace a full one in a single call: the old one steps aside, and _restore brings it back."""
+    _restore(target)
     aside = target.with_name(f".{target.name}.old")
     shutil.rmtree(aside, ignore_errors=True)
-    if target.exists():
-        os.replace(target, aside)
-    os.replace(staging, target)
+    while staging.exists():
+        if target.exists():
+            os.replace(target, aside)
+        try:
+            os.replace(staging, target)
+        except OSError as error:
+            # A reader saw the gap between the two lines and restored the old one.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _manifest_bytes(folder: Path) -> bytes | None:
+    """None where there is none; looks again, for a swap may be under way."""
+    for _ in range(3):
+        _restore(folder)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return (folder / MANIFEST).read_bytes()
+    return None
 
 
 def _restore(target: Path) -> None:
     aside = target.with_name(f".{target.name}.old")
     if aside.exists() and not target.exists():
-        os.replace(aside, target)
+        # Another process may be faster, with this or with the new version.
+        with suppress(OSError):
+            os.replace(aside, target)

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from encoders.features import Mels
 from encoders.mel import BANDS, TOP_DB
 from encoders.processing import collate_mels
-from encoders.text import tokenize
+from encoders.text import SEPARATOR, tokenize
 from encoders.towers import SHORTEST
 
 
@@ -36,23 +36,31 @@ class SongReader:
         return np.array([text is not None for text in self.texts], dtype=np.bool_)
 
     def read(
-        self, tracks: NDArray[np.int32], crop: int | None = None, rng: np.random.Generator | None = None
+        self,
+        tracks: NDArray[np.int32],
+        rng: np.random.Generator | None = None,
+        crop: int | None = None,
+        forget: float = 0.0,
     ) -> dict[str, Tensor]:
         """The model's arguments for these tracks. A modality that none of them has is left out.
 
-        crop: frames of a random window taken of each longer mel, for training; None takes the whole, as encoding must.
+        With a generator, as in training: crop, frames of a random window taken of each longer mel; forget, chance that
+        each field of a text is left out. Without one every song is read whole, as encoding must.
         """
-        heard = self.has_audio[tracks]
+        heard = np.array([self.mels.where[track] is not None for track in tracks], dtype=np.bool_)
         read = np.array([self.texts[track] is not None for track in tracks], dtype=np.bool_)
         batch = {"has_audio": torch.from_numpy(heard), "has_text": torch.from_numpy(read)}
         if heard.any():
-            mels = [self._mel(int(track), crop, rng) for track in tracks]
+            mels = [self._mel(int(track), rng, crop) for track in tracks]
             batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
         if read.any():
-            batch |= tokenize(self.tokenizer, [self.texts[track] or "" for track in tracks])
+            texts = [self.texts[track] or "" for track in tracks]
+            if rng is not None:
+                texts = [leave_out(text, forget, rng) for text in texts]
+            batch |= tokenize(self.tokenizer, texts)
         return batch
 
-    def _mel(self, track: int, crop: int | None, rng: np.random.Generator | None) -> NDArray[np.float32]:
+    def _mel(self, track: int, rng: np.random.Generator | None, crop: int | None) -> NDArray[np.float32]:
         if self.mels.where[track] is None:
             return np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
         mel = self.mels[track]
@@ -60,3 +68,13 @@ class SongReader:
             start = int(rng.integers(len(mel) - crop + 1))
             mel = mel[start : start + crop]
         return mel.astype(np.float32)
+
+
+def leave_out(text: str, chance: float, rng: np.random.Generator) -> str:
+    """The text without some of its fields, never without all.
+
+    A title names one song alone; a tower that always sees it learns songs by heart instead of what they sound like.
+    """
+    fields = text.split(SEPARATOR)
+    kept = [field for field, draw in zip(fields, rng.random(len(fields)), strict=True) if draw >= chance]
+    return SEPARATOR.join(kept) or fields[int(rng.integers(len(fields)))]

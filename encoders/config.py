@@ -2,11 +2,13 @@
 
 from typing import Any, Literal
 
-from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers import CONFIG_MAPPING as BY_TYPE
+from transformers import PreTrainedConfig
 
 from data.errors import UserError
 
 Preset = Literal["demo", "small", "paper"]
+CONFIG_MAPPING: Any = BY_TYPE  # each class takes arguments of its own, which transformers does not type
 
 
 class HtclAudioConfig(PreTrainedConfig):
@@ -66,7 +68,7 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
     vocabulary: WordPiece entries of the small text tower of `demo` and `small`. Raises UserError for another name.
     """
     if preset == "paper":
-        return HtclConfig(text_config=_bert(105_879, 768, 12, 12))
+        return HtclConfig(text_config=CONFIG_MAPPING["bert"](vocab_size=105_879))
     if preset == "small":
         audio = HtclAudioConfig(
             conv_filters=[256, 256, 256],
@@ -74,8 +76,11 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
             num_hidden_layers=4,
             num_attention_heads=4,
             intermediate_size=1024,
+            dropout=0.0,
         )
-        return HtclConfig(audio_config=audio, text_config=_bert(vocabulary, 256, 4, 4))
+        return HtclConfig(
+            audio_config=audio, text_config=_small_bert(vocabulary, 256, 4), text_pooling="mean", head_dropout=0.0
+        )
     if preset == "demo":
         audio = HtclAudioConfig(
             conv_filters=[128, 128, 128],
@@ -83,16 +88,27 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
             num_hidden_layers=2,
             num_attention_heads=4,
             intermediate_size=512,
+            dropout=0.0,
         )
-        return HtclConfig(audio_config=audio, text_config=_bert(vocabulary, 128, 2, 4), text_pooling="mean")
+        return HtclConfig(
+            audio_config=audio, text_config=_small_bert(vocabulary, 128, 2), text_pooling="mean", head_dropout=0.0
+        )
     raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
 
 
-def _bert(vocabulary: int, hidden: int, layers: int, heads: int) -> PreTrainedConfig:
+def _small_bert(vocabulary: int, hidden: int, layers: int) -> Any:
+    """A BERT that starts from nothing on a small catalogue.
+
+    No dropout: at the start songs differ by less than its noise, and the contrastive loss stays at log(batch). Weights
+    start at the scale of 1 / sqrt(hidden) for the same reason.
+    """
     return CONFIG_MAPPING["bert"](
         vocab_size=vocabulary,
         hidden_size=hidden,
         num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * hidden,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=hidden**-0.5,
     )

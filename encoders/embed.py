@@ -1,13 +1,14 @@
-"""`python -m encoders.embed`: every song's audio, text and item vector from both stages, in blocks that survive a stop."""
+"""`python -m encoders.embed`: every song's audio, text and item vector from both stages, in blocks kept over a stop."""
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch.nn.functional import normalize
 
@@ -68,20 +69,21 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
 
 
 def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:
-    """Audio, text and item vectors of every song that has audio or text. Finished blocks in `scratch` are not redone."""
+    """Audio, text and item vectors of every song that has audio or text. Blocks in `scratch` are not redone."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
+    torch.nn.Module.to(model, device)
     known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
     blocks = []
     with meter(name, len(known)) as progress:
         for start in range(0, len(known), BLOCK):
             path = scratch / f"block-{start:09d}.safetensors"
-            if not path.is_file():
+            block = _read_block(path)
+            if block is None:
+                block = _encode_block(model, reader, known[start : start + BLOCK], device)
                 aside = path.with_suffix(".new")
-                save_file(_encode_block(model, reader, known[start : start + BLOCK], device), aside)
+                save_file(block, aside)
                 aside.replace(path)
-            with safe_open(path, framework="numpy") as file:
-                blocks.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            blocks.append(block)
             progress.to(min(start + BLOCK, len(known)))
     vectors = {}
     empty = np.zeros((0, model.config.projection_dim), np.float32)
@@ -93,10 +95,19 @@ def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str)
     return vectors
 
 
+def _read_block(path: Path) -> dict[str, NDArray[Any]] | None:
+    """A finished block; None where there is none, or a damaged one."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return None
+
+
 @torch.inference_mode()
 def _encode_block(
     model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], device: torch.device
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """Songs of like length are batched together, which keeps padding small; the answer is in the order of `tracks`."""
     lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
     order = np.argsort(lengths, kind="stable")
@@ -114,7 +125,7 @@ def _encode_block(
         "text": reader.has_text[tracks],
         "item": np.ones(len(tracks), np.bool_),
     }
-    block: dict[str, NDArray[np.generic]] = {}
+    block: dict[str, NDArray[Any]] = {}
     for name in MODALITIES:
         block[name] = np.ascontiguousarray(found[name][present[name]])
         block[f"{name}-tracks"] = tracks[present[name]]

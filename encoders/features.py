@@ -1,16 +1,18 @@
 """Log-mels of the catalogue, computed once and cached: decoding is the bottleneck everywhere.
 
 The cache is a row of chunks of some hundred songs; each chunk is written whole or not at all, so an interrupted run
-goes on with the next one. A song is known by its file's path, size and time of change; songs that no decoder reads are
-remembered with their reason.
+goes on with the next one, and a chunk that is damaged is dropped and its songs decoded again. A song is known by its
+file's path, size and time of change; songs that no decoder reads are remembered with their reason.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,16 +25,20 @@ from data.workspace import sha256, short_hash, write_text
 from encoders.mel import BANDS, HOP, MAX_SECONDS, SAMPLE_RATE, log_mel
 
 CHUNK = 128
-SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "float16 dB"}
+SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "float16 dB, 2"}
 
 
 @dataclass(frozen=True)
 class Mels:
-    """Decibel mels of a catalogue by track row, memory-mapped. `where[track]` is (chunk, start, stop), or None."""
+    """Decibel mels of a catalogue by track row, memory-mapped. `where[track]` is (chunk, start, stop), or None.
+
+    digests: stands for the content of each track's mel, None where it has none.
+    """
 
     chunks: Sequence[NDArray[np.float16]]
     where: Sequence[tuple[int, int, int] | None]
     rejects: dict[int, str]
+    digests: Sequence[str | None]
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -41,7 +47,8 @@ class Mels:
 
     @property
     def fingerprint(self) -> str:
-        return short_hash([self.where, sorted(self.rejects), SETTINGS])
+        """Of the sounds alone: the same in whatever order they were decoded, and wherever the files lie."""
+        return short_hash([self.digests, SETTINGS])
 
     def frames(self, track: int) -> int:
         """Length of a track's mel, 0 where it has none."""
@@ -61,19 +68,23 @@ def ensure_mels(folder: Path, dataset: Dataset) -> Mels:
     """The mels of every track with audio; computes what the cache in `folder` lacks, on all cores, with progress."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = _keys(dataset)
-    known, refused, chunks = _read_cache(folder)
-    missing = [track for track, key in enumerate(keys) if key and key not in known and key not in refused]
+    cache = _read_cache(folder)
+    missing = [track for track, key in enumerate(keys) if key and key not in cache.places and key not in cache.refused]
     if missing:
-        _compute(folder, dataset, keys, missing, first_chunk=len(chunks))
-        known, refused, chunks = _read_cache(folder)
-    where = [known.get(key) if key else None for key in keys]
-    rejects = {track: refused[key] for track, key in enumerate(keys) if key in refused}
+        _compute(folder, dataset, keys, missing)
+        cache = _read_cache(folder)
+    where = [cache.places.get(key) if key else None for key in keys]
+    digests = [cache.digests.get(key) if key else None for key in keys]
+    rejects = {track: cache.refused[key] for track, key in enumerate(keys) if key in cache.refused}
     for track, reason in list(rejects.items())[:5] if missing else []:
         say(f"  no audio for {dataset.track_ids.names[track]}: {reason}")
-    return Mels(chunks, where, rejects)
+    return Mels(cache.chunks, where, rejects, digests)
 
 
-def _compute(folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks: list[int], first_chunk: int) -> None:
+def _compute(folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks: list[int]) -> None:
+    taken = [int(path.stem.removeprefix("chunk-")) for path in folder.glob("chunk-*.json")]
+    first_chunk = max(taken, default=-1) + 1
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one song per thread: the decoder and the transform both let go of the GIL
     workers = os.cpu_count() or 1
     try:
@@ -86,7 +97,7 @@ def _compute(folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks:
                     progress.advance()
                 _write_chunk(folder, number, [str(keys[track]) for track in part], results)
     finally:
-        torch.set_num_threads(workers)
+        torch.set_num_threads(threads)
 
 
 def _one_mel(path: Path | None) -> NDArray[np.float16] | str:
@@ -109,38 +120,58 @@ def _write_chunk(folder: Path, number: int, keys: list[str], results: list[NDArr
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-    songs = [
-        {"key": key, "reason": result} if isinstance(result, str) else {"key": key, "frames": len(result)}
-        for key, result in zip(keys, results, strict=True)
-    ]
+    songs = [{"key": key, **_describe(result)} for key, result in zip(keys, results, strict=True)]
     content = {"settings": SETTINGS, "bytes": path.stat().st_size, "sha256": sha256(path), "songs": songs}
     write_text(path.with_suffix(".json"), json.dumps(content))
 
 
-def _read_cache(
-    folder: Path,
-) -> tuple[dict[str, tuple[int, int, int]], dict[str, str], list[NDArray[np.float16]]]:
-    """Places and refusals by key, and the chunks. A chunk that does not match its description is left out and said."""
-    known: dict[str, tuple[int, int, int]] = {}
-    refused: dict[str, str] = {}
-    chunks: list[NDArray[np.float16]] = []
+@dataclass(frozen=True)
+class Cache:
+    """What lies in the folder, by the songs' keys."""
+
+    places: dict[str, tuple[int, int, int]]
+    digests: dict[str, str]
+    refused: dict[str, str]
+    chunks: list[NDArray[np.float16]]
+
+
+def _read_cache(folder: Path) -> Cache:
+    """All whole chunks. One that does not match its description is removed, and said."""
+    cache = Cache({}, {}, {}, [])
     for description in sorted(folder.glob("chunk-*.json")):
         path = description.with_suffix(".npy")
-        content = json.loads(description.read_text("utf-8"))
-        intact = path.is_file() and path.stat().st_size == content["bytes"]
-        if not intact or content["settings"] != SETTINGS:
+        songs = _whole(path, description)
+        if songs is None:
             say(f"  {path} is damaged or of another format; its songs are decoded again")
-            chunks.append(np.zeros((0, BANDS), np.float16))
+            description.unlink()
+            path.unlink(missing_ok=True)
             continue
         start = 0
-        for song in content["songs"]:
+        for song in songs:
             if "reason" in song:
-                refused[song["key"]] = song["reason"]
+                cache.refused[song["key"]] = song["reason"]
                 continue
-            known[song["key"]] = (len(chunks), start, start + song["frames"])
+            cache.places[song["key"]] = (len(cache.chunks), start, start + song["frames"])
+            cache.digests[song["key"]] = song["digest"]
             start += song["frames"]
-        chunks.append(np.load(path, mmap_mode="r", allow_pickle=False))
-    return known, refused, chunks
+        cache.chunks.append(np.load(path, mmap_mode="r", allow_pickle=False))
+    return cache
+
+
+def _whole(path: Path, description: Path) -> list[dict[str, Any]] | None:
+    """The songs of a chunk, None where its size or format is not what was written."""
+    try:
+        content = json.loads(description.read_text("utf-8"))
+        whole = content["settings"] == SETTINGS and path.stat().st_size == content["bytes"]
+    except (ValueError, LookupError, OSError):
+        return None
+    return list(content["songs"]) if whole else None
+
+
+def _describe(result: NDArray[np.float16] | str) -> dict[str, object]:
+    if isinstance(result, str):
+        return {"reason": result}
+    return {"frames": len(result), "digest": hashlib.sha256(result.tobytes()).hexdigest()[:16]}
 
 
 def _keys(dataset: Dataset) -> list[str | None]:

@@ -21,20 +21,24 @@ QUIETEST = 1e-10
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Decibels below the track's loudest cell, (T, 128) in [-80, 0]; T = 1 + floor(len / 1536).
 
-    samples: (n,) float32 at 16 kHz. Equals librosa.power_to_db(melspectrogram(...), ref=np.max, top_db=80) but for
-    silence, which is -80 everywhere but in its first, arbitrary maximum. Raises ValueError for no or non-finite samples.
+    samples: (n,) float32 at 16 kHz. Equals librosa.power_to_db(melspectrogram(...), ref=np.max, top_db=80). Raises
+    ValueError for no samples, for samples that are not finite, and where their power is not.
     """
     if samples.size == 0 or not np.isfinite(samples).all():
         raise ValueError("samples are empty or not finite")
     power = _transform()(torch.from_numpy(np.ascontiguousarray(samples)))
+    if not torch.isfinite(power).all():
+        raise ValueError(f"samples reach {np.abs(samples).max():.0e}, their power is not finite")
     decibels = 10 * torch.log10(power.clamp(min=QUIETEST))
     decibels = (decibels - decibels.max()).clamp(min=-TOP_DB)
-    return decibels.T.contiguous().numpy()
+    mel: NDArray[np.float32] = decibels.T.contiguous().numpy()
+    return mel
 
 
 def standardise(mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """(x - mean) / (std + 1e-8) over all the cells given; as published if padding is among them."""
-    return (mel - mel.mean()) / (mel.std() + 1e-8)
+    standard: NDArray[np.float32] = (mel - mel.mean()) / (mel.std() + 1e-8)
+    return standard
 
 
 @lru_cache(maxsize=1)

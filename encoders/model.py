@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from encoders.config import HtclAudioConfig, HtclConfig
+from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.losses import Songs
 from encoders.towers import AudioTower, Head
 
@@ -21,15 +21,17 @@ class HtclModel(PreTrainedModel):
     config_class = HtclConfig
     config: HtclConfig
     base_model_prefix = "htcl"
-    input_modalities = ("audio", "text")
+    input_modalities = ["audio", "text"]
     main_input_name = "input_features"
     _supports_sdpa = True
 
     def __init__(self, config: HtclConfig) -> None:
         super().__init__(config)
-        size, audio, text = config.projection_dim, config.audio_config.hidden_size, config.text_config.hidden_size
-        self.audio_model = AudioTower(config.audio_config)
-        self.text_model = AutoModel.from_config(config.text_config)
+        audio_config: Any = config.audio_config
+        text_config: Any = config.text_config
+        size, audio, text = config.projection_dim, audio_config.hidden_size, text_config.hidden_size
+        self.audio_model = AudioTower(audio_config)
+        self.text_model = AutoModel.from_config(text_config)
         self.audio_head = Head((audio, audio // 2, audio // 4, size), config.head_dropout)
         self.text_head = Head((text, text // 2, text // 4, size), config.head_dropout)
         self.fusion_head = Head((2 * size, 2 * size, size, size), config.head_dropout)
@@ -42,12 +44,18 @@ class HtclModel(PreTrainedModel):
             init.constant_(module.log_scales, self.config.initial_log_scale)
         elif isinstance(module, AudioTower):
             init.normal_(module.cls_token, std=0.02)
+            for layer in module.modules():
+                # Wider than the common scheme, under which all songs start out alike and stage 1 does not take off.
+                if isinstance(layer, nn.Linear):
+                    init.xavier_uniform_(layer.weight)
+                    init.zeros_(layer.bias)
+                    layer._is_hf_initialized = True  # type: ignore[assignment]
         elif isinstance(module, Head):
             for layer in module:
                 if isinstance(layer, nn.Linear):
                     init.kaiming_uniform_(layer.weight, nonlinearity="relu")
                     init.zeros_(layer.bias)
-                    layer._is_hf_initialized = True
+                    layer._is_hf_initialized = True  # type: ignore[assignment]
         elif isinstance(module, nn.Conv1d):
             # torch's own scheme, made when the layer was; the common scheme cannot see through the weight norm.
             return
@@ -170,7 +178,7 @@ class HtclModel(PreTrainedModel):
         """
         from encoders.published import load_published
 
-        model = cls(config or HtclConfig())
+        model = cls(config or preset_config("paper"))
         parts = {
             "audio_model": audio_model,
             "text_model": text_model,
@@ -179,7 +187,8 @@ class HtclModel(PreTrainedModel):
             "fusion_mlp": fusion_mlp,
         }
         load_published(model, {name: part for name, part in parts.items() if part is not None})
-        return model.eval()
+        model.eval()
+        return model
 
 
 AutoConfig.register("htcl_audio", HtclAudioConfig)

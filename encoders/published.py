@@ -31,7 +31,11 @@ PARTS = {
 
 
 def load_published(model: nn.Module, parts: Mapping[str, str | Path | dict[str, Tensor]]) -> None:
-    """Load published state dicts, by published part name, into an HtclModel. Raises UserError where one does not fit."""
+    """Load published state dicts, by published part name, into an HtclModel. Raises UserError where one does not fit.
+
+    Nothing is loaded unless everything fits.
+    """
+    fitting: list[tuple[nn.Module, dict[str, Tensor]]] = []
     for name, given in parts.items():
         weights = dict(given) if isinstance(given, dict) else read_weights(Path(given))
         if name == "audio_model":
@@ -46,6 +50,8 @@ def load_published(model: nn.Module, parts: Mapping[str, str | Path | dict[str, 
             odd = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
             first = f"{odd[0]}: {found.get(odd[0], 'missing')} where the model has {wanted.get(odd[0], 'nothing')}"
             raise UserError(f"{name} does not fit: {len(odd)} tensors differ, e.g. {first}", "Pass its own config.")
+        fitting.append((target, weights))
+    for target, weights in fitting:
         target.load_state_dict(weights)
 
 

@@ -28,10 +28,10 @@ STAGES: tuple[Stage, ...] = ("semantic", "preference")
 
 SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
     ("demo", "semantic"): TrainingSettings(
-        epochs=30, batch_size=128, lr=1e-3, audio_lr=1e-3, text_lr=1e-3, crop_frames=128
+        epochs=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=1e-3, crop_frames=128
     ),
     ("demo", "preference"): TrainingSettings(
-        epochs=10, steps_per_epoch=40, batch_size=96, lr=1e-3, audio_lr=5e-4, text_lr=5e-4, crop_frames=128
+        epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128
     ),
     ("small", "semantic"): TrainingSettings(
         epochs=20, batch_size=32, lr=5e-4, audio_lr=5e-4, text_lr=5e-4, crop_frames=625
@@ -85,14 +85,12 @@ def train_preference(
     scratch: Path,
     identity: object,
 ) -> list[float]:
-    """Stage 2 over similar-song pairs, drawn by weight; returns the loss of each epoch.
+    """Stage 2 over similar-song pairs (`usable_pairs`), drawn by weight; returns the loss of each epoch.
 
     Neither the same song nor another known partner is a negative in a batch.
     """
     if reader.has_audio.any():
         model.config.fusion = "mlp"
-    known = reader.has_audio | reader.has_text
-    pairs = pairs.filter(pl.Series(known[pairs["first"].to_numpy()] & known[pairs["second"].to_numpy()]))
     songs = np.stack([pairs["first"].to_numpy(), pairs["second"].to_numpy()], axis=1).astype(np.int32)
     chance = pairs["weight"].to_numpy() / pairs["weight"].sum()
     keys = pair_keys(pairs, len(reader.texts))
@@ -111,6 +109,12 @@ def train_preference(
     return train(model, batches, loss_of, settings, scratch, "stage 2", identity)
 
 
+def usable_pairs(reader: SongReader, pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs of which both songs have audio or text."""
+    known = reader.has_audio | reader.has_text
+    return pairs.filter(pl.Series(known[pairs["first"].to_numpy()] & known[pairs["second"].to_numpy()]))
+
+
 def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 300, seed: int = 0) -> float:
     """Fit the text head alone so that its vectors keep the cosines of the pre-trained tower's; for text without audio.
 
@@ -118,9 +122,7 @@ def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps:
     """
     sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:4096]]
     with torch.no_grad():
-        pooled = [
-            model.pool_text(**tokenize(tokenizer, sample[at : at + 128]))[1] for at in range(0, len(sample), 128)
-        ]
+        pooled = [model.pool_text(**tokenize(tokenizer, sample[at : at + 128]))[1] for at in range(0, len(sample), 128)]
     tower = torch.cat(pooled)
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(model.text_head.parameters(), lr=1e-3)
@@ -137,7 +139,8 @@ def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps:
 def _reading(
     reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, key: list[int]
 ) -> Callable[[], Batch]:
-    return lambda: dict(reader.read(tracks, settings.crop_frames, np.random.default_rng([settings.seed, 1, *key])))
+    rng = np.random.default_rng([settings.seed, 1, *key])
+    return lambda: dict(reader.read(tracks, rng, settings.crop_frames, settings.forget))
 
 
 def _reading_pairs(
@@ -149,10 +152,11 @@ def _reading_pairs(
 ) -> Callable[[], Batch]:
     def make() -> Batch:
         rng = np.random.default_rng([settings.seed, 2, *key])
-        both = np.concatenate([songs[:, 0], songs[:, 1]]).astype(np.int64)
+        both = np.concatenate([songs[:, 0], songs[:, 1]])
+        wide = both.astype(np.int64)
         return {
-            "songs": reader.read(both, settings.crop_frames, rng),
-            "not_negative": torch.from_numpy(are_pairs(keys, both, both, len(reader.texts))),
+            "songs": reader.read(both, rng, settings.crop_frames, settings.forget),
+            "not_negative": torch.from_numpy(are_pairs(keys, wide, wide, len(reader.texts))),
         }
 
     return make

@@ -54,7 +54,8 @@ class SelfAttention(nn.Module):
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0)
-        return self.out_proj(attended.transpose(1, 2).reshape(batch, time, size))
+        joined: Tensor = self.out_proj(attended.transpose(1, 2).reshape(batch, time, size))
+        return joined
 
 
 class EncoderLayer(nn.Module):
@@ -70,7 +71,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         x = self.norm1(x + self.dropout(self.attention(x, mask)))
-        return self.norm2(x + self.dropout(self.linear2(self.dropout(gelu(self.linear1(x))))))
+        y: Tensor = self.norm2(x + self.dropout(self.linear2(self.dropout(gelu(self.linear1(x))))))
+        return y
 
 
 class AudioTower(nn.Module):

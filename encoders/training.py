@@ -4,6 +4,7 @@ An epoch's data order and dropout depend on (seed, epoch) alone, so a run that w
 checkpoint ends with the same weights, bit for bit, as one that was not.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -34,13 +35,15 @@ class TrainingSettings(BaseModel):
     "Peak learning rate of heads, fusion and temperatures."
     audio_lr: PositiveFloat = 1e-4
     text_lr: PositiveFloat = 1e-5
-    warmup: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
     "Share of all steps in which the rates rise; then they fall along a cosine."
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     clip: PositiveFloat = 1.0
     "Largest norm of the gradient."
     crop_frames: PositiveInt | None = None
     "Random window of each mel (96 ms a frame); None takes whole songs."
+    forget: float = Field(default=0.0, ge=0, lt=1)
+    "Chance that a field of a song's text (title, artist, ...) is left out when it is read in training."
     seed: int = 20260101
 
 
@@ -60,7 +63,7 @@ def train(
 
     batches(epoch): thunks that make one batch each. scratch: where checkpoints lie; one that was made by the same
     `identity` (data and settings) is gone on from. Raises UserError under several processes, FloatingPointError where
-    the loss is not finite.
+    the loss or its gradient is not finite.
     """
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     if accelerator.num_processes > 1:
@@ -89,7 +92,9 @@ def train(
                     raise FloatingPointError(f"{name}: the loss is {loss.item()} in epoch {epoch}, step {step}")
                 optimizer.zero_grad(set_to_none=True)
                 accelerator.backward(loss)
-                accelerator.clip_grad_norm_(prepared.parameters(), settings.clip)
+                norm = accelerator.clip_grad_norm_(prepared.parameters(), settings.clip)
+                if not torch.isfinite(norm):
+                    raise FloatingPointError(f"{name}: the gradient is {norm} in epoch {epoch}, step {step}")
                 optimizer.step()
                 model.clamp_scales()
                 losses[-1] += loss.item() / per_epoch
@@ -132,19 +137,29 @@ class Checkpoint:
         for index, values in state.items():
             tensors |= {f"optimizer.{index}.{key}": value.contiguous() for key, value in values.items()}
         aside = self.path.with_suffix(".new")
+        tensors = {name: value.detach().cpu().clone() for name, value in tensors.items()}
         facts = {"identity": self.identity, "losses": " ".join(repr(loss) for loss in losses)}
-        save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, aside, facts)
+        save_file(tensors, aside, facts | {"digest": _digest(tensors)})
         aside.replace(self.path)
 
     def restore(self, model: HtclModel, optimizer: torch.optim.Optimizer) -> list[float]:
-        """Load what was saved by the same identity; returns the losses of the epochs done, empty for a fresh start."""
+        """Load what was saved by the same identity; returns the losses of the epochs done, empty for a fresh start.
+
+        A file that cannot be read is said and passed over.
+        """
         if not self.path.is_file():
             return []
-        with safe_open(self.path, framework="pt") as file:
-            facts = file.metadata()
-            if facts["identity"] != self.identity:
-                return []
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                facts = file.metadata() or {}
+                if facts.get("identity") != self.identity:
+                    return []
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if facts.get("digest") != _digest(tensors):
+                raise OSError("its checksum is not the one written")
+        except (SafetensorError, OSError) as error:
+            say(f"  {self.path} is damaged ({error}); training starts afresh")
+            return []
         model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -155,5 +170,14 @@ class Checkpoint:
         return [float(loss) for loss in facts["losses"].split()]
 
 
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """Of every name and byte: a flipped bit in a weight would otherwise be trained upon."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
 def _to(batch: Batch, device: torch.device) -> Batch:
-    return {name: value.to(device) if isinstance(value, Tensor) else _to(value, device) for name, value in batch.items()}
+    return {key: value.to(device) if isinstance(value, Tensor) else _to(value, device) for key, value in batch.items()}

@@ -37,10 +37,11 @@ ARTIST_CREDIT = 0.25
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value is the better one. Raises ValueError for a name that is no metric."""
-    if metric not in METRICS:
+    """Whether a smaller value is the better one, also of a slice (`cold/clicks`). Raises ValueError for no metric."""
+    name = metric.rpartition("/")[2]
+    if name not in METRICS:
         raise ValueError(f'no metric "{metric}" (there are: {", ".join(METRICS)})')
-    return metric in LOWER_IS_BETTER
+    return name in LOWER_IS_BETTER
 
 
 def all_metrics(

@@ -52,13 +52,14 @@ def test_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def label(metric: str) -> str:
-    """The metric as people write it.
+    """The metric as people write it, after the slice it was measured on.
 
-    >>> label("ndcg@100")
-    'NDCG@100'
+    >>> label("ndcg@100"), label("cold/recall@20")
+    ('NDCG@100', 'cold Recall@20')
     """
-    name, at, cutoff = metric.partition("@")
-    return LABELS[name] + at + cutoff
+    *kind, plain = metric.split("/")
+    name, at, cutoff = plain.partition("@")
+    return " ".join([*kind, LABELS[name] + at + cutoff])
 
 
 def _title(result: Mapping[str, Any]) -> Text:

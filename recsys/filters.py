@@ -7,7 +7,10 @@ from recsys.ranked import Ranked
 
 
 def cap_artists(ranked: Ranked, artists: NDArray[np.int32], most: int) -> Ranked:
-    """At most `most` songs by one artist per query, the best of them. artists: (N,) a number each, -1 unknown, never capped."""
+    """At most `most` songs by one artist per query, the best of them.
+
+    artists: (N,) a number each; -1 is unknown and never capped.
+    """
     rows = []
     for tracks, scores in ranked:
         by = artists[tracks]

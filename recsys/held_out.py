@@ -1,4 +1,4 @@
-"""What held-out listening asks: queries with the songs that were really chosen. Validation tunes with it, test measures.
+"""What held-out listening asks: queries with the songs that were really chosen. Validation tunes, test measures.
 
 - next-song: before each wanted play of the period, what the listener had played until then; the play is the target.
 - playlist: the first songs (and the title) of a held-out playlist; the rest are the targets.
@@ -100,8 +100,8 @@ def _next_song(listening: _Listening, part: Part, max_queries: int, seed: int) -
         Targets.from_rows([listening.track[row : row + 1] for row in rows]),
         listening.repeat[rows],
         listening.user[rows].astype(np.int64),
-        f"before each wanted play of the {part} period, the listener's last {HISTORY} plays; heard songs may be answered; "
-        f"{listening.clock}",
+        f"before each wanted play of the {part} period, the listener's last {HISTORY} plays; heard songs may be "
+        f"answered; {listening.clock}",
     )
 
 
@@ -126,8 +126,8 @@ def _cold_start(listening: _Listening, part: Part, max_queries: int, seed: int) 
         found,
         np.zeros(len(found.tracks), np.bool_),
         np.array(users, np.int64),
-        f"per listener, the last {HISTORY} plays before the {part} period; targets: songs nobody played in training that "
-        f"the listener then plays; the whole catalogue but heard songs is ranked; {listening.clock}",
+        f"per listener, the last {HISTORY} plays before the {part} period; targets: songs nobody played in training "
+        f"that the listener then plays; the whole catalogue but heard songs is ranked; {listening.clock}",
     )
 
 
@@ -145,7 +145,7 @@ def _playlists(
         rest = songs[given:]
         if cold_only:
             rest = rest[split.cold[rest]]
-        if len(songs) < 2 or len(songs) <= given or not len(rest):
+        if len(songs) < 2 or len(songs) <= given or not len(rest) or (given == 0 and not titles[int(row)]):
             continue
         queries.append(Query(history=songs[:given], text=titles[int(row)], exclude=songs[:given]))
         targets.append(rest)

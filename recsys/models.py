@@ -6,7 +6,7 @@ Everything fitted lies in `models/` as npz without pickle, described by a manife
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ from encoders.stages import STAGES, Stage
 from encoders.text import tokenize
 from encoders.train import read_encoder
 from encoders.vectors import Vectors, read_vectors
-from recsys.candidates import SOURCES, CandidateSource, Htcl, HtclSettings, State
+from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.fusion import FusionSettings, fuse
 from recsys.held_out import TASKS, HeldOut, Task, held_out
 from recsys.index import BACKENDS, VectorIndex
+from recsys.published_index import BUILD_AGAIN
 from recsys.quality import hits, ndcg
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -107,7 +108,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
 
 
 def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> Models:
-    """The published models; HTCL neighbours are searched in `index`. Raises UserError where a file is missing or damaged."""
+    """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged."""
     manifest = verify(workspace.models)
     choices = Choices.model_validate_json((workspace.models / "choices.json").read_text("utf-8"))
     states = {path.stem: _read_state(path) for path in sorted(workspace.models.glob("*.npz"))}
@@ -128,7 +129,7 @@ def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
     if name not in SOURCES:
         raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
     kind, settings_kind = SOURCES[name]
-    return kind(settings_kind(**settings))  # type: ignore[arg-type, return-value]
+    return kind(settings_kind(**settings))
 
 
 def fit_key(name: str, settings: Mapping[str, Any]) -> str:
@@ -159,6 +160,9 @@ def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], ND
 
     @lru_cache(maxsize=1)
     def encoder() -> Any:
+        made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
+        if made is not None and used is not None and made.made_from["encoder"] != used.fingerprint:
+            raise UserError(f"the encoder in {workspace.encoder(stage)} did not make the vectors", BUILD_AGAIN)
         return read_encoder(workspace, stage)
 
     @lru_cache(maxsize=100_000)
@@ -200,8 +204,11 @@ def tune(
     for task, question in asked.items():
         rankings = {name: best[task][name] for name in FUSED}
         value, choices.fusion[task] = tune_fusion(
-            rankings, lambda ranked, question=question: _quality(ranked, question, len(dataset.track_ids)),
-            len(dataset.track_ids), DEPTH, search=tune_on and len(question.queries) > 0,
+            rankings,
+            partial(_quality, question=question, tracks=len(dataset.track_ids)),
+            len(dataset.track_ids),
+            DEPTH,
+            search=tune_on and len(question.queries) > 0,
         )
         choices.validation[task]["fused"] = value
     return choices

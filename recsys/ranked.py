@@ -39,6 +39,10 @@ class Ranked:
             np.concatenate([scores for _, scores in rows]).astype(np.float32),
         )
 
+    def select(self, queries: NDArray[np.bool_]) -> "Ranked":
+        """Only the queries of the mask (Q,), in their order."""
+        return Ranked.from_rows([self[int(row)] for row in np.flatnonzero(queries)])
+
     @classmethod
     def concatenate(cls, parts: Sequence["Ranked"]) -> "Ranked":
         """The queries of several batches, one batch after the other."""
@@ -57,8 +61,11 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     """
     k = min(k, scores.shape[1])
     masked = torch.from_numpy(np.where(allowed, scores, -np.inf))
-    values, columns = torch.sort(masked, dim=1, descending=True, stable=True) if k * 4 >= masked.shape[1] else _top_k(masked, k)
-    values, columns = values[:, :k].numpy(), columns[:, :k].numpy()
+    if k * 4 >= masked.shape[1]:
+        best, places = torch.sort(masked, dim=1, descending=True, stable=True)
+    else:
+        best, places = _top_k(masked, k)
+    values, columns = best[:, :k].numpy(), places[:, :k].numpy()
     keep = np.isfinite(values)
     return Ranked(
         np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int64),

@@ -96,7 +96,9 @@ def table(heading: str, found: Sequence[Recommendation], dataset: Dataset) -> Ta
         shown.add_column(column, overflow="ellipsis", no_wrap=column != "why", max_width=44)
     shown.add_column("score", justify="right")
     for rank, song in enumerate(found, start=1):
-        shown.add_row(str(rank), song.title or song.track_id, song.artist or "", _why(song, dataset), f"{song.score:.3f}")
+        shown.add_row(
+            str(rank), song.title or song.track_id, song.artist or "", _why(song, dataset), f"{song.score:.3f}"
+        )
     return shown
 
 

@@ -63,7 +63,7 @@ class Recommender:
         return cls(dataset, load_models(space, dataset, index))
 
     @overload
-    def recommend(
+    def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
         self, user_id: str, k: int = 20, *, heard: bool = False, per_artist: int | None = None
     ) -> list[Recommendation]: ...
     @overload
@@ -82,19 +82,30 @@ class Recommender:
         queries = [self._listener_query(user, heard) for user in users]
         known = [row for row, query in enumerate(queries) if len(query.history)]
         answers: dict[int, list[Recommendation]] = {}
-        for row, found in zip(known, self._answer("next-song", [queries[r] for r in known], k, per_artist), strict=True):
+        for row, found in zip(
+            known, self._answer("next-song", [queries[r] for r in known], k, per_artist), strict=True
+        ):
             answers[row] = found
-        results = [answers[row] if row in answers else self.popular_and_fresh(k) for row in range(len(users))]
+        results = [
+            answers[row] if row in answers else self.popular_and_fresh(k, per_artist=per_artist)
+            for row in range(len(users))
+        ]
         return results[0] if isinstance(user_id, str) else _frame(users, results)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
     ) -> list[Recommendation]:
-        """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError naming unknown tracks."""
+        """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError."""
         rows = self.dataset.track_ids.to_rows(list(tracks))
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
-        return self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist)[0]
+        found = self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist)[0]
+        if found:
+            return found
+        # Validation may have chosen only sources that need songs they know: the words are left, else what is popular.
+        more = k + len(rows)
+        instead = self.search(title, more) if title and title.strip() else []
+        return [song for song in instead or self.popular_and_fresh(more) if song.track_id not in tracks][:k]
 
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
@@ -102,7 +113,7 @@ class Recommender:
         return self._answer("next-song", [Query(history=rows, exclude=rows)], k, None)[0]
 
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
-        """Songs nearest in HTCL space. Raises UnknownIdError, or UserError where the song has neither audio nor text."""
+        """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
         rows = self.dataset.track_ids.to_rows([track])
         found = self._htcl.nearest(rows, k + 1)
         if not len(found):
@@ -118,22 +129,26 @@ class Recommender:
         tracks, scores = self._htcl.by_text(text, k)
         return self._name(tracks, scores, [("text",)] * k, [None] * k)
 
-    def popular_and_fresh(self, k: int = 20) -> list[Recommendation]:
+    def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
-        popular = self.models.sources["next-song"]["popularity"].candidates([Query()], k)[0]
+        wanted = k if per_artist is None else len(self.dataset.track_ids)
+        popular = self.models.sources["next-song"]["popularity"].candidates([Query()], wanted)[0]
         release = self.dataset.tracks["release_date"]
         dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
         fresh = np.argsort(dates, kind="stable")[::-1] if dates is not None else np.arange(len(release))
         listed: dict[int, tuple[float, str]] = {}
         waiting = [(int(t), float(s)) for t, s in zip(*popular, strict=True)]
         newest = iter(int(track) for track in fresh)
-        while len(listed) < min(k, len(release)):
+        while len(listed) < min(wanted, len(release)):
             turn_of_fresh = len(listed) % FRESH_EVERY == FRESH_EVERY - 1 or not waiting
             track, score = (next(newest), 0.0) if turn_of_fresh else waiting.pop(0)
             listed.setdefault(track, (score, "fresh" if turn_of_fresh else "popularity"))
         rows = np.array(list(listed), np.int32)
         scores = np.array([score for score, _ in listed.values()], np.float32)
-        return self._name(rows, scores, [(source,) for _, source in listed.values()], [None] * len(rows))
+        if per_artist is not None:
+            rows, scores = cap_artists(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
+        rows, scores = rows[:k], scores[:k]
+        return self._name(rows, scores, [(listed[int(row)][1],) for row in rows], [None] * len(rows))
 
     @property
     def _htcl(self) -> Htcl:
@@ -170,7 +185,7 @@ class Recommender:
     def _explain(
         self, task: Task, query: Query, row: int, fused: Ranked, rankings: dict[str, Ranked], k: int
     ) -> list[Recommendation]:
-        tracks, scores = (values[:k] for values in fused[row])
+        tracks, scores = fused[row][0][:k], fused[row][1][:k]
         weights = self.models.choices.fusion[task].weights
         standing = {name: {int(t): rank for rank, t in enumerate(ranked[row][0])} for name, ranked in rankings.items()}
         reasons = {name: self.models.sources[task][name].because(query, tracks) for name in rankings}
@@ -178,7 +193,7 @@ class Recommender:
         for at, track in enumerate(tracks):
             by_share = sorted(
                 (name for name in rankings if int(track) in standing[name]),
-                key=lambda name: -weights[name] / (10 + standing[name][int(track)]),  # noqa: B023
+                key=lambda name: -weights[name] / (10 + standing[name][int(track)]),
             )
             sources.append(tuple(by_share))
             spoken = [reasons[name][at] for name in by_share if reasons[name][at] is not None]
@@ -212,7 +227,7 @@ def _frame(users: Sequence[str], results: Sequence[list[Recommendation]]) -> pl.
         for user, result in zip(users, results, strict=True)
         for rank, found in enumerate(result, start=1)
     ]
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "user_id": pl.String,
         "rank": pl.Int32,
         "track_id": pl.String,

@@ -1,5 +1,9 @@
 """Candidate sources: each proposes songs for queries. A new source is one file here and one line in `SOURCES`."""
 
+from collections.abc import Callable
+
+from pydantic import BaseModel
+
 from recsys.candidates.bpr import Bpr, BprSettings
 from recsys.candidates.contract import CandidateSource, State
 from recsys.candidates.htcl import Htcl, HtclSettings
@@ -8,7 +12,7 @@ from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
 from recsys.candidates.same_artist import SameArtist, SameArtistSettings
 
-SOURCES = {
+SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "random": (Random, RandomSettings),
     "popularity": (Popularity, PopularitySettings),
     "same-artist": (SameArtist, SameArtistSettings),

@@ -22,8 +22,13 @@ SCORE_CELLS = 16_000_000
 class CandidateSource(Protocol):
     """Proposes songs for queries. Fitted on the past only; asked in batches."""
 
-    name: str
-    settings: BaseModel
+    @property
+    def name(self) -> str:
+        """What the registry and reports call it."""
+
+    @property
+    def settings(self) -> BaseModel:
+        """What it was made with."""
 
     def fit(self, dataset: Dataset) -> Self:
         """Learn from the listening of the dataset handed in, which must be a training part."""
@@ -49,7 +54,7 @@ def rank_in_blocks(
 ) -> Ranked:
     """Rank dense scores in blocks of bounded memory.
 
-    score(block): (B, N) scores and which songs the source may propose, (B, N) or (N,). Excluded songs are left out here.
+    score(block): (B, N) scores and which songs the source may propose, (B, N) or (N,). Excluded songs go out here.
     """
     size = max(1, SCORE_CELLS // max(tracks, 1))
     parts = []

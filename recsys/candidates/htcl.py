@@ -94,6 +94,8 @@ class Htcl:
         """The k songs nearest to the words; scores are cosines. Raises UserError without a text encoder."""
         if self.encode_text is None:
             raise UserError("this encoder understands no words")
+        if not len(self.index):
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
         return self.index.search(self.encode_text([text]), min(k, len(self.index)))[0]
 
     def state(self) -> State:
@@ -123,10 +125,11 @@ class Htcl:
     def _add_text(self, block: Sequence[Query], scores: NDArray[np.float32]) -> None:
         """Words are farther from songs than songs from each other: their best song counts 1 times the text's weight."""
         rows = [row for row, query in enumerate(block) if query.text]
-        if self.encode_text is None or not rows:
+        if self.encode_text is None or not rows or not len(self.index):
             return
         found = self._search(self.encode_text([str(block[row].text) for row in rows]))
         for row, (tracks, near) in zip(rows, found, strict=True):
-            weight = self.settings.text_weight if len(block[row].history) else 1.0
-            peak = scores[row].max() if len(block[row].history) else 1.0
-            scores[row, tracks] += weight * peak * near / near[0]
+            # Where no song of the history speaks (there is none, or none has a vector), the words speak alone.
+            peak = float(scores[row].max())
+            weight = self.settings.text_weight * peak if peak > 0 else 1.0
+            scores[row, tracks] += weight * near / near[0]

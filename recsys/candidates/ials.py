@@ -39,8 +39,8 @@ class Ials:
 
     def fit(self, dataset: Dataset) -> Self:
         matrix = interactions(dataset)
-        self.model, self.seen = self._model(), seen(matrix)
         with threadpool_limits(1, "blas"):
+            self.model, self.seen = self._model(), seen(matrix)
             self.model.fit(matrix, show_progress=False)
         return self
 
@@ -63,7 +63,8 @@ class Ials:
         return {"item_factors": self.model.item_factors, "seen": self.seen}
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.model, self.seen = self._model(), state["seen"]
+        with threadpool_limits(1, "blas"):
+            self.model, self.seen = self._model(), state["seen"]
         self.model.item_factors = state["item_factors"]
         return self
 

@@ -10,7 +10,7 @@ from recsys.queries import EVIDENCE
 
 
 def interactions(dataset: Dataset) -> csr_matrix:
-    """(listeners + playlists, N) float32: listeners first. log2(1 + evidence) for wanted plays, 1 for playlist entries."""
+    """(listeners + playlists, N) float32: listeners first. log2(1 + evidence) of wanted plays, 1 for an entry."""
     plays = (
         dataset.listens.filter(POSITIVE)
         .group_by("user", "track")

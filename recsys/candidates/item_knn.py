@@ -1,10 +1,12 @@
 """Item-kNN: songs that the same listeners and playlists have, by cosine, tf-idf or BM25 (implicit)."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from implicit.utils import ParameterWarning
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveInt
 from scipy.sparse import csr_matrix
@@ -39,7 +41,9 @@ class ItemKnn:
 
     def fit(self, dataset: Dataset) -> Self:
         model = KINDS[self.settings.kind](K=self.settings.neighbours, num_threads=1)
-        with threadpool_limits(1, "blas"):
+        with threadpool_limits(1, "blas"), warnings.catch_warnings():
+            # implicit hands its own weighted matrix on in another sparse format and then warns about it.
+            warnings.simplefilter("ignore", ParameterWarning)
             model.fit(interactions(dataset), show_progress=False)
         self.similarity = csr_matrix(model.similarity, dtype=np.float32)
         return self

@@ -156,9 +156,9 @@ def _write_text(catalogue: Catalogue, settings: DemoSettings) -> pl.DataFrame:
                 "artist": catalogue.artists[artist] if rng.random() > 0.01 else None,
                 "album": albums[track],
                 "genres": words.genre_words(genre, rng) if rng.random() > 0.1 else None,
-                "tags": words.tags(sound, rng) if rng.random() > 0.3 else None,
+                "tags": words.tags(sound, rng) if rng.random() > 0.2 else None,
                 "language": language if rng.random() > 0.15 else None,
-                "description": words.description(genre, sound, rng) if rng.random() > 0.6 else None,
+                "description": words.description(genre, sound, rng) if rng.random() > 0.5 else None,
                 "release_date": settings.start + timedelta(days=int(catalogue.released[track])),
                 "duration_s": catalogue.seconds[track],
             }

@@ -88,6 +88,10 @@ _INSTRUMENTS = (("piano", "guitar", "harp", "kalimba"), ("strings", "organ", "sy
 "For plucked and for held notes."
 
 
+HONEST = 0.85
+"Share of the mood words that are deserved."
+
+
 def artist_names(count: int, rng: Rng) -> list[str]:
     """`count` different names."""
     names: dict[str, None] = {}
@@ -114,7 +118,7 @@ def title(language: str, sound: Sound, rng: Rng) -> str:
     """Two words or so, in the language of the song; now and then with a mood in it."""
     first, second = _TITLES.get(language, _TITLES["en"])
     head = (
-        mood(sound, rng, 0.5) if language in ("en", "instrumental") and rng.random() < 0.2 else str(rng.choice(first))
+        mood(sound, rng, HONEST) if language in ("en", "instrumental") and rng.random() < 0.3 else str(rng.choice(first))
     )
     text = f"{head} {rng.choice(second)}"
     if rng.random() < 0.12:
@@ -129,14 +133,14 @@ def genre_words(genre: str, rng: Rng) -> list[str]:
 
 
 def tags(sound: Sound, rng: Rng) -> list[str]:
-    """One to three mood words, half of them deserved."""
-    return list(dict.fromkeys(mood(sound, rng, 0.5) for _ in range(int(rng.integers(1, 4)))))
+    """One to three mood words, most of them deserved."""
+    return list(dict.fromkeys(mood(sound, rng, HONEST) for _ in range(int(rng.integers(1, 4)))))
 
 
 def description(genre: str, sound: Sound, rng: Rng) -> str:
     """A sentence: a genre, a mood, an instrument."""
     held = (sound.sustain > 0) == (rng.random() < 0.75)
-    instrument, word = rng.choice(_INSTRUMENTS[held]), mood(sound, rng, 0.6)
+    instrument, word = rng.choice(_INSTRUMENTS[held]), mood(sound, rng, HONEST)
     article = "An" if word[0] in "aeiou" else "A"
     return str(
         rng.choice(

@@ -1,0 +1,137 @@
+"""`python -m eval.run`: how good is it? Held-out listening, full ranking, intervals, tests, a table and a JSON file."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+
+from data.command import WorkspaceOption, run
+from data.dataset import Dataset, load_dataset
+from data.errors import UserError
+from data.progress import say
+from data.split import Split, ensure_split
+from data.workspace import Manifest, Workspace, read_manifest, write_text
+from encoders.stages import STAGES
+from eval.measure import measure, refuse_leaks
+from eval.models import check_names, line_up
+from eval.table import result_table, test_lines
+from recsys.build_index import build
+from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.models import Models, load_models
+from recsys.published_index import read_index
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+COLUMNS: dict[Task, list[str]] = {
+    "next-song": ["recall@20", "ndcg@100", "mrr@20", "discovery/recall@20", "cold/recall@20"],
+    "playlist": ["recall@100", "ndcg@100", "r_precision", "clicks", "cold/recall@100"],
+    "cold-start": ["recall@20", "recall@100", "ndcg@100", "mrr@20"],
+}
+
+
+@app.command()
+def main(
+    task: Annotated[str, typer.Option(help="next-song, playlist, cold-start or all.")] = "all",
+    workspace: WorkspaceOption = "workspace",
+    models: Annotated[str | None, typer.Option(help="Only these, comma-separated; default all nine.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
+    max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
+) -> None:
+    """Measure every model on held-out listening. Builds whatever the workspace lacks first."""
+    if task != "all" and task not in get_args(Task):
+        raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)} or all.")
+    tasks: tuple[Task, ...] = TASKS if task == "all" else (task,)  # type: ignore[assignment]
+    names = [name.strip() for name in models.split(",")] if models else None
+    check_names(names or [])
+    space = Workspace(Path(workspace))
+    dataset, split, fitted = ready(space)
+    questions = {one: held_out(dataset, split, one, "test", seeds, max_queries) for one in tasks}
+    results = []
+    for one, question in questions.items():
+        if not question.queries and task == "all":
+            say(f"{one}: skipped, the dataset has nothing of the kind.")
+            continue
+        results.append(_measured(dataset, split, fitted, one, question, names))
+    report = write_report(space, task, results if task == "all" else results[0], json_file)
+    _what_next(workspace, task, report)
+
+
+def ready(space: Workspace) -> tuple[Dataset, Split, Models]:
+    """Everything an evaluation reads, built where it is missing. Raises UserError where it saw the test part."""
+    with space.lock():
+        refuse_production(space)
+        build(space)
+    dataset = load_dataset(space)
+    split = ensure_split(space, dataset)
+    index, manifest = read_index(space, dataset)
+    fitted = load_models(space, dataset, index)
+    refuse_leaks({**trained_things(space), "models": fitted.manifest, "index": manifest}, split)
+    return dataset, split, fitted
+
+
+def trained_things(space: Workspace) -> dict[str, Manifest]:
+    """The manifests of the published encoders and vectors."""
+    folders = {f"encoder of stage {at}": space.encoder(stage) for at, stage in enumerate(STAGES, start=1)}
+    folders |= {f"vectors of stage {at}": space.vectors(stage) for at, stage in enumerate(STAGES, start=1)}
+    return {name: found for name, folder in folders.items() if (found := read_manifest(folder)) is not None}
+
+
+def refuse_production(space: Workspace) -> None:
+    """A workspace trained on all data is not silently trained again: that would take the production index away."""
+    for name, manifest in trained_things(space).items():
+        if (manifest.trained_on or {}).get("part") == "all":
+            raise UserError(
+                f"the {name} in {space.root} was trained on all data and has seen the test part",
+                "Run python -m recsys.build_index --train-on split there, or measure in another --workspace.",
+            )
+
+
+def write_report(space: Workspace, task: str, results: Any, also: Path | None) -> Path:
+    """One JSON file per evaluation below reports/, and a copy where the user wants one."""
+    content = {"tasks": results} if isinstance(results, list) else results
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    space.reports.mkdir(parents=True, exist_ok=True)
+    report = space.reports / f"{task}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    write_text(report, text)
+    if also is not None:
+        also.parent.mkdir(parents=True, exist_ok=True)
+        write_text(also, text)
+    return also or report
+
+
+def _measured(
+    dataset: Dataset, split: Split, fitted: Models, task: Task, question: HeldOut, names: list[str] | None
+) -> dict[str, Any]:
+    result = measure(dataset, split, question, line_up(fitted, task, names))
+    result["chosen_on_validation"] = {
+        "settings": fitted.choices.settings[task],
+        "fusion": fitted.choices.fusion[task].model_dump(),
+        "ndcg@100": fitted.choices.validation.get(task, {}),
+    }
+    console = Console(width=None if Console().is_terminal else 110, highlight=False)
+    shown = [name for name in COLUMNS[task] if any(name in found for found in result["models"].values())]
+    console.print()
+    console.print(result_table(result, shown))
+    protocol = result["protocol"]
+    counts = ", ".join(f"{count:,} {kind.rstrip('/')}" for kind, count in protocol["queries"].items())
+    console.print(f"Protocol: {protocol['text']}.", markup=False)
+    console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks, all of them ranked.", markup=False)
+    for line in test_lines(result):
+        console.print(line, markup=False)
+    return result
+
+
+def _what_next(workspace: str, task: str, report: Path) -> None:
+    where = "" if workspace == "workspace" else f" --workspace {workspace}"
+    out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
+    out.print(f"\nReport: {report}", markup=False)
+    other = "python -m recsys.recommend --user USER" if task == "all" else "python -m eval.run --task all"
+    out.print(f"Next:   {other}{where}", markup=False)
+
+
+if __name__ == "__main__":
+    run(app)

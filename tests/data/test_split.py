@@ -1,0 +1,213 @@
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.dataset import Dataset, load_dataset, save_dataset
+from data.split import PARTS, Split, SplitSettings, ensure_split
+from data.tables import Imported
+from data.workspace import Workspace
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def used(dataset: Dataset) -> set[int]:
+    """Tracks with a play or a playlist entry."""
+    return {*dataset.listens["track"], *dataset.playlist_tracks["track"]}
+
+
+def check(dataset: Dataset, split: Split) -> None:
+    """What holds for every split of every dataset."""
+    training = split.training(dataset)
+    # Aligned, and every row in exactly one part.
+    assert len(split.listens) == dataset.listens.height
+    assert len(split.playlists) == dataset.playlists.height
+    assert sum(split.listens_of(dataset, part).height for part in PARTS) == dataset.listens.height
+    assert split.listens_of(dataset, *PARTS).equals(dataset.listens)
+    assert sorted(row for part in PARTS for row in split.playlists_of(part)) == list(range(dataset.playlists.height))
+    # Nothing from the future.
+    start = split.moment("validation")
+    if start is not None:
+        changed = dataset.playlists["modified_at"][split.playlists_of("train").tolist()].drop_nulls()
+        moments = [changed, training.playlist_tracks["added_at"].drop_nulls()]
+        if split.order == "time":
+            moments.append(training.listens["listened_at"])
+        assert all(moment < start for column in moments for moment in column)
+    # Held-out playlists are out whole.
+    assert set(training.playlist_tracks["playlist"]) <= set(split.playlists_of("train").tolist())
+    # Cold is what training does not know.
+    assert set(np.flatnonzero(split.cold)) == set(range(len(dataset.track_ids))) - used(training)
+    assert set(np.flatnonzero(split.held_out_only)) == used(dataset) - used(training)
+
+
+def test_the_block_world_is_divided_at_one_moment(small_world):
+    _, dataset, split = small_world
+    check(dataset, split)
+    start, measured = split.moment("validation"), split.moment("test")
+    at = {part: split.listens_of(dataset, part)["listened_at"] for part in PARTS}
+    assert at["train"].max() < start <= at["validation"].min()
+    assert at["validation"].max() < measured <= at["test"].min()
+    assert split.order == "time"
+    assert split.moment("train") is None
+    shares = [len(at[part]) / dataset.listens.height for part in PARTS]
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+
+
+def test_songs_that_came_late_are_cold(small_world):
+    _, dataset, split = small_world
+    late = {name for name in dataset.track_ids.names if name[-2:] in ("12", "13", "14")}
+    assert set(dataset.track_ids.to_names(np.flatnonzero(split.cold))) == late
+    assert split.held_out_only.tolist() == split.cold.tolist()
+
+
+def test_the_asked_share_of_the_playlists_is_held_out(small_world):
+    workspace, dataset, _ = small_world
+    wanted = SplitSettings(validation_share=0.2, playlist_test_share=0.4)
+    split = ensure_split(workspace, dataset, wanted)
+    assert [len(split.playlists_of(part)) for part in PARTS] == [12, 6, 12]
+
+
+def test_playlists_changed_after_the_training_period_are_held_out_however_many(publish, tmp_path):
+    playlists = pl.DataFrame(
+        {"playlist_id": [f"p{i}" for i in range(10)], "modified_at": [START + timedelta(days=9 + i) for i in range(10)]}
+    )
+    dataset = publish(listens=plays(100), playlists=playlists)
+    split = ensure_split(Workspace(tmp_path / "split"), dataset)
+    assert split.moment("validation") == START + timedelta(days=8)
+    assert len(split.playlists_of("train")) == 0
+
+
+def test_what_was_added_later_to_a_training_playlist_is_not_seen(publish, tmp_path):
+    added = [START, START + timedelta(days=9), None]
+    entries = pl.DataFrame(
+        {"playlist_id": ["p"] * 3, "position": [0, 1, 2], "track_id": list("abc"), "added_at": added}
+    )
+    dataset = publish(listens=plays(100), playlist_tracks=entries, playlists=pl.DataFrame({"playlist_id": ["p"]}))
+    split = ensure_split(Workspace(tmp_path / "split"), dataset)
+    assert split.playlists_of("train").tolist() == [0]
+    seen = split.training(dataset).playlist_tracks["track"]
+    assert dataset.track_ids.to_names(seen) == ["a", "c"]
+    check(dataset, split)
+
+
+def plays(count: int, every: timedelta = timedelta(hours=2, minutes=24)) -> pl.DataFrame:
+    """One listener's plays of a, b and c, evenly over ten days."""
+    return pl.DataFrame(
+        {
+            "user_id": ["u"] * count,
+            "track_id": ["abc"[i % 3] for i in range(count)],
+            "listened_at": [START + i * every for i in range(count)],
+        }
+    )
+
+
+def test_a_song_nobody_ever_played_is_cold_but_not_held_out(publish, tmp_path):
+    dataset = publish(tracks=pl.DataFrame({"track_id": list("abcd")}), listens=plays(30))
+    split = ensure_split(Workspace(tmp_path / "split"), dataset)
+    assert split.cold.tolist() == [False, False, False, True]
+    assert not split.held_out_only.any()
+
+
+def test_where_only_an_order_is_known_each_listeners_own_is_divided(publish, tmp_path):
+    rows = [(f"u{user}", f"t{place % 7}", place) for user in range(3) for place in range(10 * (user + 1))]
+    dataset = publish(listens=pl.DataFrame(rows, ["user_id", "track_id", "position"], orient="row"))
+    split = ensure_split(Workspace(tmp_path / "split"), dataset)
+    check(dataset, split)
+    assert split.order == "position"
+    assert split.moment("validation") is None
+    for user in range(3):
+        parts = split.listens[dataset.listens["user"].to_numpy() == user]
+        n = 10 * (user + 1)
+        assert parts.tolist() == [0] * int(0.8 * n) + [1] * (n // 10) + [2] * (n // 10)
+
+
+class TestRecorded:
+    def test_once_and_read_again(self, small_world):
+        workspace, dataset, split = small_world
+        recorded = (workspace.split / "manifest.json").stat().st_mtime_ns
+        again = ensure_split(workspace, dataset)
+        assert (workspace.split / "manifest.json").stat().st_mtime_ns == recorded
+        assert again.fingerprint == split.fingerprint
+        for name in ("listens", "playlists", "cold", "held_out_only"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(split, name))
+
+    def test_the_same_seed_gives_the_same_split_elsewhere(self, small_world, tmp_path):
+        _, dataset, split = small_world
+        other = ensure_split(Workspace(tmp_path / "elsewhere"), dataset)
+        np.testing.assert_array_equal(other.playlists, split.playlists)
+        assert other.fingerprint == split.fingerprint
+
+    def test_another_seed_holds_out_other_playlists_but_the_same_listens(self, small_world):
+        workspace, dataset, split = small_world
+        other = ensure_split(workspace, dataset, SplitSettings(seed=1))
+        assert other.playlists.tolist() != split.playlists.tolist()
+        assert other.listens.tolist() == split.listens.tolist()
+        assert other.fingerprint != split.fingerprint
+
+    def test_who_asks_for_no_settings_gets_what_is_recorded(self, small_world):
+        workspace, dataset, _ = small_world
+        mine = ensure_split(workspace, dataset, SplitSettings(test_share=0.3))
+        assert ensure_split(workspace, dataset).fingerprint == mine.fingerprint
+
+    def test_another_dataset_gets_another_split(self, small_world, publish):
+        workspace, _, split = small_world
+        other = publish(listens=plays(50))
+        again = ensure_split(workspace, other)
+        assert again.fingerprint != split.fingerprint
+        check(other, again)
+
+    def test_a_truncated_one_is_made_again(self, small_world):
+        workspace, dataset, split = small_world
+        for name in ("listens.parquet", "manifest.json"):
+            (workspace.split / name).write_bytes(b"")
+            assert ensure_split(workspace, dataset).fingerprint == split.fingerprint
+
+
+MOMENTS = st.none() | st.integers(0, 60).map(lambda day: START + timedelta(days=day))
+TRACK = st.integers(0, 9).map(lambda n: f"t{n}")
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Imported:
+    """Few of everything, times given for all listens, for none, or for some."""
+    timed = draw(st.sampled_from([st.none(), MOMENTS.filter(bool), MOMENTS]))
+    listens = draw(st.lists(st.tuples(st.sampled_from("uvw"), TRACK, timed, st.integers(0, 99)), max_size=25))
+    playlists = draw(st.lists(MOMENTS, max_size=8))
+    count = max(len(playlists) - 1, 0)
+    entry = st.tuples(st.integers(0, count).map(lambda n: f"p{n}"), st.integers(0, 9), TRACK, MOMENTS)
+    entries = draw(st.lists(entry, max_size=20)) if playlists else []
+    time = pl.Datetime("us", "UTC")
+    return Imported(
+        {
+            "tracks": pl.DataFrame({"track_id": [f"t{n}" for n in range(10)]}),
+            "listens": pl.DataFrame(
+                listens,
+                {"user_id": pl.String, "track_id": pl.String, "listened_at": time, "position": pl.Int64},
+                orient="row",
+            ),
+            "playlists": pl.DataFrame(
+                {"playlist_id": [f"p{n}" for n in range(len(playlists))], "modified_at": playlists},
+                {"playlist_id": pl.String, "modified_at": time},
+            ),
+            "playlist_tracks": pl.DataFrame(
+                entries,
+                {"playlist_id": pl.String, "position": pl.Int32, "track_id": pl.String, "added_at": time},
+                orient="row",
+            ),
+        }
+    )
+
+
+@settings(max_examples=30)
+@given(worlds(), st.integers(0, 9))
+def test_nothing_leaks_in_any_world(world, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        save_dataset(workspace, world, {})
+        dataset = load_dataset(workspace)
+        check(dataset, ensure_split(workspace, dataset, SplitSettings(seed=seed)))

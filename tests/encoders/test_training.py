@@ -1,0 +1,302 @@
+"""The training loop: it learns, it goes on where it was stopped, and it says what went wrong."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor
+
+import encoders.training as training
+from encoders.batches import SongReader, leave_out
+from encoders.model import HtclModel
+from encoders.stages import train_preference, train_semantic, usable_pairs
+from encoders.training import Checkpoint, TrainingSettings, parameter_groups, schedule
+from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
+
+FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)
+TRACKS = np.arange(16, dtype=np.int32)
+Weights = dict[str, Tensor]
+
+
+def fresh(reader: SongReader, dropout: float = 0.1) -> HtclModel:
+    return tiny_model(vocabulary=len(reader.tokenizer), dropout=dropout, head_dropout=dropout)
+
+
+def stage_1(
+    reader: SongReader, scratch: Path, settings: TrainingSettings = FAST, identity: object = "a", dropout: float = 0.1
+) -> tuple[Weights, list[float]]:
+    model = fresh(reader, dropout)
+    scratch.mkdir(exist_ok=True)
+    losses = train_semantic(model, reader, TRACKS, settings, scratch, identity)
+    return weights(model), losses
+
+
+def weights(model: HtclModel) -> Weights:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(one: Weights, two: Weights) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def pairs_of(*couples: tuple[int, int]) -> pl.DataFrame:
+    first, second = zip(*couples, strict=True)
+    schema = {"first": pl.Int32, "second": pl.Int32, "support": pl.Float64, "weight": pl.Float64}
+    count = len(couples)
+    return pl.DataFrame({"first": first, "second": second, "support": [2.0] * count, "weight": [1.0] * count}, schema)
+
+
+NEIGHBOURS = pairs_of(*((n, n + 1) for n in range(0, 16, 2)))
+
+
+def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next training is cut off once that many checkpoints are written."""
+    save, saved = Checkpoint.save, 0
+
+    def save_and_stop(self: Checkpoint, *args: Any) -> None:
+        nonlocal saved
+        save(self, *args)
+        saved += 1
+        if saved == epochs:
+            monkeypatch.setattr(Checkpoint, "save", save)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "save", save_and_stop)
+
+
+class TestLearning:
+    def test_stage_1_falls_clearly_below_chance(self, toy_reader: SongReader, tmp_path: Path) -> None:
+        settings = FAST.model_copy(
+            update={"epochs": 60, "batch_size": 16, "lr": 1e-3, "audio_lr": 1e-3, "text_lr": 1e-3}
+        )
+        _, losses = stage_1(toy_reader, tmp_path / "scratch", settings, dropout=0.0)
+        assert losses[0] > 0.8 * math.log(16)
+        assert losses[-1] < 0.6 * math.log(16)
+
+    def test_stage_2_brings_partners_together_and_keeps_audio_near_its_text(
+        self, toy_reader: SongReader, tmp_path: Path
+    ) -> None:
+        settings = FAST.model_copy(update={"epochs": 4, "steps_per_epoch": 30})
+        model = fresh(toy_reader, 0.0)
+        losses = train_preference(model, toy_reader, NEIGHBOURS, settings, tmp_path, "a")
+        assert losses[-1] < 0.7 * losses[0]
+        assert model.config.fusion == "mlp"
+        assert not model.training
+        with torch.no_grad():
+            songs = model(**toy_reader.read(TRACKS))
+        audio, text = (torch.nn.functional.normalize(vectors, dim=1) for vectors in (songs.audio, songs.text))
+        cosines = (audio @ audio.T).fill_diagonal_(-1)
+        partner = torch.arange(16) + 1 - 2 * (torch.arange(16) % 2)
+        assert (cosines.argmax(dim=1) == partner).float().mean() > 0.7
+        own = (audio * text).sum(dim=1).mean()
+        assert own > (audio @ text.T).mean() + 0.2
+
+    def test_learns_from_texts_alone(self, tmp_path: Path) -> None:
+        reader = build_reader(tmp_path, [None] * 16, toy_texts(16))
+        model = fresh(reader, 0.0)
+        before = weights(model)
+        settings = FAST.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
+        losses = train_preference(model, reader, NEIGHBOURS, settings, tmp_path, "a")
+        assert losses[-1] < losses[0]
+        assert model.config.fusion == "mean"
+        changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
+        assert any(name.startswith("text_head.") for name in changed)
+        assert not any(name.startswith(("audio_", "fusion_")) for name in changed)
+
+    def test_learns_where_songs_lack_either_modality(self, tmp_path: Path) -> None:
+        mels = [mel if n % 3 else None for n, mel in enumerate(toy_mels(16))]
+        texts = [text if n % 3 != 1 else None for n, text in enumerate(toy_texts(16))]
+        reader = build_reader(tmp_path, mels, texts)
+        settings = FAST.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
+        losses = train_preference(fresh(reader, 0.0), reader, NEIGHBOURS, settings, tmp_path, "a")
+        assert losses[-1] < losses[0]
+
+    def test_pairs_with_a_song_of_which_nothing_is_known_are_not_usable(self, tmp_path: Path) -> None:
+        mels = [*toy_mels(14), None, None]
+        reader = build_reader(tmp_path, mels, [*toy_texts(14), None, "calm"])
+        couples = pairs_of((0, 1), (1, 14), (1, 15), (13, 14))
+        assert usable_pairs(reader, couples).select("first", "second").rows() == [(0, 1), (1, 15)]
+
+
+class TestResuming:
+    @pytest.mark.parametrize("epochs", [1, 3])
+    def test_stage_1_stopped_and_resumed_equals_one_that_was_not(
+        self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+    ) -> None:
+        whole, losses = stage_1(toy_reader, tmp_path / "whole")
+        stop_after(epochs, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            stage_1(toy_reader, tmp_path / "cut")
+        torch.randn(7)  # whatever happened in between
+        resumed, found = stage_1(toy_reader, tmp_path / "cut")
+        assert found == losses
+        assert same(resumed, whole)
+
+    def test_stage_2_stopped_and_resumed_equals_one_that_was_not(
+        self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = FAST.model_copy(update={"epochs": 3, "steps_per_epoch": 2, "forget": 0.3})
+        (tmp_path / "whole").mkdir()
+        (tmp_path / "cut").mkdir()
+        whole = fresh(toy_reader)
+        train_preference(whole, toy_reader, NEIGHBOURS, settings, tmp_path / "whole", "a")
+        stop_after(2, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            train_preference(fresh(toy_reader), toy_reader, NEIGHBOURS, settings, tmp_path / "cut", "a")
+        resumed = fresh(toy_reader)
+        train_preference(resumed, toy_reader, NEIGHBOURS, settings, tmp_path / "cut", "a")
+        assert same(weights(resumed), weights(whole))
+
+    @pytest.mark.parametrize("change", ["identity", "settings"])
+    def test_other_data_or_settings_start_afresh(
+        self,
+        toy_reader: SongReader,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        change: str,
+    ) -> None:
+        identity = "b" if change == "identity" else "a"
+        settings = FAST.model_copy(update={"lr": 1e-3}) if change == "settings" else FAST
+        expected, losses = stage_1(toy_reader, tmp_path / "whole", settings, identity)
+        stop_after(2, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            stage_1(toy_reader, tmp_path / "cut")
+        found, other = stage_1(toy_reader, tmp_path / "cut", settings, identity)
+        assert len(other) == len(losses) == 4
+        assert same(found, expected)
+
+    @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "header"])
+    def test_a_damaged_checkpoint_is_said_and_training_starts_afresh(
+        self, toy_reader: SongReader, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+    ) -> None:
+        expected, _ = stage_1(toy_reader, tmp_path / "scratch")
+        path = tmp_path / "scratch" / "checkpoint.safetensors"
+        content = path.read_bytes()
+        damaged = {"cut": content[:-500], "empty": b"", "noise": b"\x07" * 900, "header": content[:40]}[damage]
+        path.write_bytes(damaged)
+        capsys.readouterr()
+        found, losses = stage_1(toy_reader, tmp_path / "scratch")
+        assert "damaged" in capsys.readouterr().err
+        assert len(losses) == 4
+        assert same(found, expected)
+
+    def test_a_finished_training_is_not_repeated(self, toy_reader: SongReader, tmp_path: Path) -> None:
+        first, losses = stage_1(toy_reader, tmp_path / "scratch")
+        model = fresh(toy_reader)
+        again = train_semantic(model, toy_reader, TRACKS, FAST, tmp_path / "scratch", "a")
+        assert again == losses
+        assert same(weights(model), first)
+
+    def test_the_seed_decides(self, toy_reader: SongReader, tmp_path: Path) -> None:
+        first, _ = stage_1(toy_reader, tmp_path / "a")
+        second, _ = stage_1(toy_reader, tmp_path / "b")
+        other, _ = stage_1(toy_reader, tmp_path / "c", FAST.model_copy(update={"seed": 1}))
+        assert same(first, second)
+        assert not same(first, other)
+
+
+class TestWhatGoesWrong:
+    def test_a_loss_that_is_not_finite_raises_with_epoch_and_step(self, tmp_path: Path) -> None:
+        mels = toy_mels(16)
+        mels[5][3, 3] = np.nan
+        reader = build_reader(tmp_path, mels, toy_texts(16))
+        with pytest.raises(FloatingPointError, match="stage 1: the loss is nan in epoch 0, step"):
+            stage_1(reader, tmp_path / "scratch", FAST.model_copy(update={"crop_frames": None}))
+        assert not (tmp_path / "scratch" / "checkpoint.safetensors").exists()
+
+    def test_a_gradient_that_is_not_finite_raises_before_it_reaches_the_weights(
+        self, toy_reader: SongReader, tmp_path: Path
+    ) -> None:
+        model = fresh(toy_reader)
+
+        def bad_loss(model: HtclModel, batch: Any) -> Tensor:
+            return (model.log_scales - model.log_scales.detach()).sqrt().sum()
+
+        with pytest.raises(FloatingPointError, match="gradient"):
+            training.train(model, lambda _: [dict], bad_loss, FAST, tmp_path, "stage 1", "a")
+        assert all(torch.isfinite(value).all() for value in model.parameters())
+
+    def test_temperatures_stay_in_their_range(self, toy_reader: SongReader, tmp_path: Path) -> None:
+        found, _ = stage_1(toy_reader, tmp_path / "scratch", FAST.model_copy(update={"lr": 3.0, "clip": 100.0}))
+        assert found["log_scales"].min() >= 0
+        assert found["log_scales"].max() <= 4.6053
+
+
+class TestSchedule:
+    def test_rises_to_1_and_falls_to_0(self) -> None:
+        shares = np.linspace(0, 1, 1001)
+        factors = np.array([schedule(share, 0.1) for share in shares])
+        assert 0 < factors[0] < 0.05
+        assert factors.max() == pytest.approx(1)
+        assert factors[100] == pytest.approx(1, abs=1e-3)
+        assert factors[-1] == pytest.approx(0)
+        assert (np.diff(factors[:100]) > 0).all()
+        assert (np.diff(factors[101:]) < 0).all()
+
+    def test_without_warm_up_starts_at_the_peak(self) -> None:
+        assert schedule(0.0, 0.0) == 1
+
+    def test_the_rates_of_the_steps_follow_it(
+        self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rates: list[float] = []
+        step = torch.optim.AdamW.step
+
+        def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return step(self, *args, **kwargs)
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+        stage_1(toy_reader, tmp_path / "scratch")
+        assert rates == pytest.approx([3e-3 * schedule(at / 8, 0.1) for at in range(8)])
+
+
+def test_parameter_groups_hold_each_parameter_once_at_its_rate() -> None:
+    model = tiny_model()
+    settings = TrainingSettings(lr=3.0, audio_lr=1.0, text_lr=2.0)
+    groups = parameter_groups(model, settings)
+    found = {id(parameter): group for group in groups for parameter in group["params"]}
+    named = dict(model.named_parameters())
+    assert sum(len(group["params"]) for group in groups) == len(found) == len(named)
+    for name, parameter in named.items():
+        group = found[id(parameter)]
+        expected = 1.0 if name.startswith("audio_model.") else 2.0 if name.startswith("text_model.") else 3.0
+        assert group["lr"] == expected, name
+        plain = name.endswith(".bias") or ".norm" in name or "log_scales" in name
+        assert (group.get("weight_decay") == 0) if plain else True, name
+    for name in ("audio_model.layers.0.linear1.weight", "text_head.0.weight"):
+        assert "weight_decay" not in found[id(named[name])], name
+
+
+class TestReading:
+    def test_crops_lie_inside_the_song_and_follow_the_generator(self, toy_reader: SongReader) -> None:
+        one = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
+        two = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
+        assert one["input_features"].shape == (16, 20, 128)
+        assert torch.equal(one["input_features"], two["input_features"])
+        other = toy_reader.read(TRACKS, np.random.default_rng(2), crop=20)
+        assert not torch.equal(one["input_features"], other["input_features"])
+
+    def test_without_a_generator_every_song_is_read_whole(self, toy_reader: SongReader) -> None:
+        batch = toy_reader.read(TRACKS, None, crop=20, forget=0.9)
+        assert batch["audio_attention_mask"].sum(dim=1).tolist() == [toy_reader.mels.frames(t) for t in range(16)]
+        assert torch.equal(batch["input_ids"], toy_reader.read(TRACKS)["input_ids"])
+
+    def test_a_modality_that_no_song_has_is_left_out(self, tmp_path: Path) -> None:
+        reader = build_reader(tmp_path, [None, None, *toy_mels(2)], ["calm", "calm", None, "bright"])
+        assert "input_features" not in reader.read(np.array([0, 1], np.int32))
+        assert "input_ids" not in reader.read(np.array([2], np.int32))
+        mixed = reader.read(np.array([0, 2, 3], np.int32))
+        assert mixed["has_audio"].tolist() == [False, True, True]
+        assert mixed["has_text"].tolist() == [True, False, True]
+
+    def test_fields_are_left_out_but_never_all(self) -> None:
+        rng = np.random.default_rng(0)
+        text = "Rain; Ann; jazz"
+        found = {leave_out(text, 0.7, rng) for _ in range(300)}
+        assert found == {"Rain; Ann; jazz", "Rain; Ann", "Rain; jazz", "Ann; jazz", "Rain", "Ann", "jazz"}
+        assert leave_out(text, 0.0, rng) == text

@@ -1,0 +1,168 @@
+"""`python -m eval.run` on a small workspace: the JSON it writes, the choices it takes, and what it refuses."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.metrics import METRICS
+from eval.models import LINE_UP
+
+KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}
+COLLABORATIVE = ("popularity", "item-knn", "ials", "bpr")
+
+
+@pytest.fixture(scope="module")
+def workspace(built, tmp_path_factory) -> Path:
+    """Evaluations write reports, so they get a copy."""
+    return Path(shutil.copytree(built, tmp_path_factory.mktemp("measured") / "workspace"))
+
+
+@pytest.fixture(scope="module")
+def everything(commands, workspace) -> dict[str, Any]:
+    """--task all, as JSON."""
+    file = workspace / "out/all.json"
+    result = commands.run("eval.run", "--task", "all", "-w", workspace, "--json", file)
+    assert result.code == 0, result.err
+    return dict(json.loads(file.read_text()))
+
+
+@pytest.fixture(scope="module")
+def measured(everything) -> dict[str, Any]:
+    return {result["task"]: result for result in everything["tasks"]}
+
+
+class TestAll:
+    def test_one_result_per_task(self, everything):
+        assert set(everything) == {"tasks"}
+        assert [result["task"] for result in everything["tasks"]] == ["next-song", "playlist", "cold-start"]
+        assert all(set(result) >= KEYS for result in everything["tasks"])
+
+    def test_all_nine_models_are_measured_by_all_metrics(self, measured):
+        for result in measured.values():
+            assert tuple(result["models"]) == LINE_UP
+            for found in result["models"].values():
+                assert set(METRICS) <= set(found)
+                assert {f"cold/{metric}" for metric in METRICS} <= set(found)
+                assert all(set(value) == {"mean", "low", "high"} for value in found.values())
+                assert all(value["low"] <= value["mean"] <= value["high"] for value in found.values())
+
+    def test_collaborative_models_find_no_cold_song(self, measured):
+        for result in measured.values():
+            for model in COLLABORATIVE:
+                found = result["models"][model]
+                for metric in METRICS:
+                    if metric != "r_precision_artist":
+                        assert found[f"cold/{metric}"]["mean"] == (51 if metric == "clicks" else 0), (model, metric)
+        cold_start = measured["cold-start"]["models"]
+        assert all(cold_start[model]["recall@500"]["mean"] == 0 for model in COLLABORATIVE)
+        assert cold_start["htcl-stage2"]["recall@500"]["mean"] > 0.5
+
+    def test_says_what_was_measured_and_how(self, measured):
+        for task, result in measured.items():
+            assert result["dataset"]["simulated"] is True
+            assert result["dataset"]["name"] == "demo"
+            assert result["protocol"]["queries"]["all"] > 0
+            assert result["protocol"]["catalogue"] == 60
+            assert "95 %" in result["protocol"]["intervals"]
+            assert result["seconds"] >= 0
+            assert set(result["seconds_per_model"]) == set(LINE_UP)
+            assert result["chosen_on_validation"]["ndcg@100"]["fused"] > 0, task
+
+    def test_our_models_are_tested_against_the_best_baseline(self, measured):
+        for result in measured.values():
+            headline = [test for test in result["tests"] if test["metric"] == "ndcg@100"]
+            assert {test["model"] for test in headline} == {"htcl-stage1", "htcl-stage2", "fused"}
+            baselines = {name: found["ndcg@100"]["mean"] for name, found in result["models"].items()}
+            best = max(LINE_UP[:6], key=lambda name: baselines[name])
+            assert {test["baseline"] for test in headline} == {best}
+            assert all(0 < test["p"] <= test["p_holm"] <= 1 for test in headline)
+
+    def test_a_report_lies_in_the_workspace_too(self, everything, workspace):
+        reports = [json.loads(path.read_text()) for path in (workspace / "reports").glob("all-*.json")]
+        assert everything in reports
+
+
+def test_a_second_evaluation_says_the_same_and_rebuilds_nothing(commands, workspace, measured):
+    models = (workspace / "models/manifest.json").stat().st_mtime_ns
+    file = workspace / "out/next.json"
+    result = commands.run("eval.run", "--task", "next-song", "-w", workspace, "--json", file)
+    assert result.code == 0, result.err
+    again = json.loads(file.read_text())
+    assert again["models"] == measured["next-song"]["models"]
+    assert again["tests"] == measured["next-song"]["tests"]
+    assert (workspace / "models/manifest.json").stat().st_mtime_ns == models
+
+
+def test_the_table_is_for_people(commands, workspace):
+    result = commands.run("eval.run", "--task", "playlist", "--models", "ials,fused", "-w", workspace)
+    assert result.code == 0, result.err
+    for words in ("playlist on demo (simulated data)", "R-precision", "Protocol: ", "Queries: ", "Report: ", "Next: "):
+        assert words in result.out
+
+
+def test_title_alone(commands, workspace):
+    file = workspace / "out/title.json"
+    result = commands.run("eval.run", "--task", "playlist", "--seeds", 0, "-w", workspace, "--json", file)
+    assert result.code == 0, result.err
+    found = json.loads(file.read_text())
+    assert "the title alone" in found["protocol"]["text"]
+    # Without songs, those who only know songs say nothing; those who read say something.
+    for silent in ("same-artist", "item-knn", "ials", "bpr"):
+        assert found["models"][silent]["recall@500"]["mean"] == 0
+    assert found["models"]["htcl-stage2"]["recall@500"]["mean"] > 0.5
+
+
+def test_only_some_models_and_some_queries(commands, workspace):
+    file = workspace / "out/some.json"
+    arguments = ("--models", "random, htcl-stage2", "--max-queries", 20, "--json", file)
+    result = commands.run("eval.run", "--task", "next-song", "-w", workspace, *arguments)
+    assert result.code == 0, result.err
+    found = json.loads(file.read_text())
+    assert list(found["models"]) == ["random", "htcl-stage2"]
+    assert found["protocol"]["queries"]["all"] == 20
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start or all"]),
+            (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
+        ],
+    )
+    def test_an_unknown_name_is_refused_before_anything_is_built(self, commands, tmp_path, arguments, words):
+        result = commands.run("eval.run", "-w", tmp_path / "new", *arguments)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("error: ")
+        assert all(word in result.err for word in words)
+        assert not (tmp_path / "new").exists()
+
+    @pytest.mark.parametrize("arguments", [["--seeds", "-1"], ["--max-queries", "0"]])
+    def test_a_number_out_of_range_is_refused(self, commands, workspace, arguments):
+        assert commands.run("eval.run", "-w", workspace, *arguments).code == 2
+
+    def test_seeds_that_no_playlist_has_are_refused(self, commands, workspace):
+        result = commands.run("eval.run", "--task", "playlist", "--seeds", 1000, "-w", workspace)
+        assert result.code == 2
+        assert "nothing to measure for playlist" in result.err
+
+    def test_what_was_trained_on_all_data_is_not_measured_nor_trained_again(self, commands, copy_of_built):
+        assert commands.run("recsys.build_index", "-w", copy_of_built, "--train-on", "all").code == 0
+        before = (copy_of_built / "encoder/manifest.json").read_text()
+        result = commands.run("eval.run", "--task", "all", "-w", copy_of_built)
+        assert (result.code, result.out) == (2, "")
+        assert "trained on all data" in result.err
+        assert "--train-on split" in result.err
+        assert (copy_of_built / "encoder/manifest.json").read_text() == before
+
+
+def test_the_same_in_a_process_that_python_started_itself(tmp_path):
+    command = [sys.executable, "-m", "eval.run", "--task", "karaoke", "-w", str(tmp_path / "new")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith('error: no task "karaoke"')

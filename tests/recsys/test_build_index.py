@@ -1,0 +1,388 @@
+"""`python -m recsys.build_index` under power cuts, damage, company and repetition."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data.dataset import Dataset, load_dataset, save_dataset
+from data.errors import DamagedError, UserError
+from data.tables import Imported
+from data.workspace import Manifest, Workspace, publishing, read_manifest, verify
+from encoders.vectors import Vectors, write_vectors
+from recsys.index import BACKENDS
+from recsys.published_index import ensure_index, read_index
+from recsys.recommender import Recommender
+
+STEPS = (
+    "dataset", "split", "encoder-semantic", "vectors/semantic", "encoder", "vectors/preference", "models"
+)  # fmt: skip
+"The published folders of a workspace, in the order in which they are made."
+
+
+def version_of(root: Path) -> Path:
+    """The index in force."""
+    return root / "index" / (root / "index/CURRENT").read_text().strip()
+
+
+def published(root: Path) -> dict[str, Manifest]:
+    """The manifest of every finished step."""
+    folders = {step: root / step for step in STEPS}
+    if (root / "index/CURRENT").exists():
+        folders["index"] = version_of(root)
+    return {step: manifest for step, folder in folders.items() if (manifest := read_manifest(folder)) is not None}
+
+
+def file_times(root: Path) -> dict[str, int]:
+    """When each file below the workspace was last written; the lock is touched by everyone."""
+    files = (path for path in root.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in files}
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+DAMAGE = pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, Path.unlink], ids=["flipped", "cut", "gone"])
+
+
+class TestPowerCuts:
+    MOMENTS = (
+        ("before", "*/demo-audio/track-0030*"),  # half of the catalogue is synthesised
+        ("before", "*/dataset"),
+        ("before", "*/mels/chunk-00000.json"),  # the mels are there, their description is not
+        ("after", "*/.work/train-semantic/checkpoint.safetensors"),  # one epoch of two
+        ("before", "*/vectors/semantic"),
+        ("after", "*/encoder"),
+        ("before", "*/models"),
+        ("before", "*/index/CURRENT"),
+    )
+
+    def test_the_next_run_goes_on_and_ends_where_an_undisturbed_one_does(self, commands, built, tmp_path):
+        root = tmp_path / "workspace"
+        finished: dict[str, Manifest] = {}
+        times: dict[str, int] = {}
+        for number, moment in enumerate(self.MOMENTS):
+            result = commands.run("recsys.build_index", "-w", root, die=moment)
+            assert result.code == -9, f"{moment} never came:\n{result.err}"
+            now = published(root)
+            assert {step: now[step] for step in finished} == finished
+            assert len(now) >= len(finished)
+            assert {path: file_times(root)[path] for path in times} == times
+            finished = now
+            times = {path: at for path, at in file_times(root).items() if path.split("/")[0] in {"dataset", "split"}}
+            asked = commands.run("recsys.recommend", "-w", root, "--text", "calm")
+            assert asked.code == 2, number
+            assert "Traceback" not in asked.err
+        last = commands.run("recsys.build_index", "-w", root)
+        assert last.code == 0, last.err
+        done = published(root)
+        assert {step: done[step] for step in finished} == finished
+        assert set(done) == {*STEPS, "index"}
+        assert not list((root / ".work").iterdir())
+        assert not [path for path in root.rglob("*") if path.name.endswith((".new", ".old"))]
+        # An epoch that was done before the cut is not done again, and the weights come out the same.
+        assert same_results(root, built)
+        assert commands.run("recsys.recommend", "-w", root, "--text", "calm").code == 0
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("moment", ["*/index/v-*", "*/index/CURRENT"])
+    def test_while_another_index_is_published_the_old_one_answers_or_the_new(
+        self, commands, copy_of_built, moment, when
+    ):
+        expected = Recommender.load(copy_of_built).search("calm", 5)
+        result = commands.run("recsys.build_index", "-w", copy_of_built, "--index", "exact", die=(when, moment))
+        assert result.code == -9, result.err
+        found = Recommender.load(copy_of_built).search("calm", 5)
+        assert [song.track_id for song in found] == [song.track_id for song in expected]
+        assert commands.run("recsys.build_index", "-w", copy_of_built, "--index", "exact").code == 0
+        assert read_manifest(version_of(copy_of_built)).settings == {"backend": "exact"}
+        assert len(list((copy_of_built / "index").glob("v-*"))) == 1
+
+    def test_a_folder_that_had_stepped_aside_comes_back(self, commands, copy_of_built):
+        os.replace(copy_of_built / "models", copy_of_built / ".models.old")  # killed between the two moves
+        shutil.copytree(copy_of_built / ".models.old", copy_of_built / ".models.new")
+        assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
+        before = published(copy_of_built)
+        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
+        assert published(copy_of_built) == before
+
+    @pytest.mark.parametrize("moment", ["*/encoder", "*/vectors/preference"])
+    def test_half_a_retraining_is_refused_and_then_completed(self, commands, copy_of_built, moment):
+        """New vectors and an old index, or a new encoder and old vectors, would answer nonsense."""
+        train = ("recsys.build_index", "-w", copy_of_built, "--train-on", "all")
+        assert commands.run(*train, die=("after", moment)).code == -9
+        asked = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
+        assert asked.code == 2
+        assert "build_index" in asked.err
+        assert commands.run(*train).code == 0
+        assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
+
+
+def same_results(root: Path, other: Path) -> bool:
+    """The same vectors bit for bit, the same models, the same index."""
+    vectors = [
+        np.array_equal(np.load(root / f"vectors/{stage}/{kind}.npy"), np.load(other / f"vectors/{stage}/{kind}.npy"))
+        for stage in ("semantic", "preference")
+        for kind in ("audio", "text", "item")
+    ]
+    choices = [json.loads((place / "models/choices.json").read_text()) for place in (root, other)]
+    return all(vectors) and choices[0] == choices[1]
+
+
+class TestRepetition:
+    def test_a_second_run_does_nothing(self, commands, built):
+        before, times = published(built), file_times(built)
+        result = commands.run("recsys.build_index", "-w", built)
+        assert result.code == 0
+        assert published(built) == before
+        assert file_times(built) == times
+
+    def test_the_kind_of_index_is_kept_unless_another_is_asked_for(self, commands, copy_of_built):
+        assert commands.run("recsys.build_index", "-w", copy_of_built, "--index", "faiss-hnsw").code == 0
+        before = published(copy_of_built)["index"]
+        assert before.settings == {"backend": "faiss-hnsw"}
+        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
+        assert published(copy_of_built)["index"] == before
+
+    def test_two_fresh_builds_are_the_same_wherever_they_lie(self, commands, built, tmp_path):
+        """Same seed, same result: the audio is copied, so that only its place and time differ."""
+        first, second = tmp_path / "workspace", built
+        first.mkdir()
+        shutil.copytree(built / "demo-audio", first / "demo-audio", copy_function=shutil.copy2)
+        assert commands.run("recsys.build_index", "-w", first).code == 0
+        assert same_results(first, second)
+        fingerprints = [{step: made.fingerprint for step, made in published(root).items()} for root in (first, second)]
+        assert fingerprints[0]["dataset"] == fingerprints[1]["dataset"]
+        assert fingerprints[0]["index"] == fingerprints[1]["index"]
+
+    def test_two_processes_in_one_workspace_both_end_well(self, commands, built, tmp_path):
+        root = tmp_path / "workspace"
+        shutil.copytree(built, root)
+        shutil.rmtree(root / "models")
+        shutil.rmtree(root / "index")
+        running = [commands.start("recsys.build_index", "-w", root) for _ in range(2)]
+        results = [each.wait() for each in running]
+        assert [result.code for result in results] == [0, 0]
+        assert sum("waiting for it" in result.err for result in results) == 1
+        assert sum("trials" in result.err for result in results) == 1
+        assert same_results(root, built)
+
+
+class TestDamage:
+    """Whatever is broken is named, and the command says what to do."""
+
+    @DAMAGE
+    @pytest.mark.parametrize(
+        "victim",
+        ["index/*/index.json", "index/*/ids.parquet", "index/*/*.faiss", "vectors/preference/item.npy", "models/*.npz"],
+    )
+    def test_a_damaged_file_is_refused_by_recommend(self, commands, copy_of_built, victim, damage):
+        path = sorted(copy_of_built.glob(victim))[0]
+        damage(path)
+        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm", "--json")
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("error: ")
+        assert path.name in result.err
+        assert "build_index" in result.err
+
+    @DAMAGE
+    def test_a_damaged_encoder_is_refused_where_words_need_it(self, commands, copy_of_built, damage):
+        damage(copy_of_built / "encoder/model.safetensors")
+        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
+        assert result.code == 2
+        assert "model.safetensors" in result.err
+
+    def test_an_encoder_with_a_flipped_bit_is_not_trained_upon(self, commands, copy_of_built):
+        flip_a_bit(copy_of_built / "encoder-semantic/model.safetensors")
+        shutil.rmtree(copy_of_built / "encoder")
+        result = commands.run("recsys.build_index", "-w", copy_of_built)
+        assert result.code == 2
+        assert "encoder-semantic/model.safetensors is damaged" in result.err
+
+    def test_vectors_with_a_flipped_bit_are_not_built_upon(self, commands, copy_of_built):
+        flip_a_bit(copy_of_built / "vectors/preference/item.npy")
+        result = commands.run("recsys.build_index", "-w", copy_of_built)
+        assert result.code == 2
+        assert "item.npy is damaged" in result.err
+
+    def test_doing_what_the_message_says_mends_it(self, commands, copy_of_built, built):
+        flip_a_bit(copy_of_built / "vectors/preference/item.npy")
+        shutil.rmtree(copy_of_built / "vectors/preference")
+        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
+        assert same_results(copy_of_built, built)
+        assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
+
+    @pytest.mark.parametrize("content", ["v-0123456789abcdef", "../../etc", "", "\x00\xff"])
+    def test_a_pointer_to_nowhere_is_refused_and_mended_by_the_next_run(self, commands, copy_of_built, content):
+        current = copy_of_built / "index/CURRENT"
+        right = current.read_text()
+        current.write_text(content, encoding="latin-1")
+        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
+        assert result.code == 2
+        assert "CURRENT" in result.err
+        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
+        assert current.read_text() == right
+
+    @pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half])
+    def test_a_damaged_training_checkpoint_is_said_and_passed_over(self, commands, copy_of_built, damage, built):
+        root = copy_of_built
+        shutil.rmtree(root / "encoder-semantic")
+        moment = ("after", "*/.work/train-semantic/checkpoint.safetensors")
+        assert commands.run("recsys.build_index", "-w", root, die=moment).code == -9
+        damage(root / ".work/train-semantic/checkpoint.safetensors")
+        result = commands.run("recsys.build_index", "-w", root)
+        assert result.code == 0, result.err
+        assert "checkpoint.safetensors is damaged" in result.err
+        assert same_results(root, built)
+
+
+class TestWhatEntersAnIndex:
+    @pytest.fixture
+    def world(self, small_world) -> tuple[Workspace, Dataset]:
+        workspace, dataset, _ = small_world
+        return workspace, dataset
+
+    def vectors(self, dataset: Dataset) -> Vectors:
+        values = np.random.default_rng(0).normal(size=(len(dataset.track_ids), 8))
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        return Vectors(np.arange(len(values), dtype=np.int32), values.astype(np.float32))
+
+    def publish(self, workspace: Workspace, dataset: Dataset, vectors: Vectors, checked: bool = True) -> None:
+        with publishing(workspace.vectors("preference"), "vectors-preference", {"encoder": ""}) as draft:
+            if checked:
+                write_vectors(draft.folder, "item", vectors, dataset)
+                return
+            np.save(draft.folder / "item.npy", vectors.values)
+            names = dataset.track_ids.to_names(vectors.tracks)
+            pl.DataFrame({"track_id": names}).write_parquet(draft.folder / "item-ids.parquet")
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_vectors_that_are_not_finite_are_not_published(self, world, bad):
+        vectors = self.vectors(world[1])
+        vectors.values[7, 3] = bad
+        with pytest.raises(ValueError, match="not finite, first for ambient-07"):
+            self.publish(*world, vectors)
+        assert not world[0].vectors("preference").exists()
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_nor_do_they_enter_an_index_if_published_all_the_same(self, world, backend):
+        vectors = self.vectors(world[1])
+        ensure_nothing = world[0].index
+        vectors.values[7, 3] = np.nan
+        self.publish(*world, vectors, checked=False)
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            ensure_index(*world, backend)
+        assert not list(ensure_nothing.glob("v-*"))
+        with pytest.raises(UserError, match="no index"):
+            read_index(*world)
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_what_is_read_is_what_was_published(self, world, backend):
+        vectors = self.vectors(world[1])
+        self.publish(*world, vectors)
+        ensure_index(*world, backend)
+        index, manifest = read_index(*world)
+        assert len(index) == len(vectors.tracks) == manifest.facts["songs"]
+        found = index.search(vectors.values, 1)
+        assert (found.tracks == vectors.tracks).mean() > 0.9
+        ids = pl.read_parquet(verify_folder(world[0]) / "ids.parquet")["track_id"].to_list()
+        assert ids == list(world[1].track_ids.names)
+
+    def test_a_catalogue_without_vectors_has_an_empty_index(self, world):
+        self.publish(*world, Vectors(np.zeros(0, np.int32), np.zeros((0, 8), np.float32)))
+        ensure_index(*world, None)
+        index, _ = read_index(*world)
+        assert len(index) == 0
+
+    def test_an_unknown_backend_is_refused_by_name(self, world):
+        self.publish(*world, self.vectors(world[1]))
+        with pytest.raises(UserError, match=r'no index backend "annoy"[\s\S]*faiss-flat'):
+            ensure_index(*world, "annoy")
+
+    def test_an_index_of_other_vectors_is_refused(self, world):
+        self.publish(*world, self.vectors(world[1]))
+        ensure_index(*world, None)
+        other = self.vectors(world[1])
+        other.values[:] = np.roll(other.values, 1, axis=0)
+        self.publish(*world, other)
+        with pytest.raises(UserError, match="other vectors"):
+            read_index(*world)
+
+    def test_a_flipped_bit_is_found_in_process_too(self, world):
+        self.publish(*world, self.vectors(world[1]))
+        ensure_index(*world, "faiss-flat")
+        for path in verify_folder(world[0]).iterdir():
+            if path.name == "manifest.json":
+                continue
+            good = path.read_bytes()
+            flip_a_bit(path)
+            with pytest.raises(DamagedError, match=path.name):
+                read_index(*world)
+            path.write_bytes(good)
+        read_index(*world)
+
+
+def verify_folder(workspace: Workspace) -> Path:
+    folder = version_of(workspace.root)
+    verify(folder)
+    return folder
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--index", "annoy"], "faiss-hnsw"),
+            (["--preset", "huge"], "demo, small or paper"),
+            (["--train-on", "test"], "split or all"),
+            (["--source", "radio"], "data.prepare"),
+        ],
+    )
+    def test_are_exit_code_2_with_what_to_do(self, commands, copy_of_built, arguments, words):
+        started = time.monotonic()
+        result = commands.run("recsys.build_index", "-w", copy_of_built, *arguments)
+        assert result.code == 2
+        assert words in result.err
+        assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("columns", [["track_id", "title"], ["track_id"]], ids=["no audio", "neither audio nor text"])
+def test_playlists_alone_are_enough_from_end_to_end(commands, tmp_path, columns):
+    root = tmp_path / "workspace"
+    names = [f"song {number:02}" for number in range(20)]
+    entries = [
+        {"playlist_id": f"p{number:02}", "position": place, "track_id": names[(number * 3 + place) % 20]}
+        for number in range(40)
+        for place in range(5)
+    ]
+    tables = {
+        "tracks": pl.DataFrame({"track_id": names, "title": names}).select(columns),
+        "playlists": pl.DataFrame({"playlist_id": [f"p{n:02}" for n in range(40)], "title": ["a list"] * 40}),
+        "playlist_tracks": pl.DataFrame(entries),
+    }
+    save_dataset(Workspace(root), Imported(tables), {"importer": "test"})
+    built = commands.run("recsys.build_index", "-w", root)
+    assert built.code == 0, built.err
+    for question in (["--playlist", "song 03,song 04"], ["--title", "a list"]):
+        asked = commands.run("recsys.recommend", "-w", root, *question, "--json")
+        assert asked.code == 0, asked.err
+        assert len(json.loads(asked.out)) > 0
+    measured = commands.run("eval.run", "-w", root)
+    assert measured.code == 0, measured.err
+    assert "next-song: skipped" in measured.err
+
+
+def test_the_dataset_knows_it_is_simulated(built):
+    assert load_dataset(Workspace(built)).simulated

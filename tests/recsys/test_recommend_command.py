@@ -1,0 +1,131 @@
+"""`python -m recsys.recommend` as a person meets it: what goes to stdout, what to stderr, and the exit code."""
+
+import json
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from recsys.recommender import Recommender
+
+FIELDS = {"track_id", "title", "artist", "score", "sources", "because"}
+
+
+@pytest.fixture
+def ask(commands, built):
+    """Run the command on the built workspace."""
+    return lambda *arguments: commands.run("recsys.recommend", "-w", built, *arguments)
+
+
+@pytest.fixture(scope="module")
+def tracks(built) -> pl.DataFrame:
+    return pl.read_parquet(built / "dataset/tracks.parquet")
+
+
+@pytest.fixture(scope="module")
+def user(built) -> str:
+    return str(pl.read_parquet(built / "dataset/listens.parquet")["user_id"].sort()[0])
+
+
+def questions(tracks: pl.DataFrame, user: str) -> dict[str, list[str]]:
+    first, second = tracks["track_id"][:2]
+    return {
+        "user": ["--user", user],
+        "like": ["--like", first],
+        "playlist": ["--playlist", f"{first}, {second}"],
+        "title": ["--title", "rainy sunday"],
+        "playlist and title": ["--playlist", first, "--title", "rainy sunday"],
+        "text": ["--text", "calm orchestral"],
+    }
+
+
+@pytest.mark.parametrize("kind", ["user", "like", "playlist", "title", "playlist and title", "text"])
+class TestEveryQuestion:
+    def test_json_is_all_there_is_on_stdout(self, ask, tracks, user, kind):
+        result = ask(*questions(tracks, user)[kind], "--json", "-k", 5)
+        assert result.code == 0, result.err
+        found = json.loads(result.out)
+        assert len(found) == 5
+        assert all(set(song) == FIELDS for song in found)
+        assert {song["track_id"] for song in found} <= set(tracks["track_id"])
+
+    def test_a_table_is_for_people(self, ask, tracks, user, kind):
+        result = ask(*questions(tracks, user)[kind], "-k", 3)
+        assert result.code == 0, result.err
+        heading, *rows = result.out.splitlines()
+        assert heading.startswith(("For", "Like", "To"))
+        assert "title" in rows[0]
+        assert "why" in rows[0]
+        assert "Traceback" not in result.err
+
+
+def test_says_what_the_python_api_says(ask, built, user):
+    result = ask("--user", user, "--json", "-k", 10)
+    expected = Recommender.load(built).recommend(user, 10)
+    assert [song["track_id"] for song in json.loads(result.out)] == [song.track_id for song in expected]
+
+
+def test_a_song_may_be_named_by_its_title_in_any_case(ask, tracks):
+    titles = tracks["title"].str.to_lowercase()
+    row = next(row for row in range(tracks.height) if (titles == titles[row]).sum() == 1 and "," not in titles[row])
+    by_id = ask("--like", tracks["track_id"][row], "--json")
+    by_title = ask("--like", tracks["title"][row].upper(), "--json")
+    assert by_title.out == by_id.out != ""
+
+
+class TestMistakes:
+    def assert_refused(self, result, *words: str) -> None:
+        """Exit code 2, at most a few lines, no traceback, nothing on stdout."""
+        assert result.code == 2
+        assert result.out == ""
+        assert result.err.startswith("error: ")
+        assert len(result.err.splitlines()) <= 3
+        for word in words:
+            assert word in result.err
+
+    def test_an_unknown_listener(self, ask, user):
+        self.assert_refused(
+            ask("--user", user + "x", "--json"), f'no listener "{user}x"', user, "--like", "48 listeners"
+        )
+
+    def test_an_unknown_song(self, ask, tracks):
+        near = tracks["track_id"][0]
+        self.assert_refused(ask("--like", near + "x"), f'no song "{near}x"', f'closest name is "{near}"')
+
+    def test_an_unknown_song_in_a_playlist(self, ask, tracks):
+        self.assert_refused(ask("--playlist", f"{tracks['track_id'][0]},zzzzzz"), 'no song "zzzzzz"')
+
+    def test_no_question(self, ask):
+        self.assert_refused(ask(), "--user", "--like", "--text", "--playlist or --title")
+
+    def test_two_questions(self, ask, user):
+        self.assert_refused(ask("--user", user, "--text", "calm"), "one of")
+
+    def test_empty_words(self, ask):
+        self.assert_refused(ask("--text", " "), "nothing to search for")
+
+    def test_no_workspace(self, commands, tmp_path):
+        result = commands.run("recsys.recommend", "-w", tmp_path / "none", "--text", "calm")
+        self.assert_refused(result, "no dataset in", "data.prepare")
+
+    def test_a_dataset_without_an_index(self, commands, copy_of_built):
+        (copy_of_built / "index/CURRENT").unlink()
+        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
+        self.assert_refused(result, "no index", "recsys.build_index")
+
+    def test_not_a_number_of_songs(self, ask):
+        assert ask("--text", "calm", "-k", 0).code == 2
+        assert ask("--text", "calm", "-k", "many").code == 2
+
+    def test_debug_shows_where(self, ask):
+        result = ask("--like", "zzzzzz", "--debug")
+        assert result.code != 0
+        assert "Traceback" in result.err
+
+
+def test_the_same_in_a_process_that_python_started_itself(built):
+    command = [sys.executable, "-m", "recsys.recommend", "-w", str(built), "--like", "zzzzzz", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith('error: no song "zzzzzz"')

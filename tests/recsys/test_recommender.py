@@ -1,0 +1,225 @@
+"""The front door, on a small workspace that build_index has finished."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data.errors import UnknownIdError, UserError
+from recsys.fusion import FusionSettings
+from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
+
+NEWCOMER = "nobody has heard of me"
+
+
+@pytest.fixture(scope="module")
+def recommender(built) -> Recommender:
+    return Recommender.load(built)
+
+
+@pytest.fixture(scope="module")
+def listeners(recommender) -> list[str]:
+    return list(recommender.dataset.user_ids.names[:6])
+
+
+def ids(found: list[Recommendation]) -> list[str]:
+    return [song.track_id for song in found]
+
+
+def heard_by(recommender: Recommender, user: str) -> set[str]:
+    row = recommender.dataset.user_ids.rows[user]
+    rows = recommender.dataset.listens.filter(user=row)["track"]
+    return set(recommender.dataset.track_ids.to_names(rows))
+
+
+def artist_of(recommender: Recommender, track: str) -> str | None:
+    return recommender.dataset.tracks.row(by_predicate=pl.col("track_id") == track, named=True)["artist"]
+
+
+def assert_sound(found: list[Recommendation], recommender: Recommender, k: int) -> None:
+    assert len(found) <= k
+    assert len(set(ids(found))) == len(found)
+    for song in found:
+        assert isinstance(song, Recommendation)
+        row = recommender.dataset.tracks.row(by_predicate=pl.col("track_id") == song.track_id, named=True)
+        assert (song.title, song.artist) == (row["title"], row["artist"])
+        assert np.isfinite(song.score)
+        assert song.sources
+        assert song.because is None or song.because in recommender.dataset.track_ids
+
+
+class TestRecommend:
+    def test_one_listener_gets_songs_best_first(self, recommender, listeners):
+        for user in listeners:
+            found = recommender.recommend(user, 8, heard=True)
+            assert len(found) == 8
+            assert_sound(found, recommender, 8)
+            scores = [song.score for song in found]
+            assert scores == sorted(scores, reverse=True)
+
+    def test_heard_songs_are_left_out_unless_wanted(self, recommender, listeners):
+        everything = len(recommender.dataset.track_ids)
+        for user in listeners:
+            heard = heard_by(recommender, user)
+            assert not heard & set(ids(recommender.recommend(user, everything)))
+            assert heard & set(ids(recommender.recommend(user, everything, heard=True)))
+
+    def test_many_listeners_get_one_frame_that_says_the_same(self, recommender, listeners):
+        asked = [*listeners, NEWCOMER]
+        frame = recommender.recommend(asked, 5)
+        assert isinstance(frame, pl.DataFrame)
+        assert frame.columns == ["user_id", "rank", "track_id", "title", "artist", "score", "sources", "because"]
+        assert frame["user_id"].unique(maintain_order=True).to_list() == asked
+        for user in asked:
+            alone = recommender.recommend(user, 5)
+            rows = frame.filter(user_id=user)
+            assert rows["rank"].to_list() == list(range(1, len(alone) + 1))
+            assert rows["track_id"].to_list() == ids(alone)
+            assert rows["sources"].to_list() == [list(song.sources) for song in alone]
+            np.testing.assert_allclose(rows["score"], [song.score for song in alone], rtol=1e-4)
+
+    def test_no_listeners_get_an_empty_frame(self, recommender):
+        assert recommender.recommend([], 5).height == 0
+
+    def test_someone_new_gets_what_is_popular_and_fresh(self, recommender):
+        found = recommender.recommend(NEWCOMER, 12)
+        assert len(found) == 12
+        assert_sound(found, recommender, 12)
+        assert {song.sources for song in found} == {("popularity",), ("fresh",)}
+        assert all(
+            (song.sources == ("fresh",)) == (at % FRESH_EVERY == FRESH_EVERY - 1) for at, song in enumerate(found)
+        )
+        assert all(song.because is None for song in found)
+        fresh = [song.track_id for song in found if song.sources == ("fresh",)]
+        release = dict(recommender.dataset.tracks.select("track_id", "release_date").iter_rows())
+        others = set(release) - set(ids(found))
+        assert all(release[track] >= max(release[other] for other in others) for track in fresh)
+
+    def test_someone_new_can_get_the_whole_catalogue(self, recommender):
+        everything = len(recommender.dataset.track_ids)
+        assert len(recommender.recommend(NEWCOMER, 10 * everything)) == everything
+
+    @pytest.mark.parametrize("most", [1, 2])
+    def test_at_most_so_many_songs_by_one_artist(self, recommender, listeners, most):
+        for user in [*listeners, NEWCOMER]:
+            found = recommender.recommend(user, 10, heard=True, per_artist=most)
+            assert_sound(found, recommender, 10)
+            assert len(found) == 10 or most == 1
+            artists = [song.artist for song in found if song.artist]
+            assert max(artists.count(artist) for artist in artists) <= most
+
+    def test_the_reason_is_a_song_the_listener_played(self, recommender, listeners):
+        for user in listeners:
+            reasons = {song.because for song in recommender.recommend(user, 20)} - {None}
+            assert reasons <= heard_by(recommender, user)
+
+    def test_sources_that_weigh_nothing_are_never_named(self, recommender, listeners):
+        weights = recommender.models.choices.fusion["next-song"].weights
+        for user in listeners:
+            for song in recommender.recommend(user, 20):
+                assert all(weights[source] > 0 for source in song.sources)
+
+    def test_the_same_question_gets_the_same_answer(self, recommender, built, listeners):
+        again = Recommender.load(built)
+        assert recommender.recommend(listeners[0], 20) == recommender.recommend(listeners[0], 20)
+        assert again.recommend(listeners[0], 20) == recommender.recommend(listeners[0], 20)
+
+
+class TestPlaylists:
+    def test_seeds_are_never_answered(self, recommender):
+        seeds = list(recommender.dataset.track_ids.names[:5])
+        found = recommender.continue_playlist(seeds, "late night", k=100)
+        assert_sound(found, recommender, 100)
+        assert found
+        assert not set(seeds) & set(ids(found))
+        assert {song.because for song in found} - {None} <= set(seeds)
+
+    def test_a_title_alone_is_enough(self, recommender):
+        assert_sound(recommender.continue_playlist([], "calm piano", k=10), recommender, 10)
+
+    def test_neither_songs_nor_title_is_the_users_mistake(self, recommender):
+        with pytest.raises(UserError, match="songs or a title"):
+            recommender.continue_playlist([])
+
+    def test_per_artist_holds(self, recommender):
+        found = recommender.continue_playlist(list(recommender.dataset.track_ids.names[:5]), k=10, per_artist=1)
+        artists = [song.artist for song in found if song.artist]
+        assert len(set(artists)) == len(artists)
+
+
+class TestNextSong:
+    def test_follows_a_session_without_repeating_it(self, recommender):
+        session = list(recommender.dataset.track_ids.names[3:7])
+        found = recommender.next_song(session, k=10)
+        assert len(found) == 10
+        assert_sound(found, recommender, 10)
+        assert not set(session) & set(ids(found))
+
+    def test_a_listener_with_the_same_plays_gets_the_same(self, recommender, listeners):
+        query = recommender._listener_query(listeners[0], heard=False)
+        played = recommender.dataset.track_ids.to_names(query.history)
+        if len(played) < 100 and set(played) == heard_by(recommender, listeners[0]):
+            assert len(recommender.next_song(played, k=10)) == len(recommender.recommend(listeners[0], 10))
+
+
+class TestSimilarAndSearch:
+    def test_similar_is_nearest_by_cosine(self, recommender):
+        vectors = recommender._htcl.vectors
+        names = recommender.dataset.track_ids.names
+        row = 7
+        cosine = vectors.values.astype(np.float64) @ vectors.values[row].astype(np.float64)
+        found = recommender.similar(names[vectors.tracks[row]], k=10)
+        assert_sound(found, recommender, 10)
+        assert names[vectors.tracks[row]] not in ids(found)
+        expected = np.sort(np.delete(cosine, row))[::-1][:10]
+        np.testing.assert_allclose([song.score for song in found], expected, atol=1e-5)
+        assert {song.because for song in found} == {names[vectors.tracks[row]]}
+        assert {song.sources for song in found} == {("htcl",)}
+
+    def test_similar_to_everything_is_everything_else(self, recommender):
+        assert len(recommender.similar(recommender.dataset.track_ids.names[0], k=1000)) == 59
+
+    def test_search_ranks_by_the_words(self, recommender):
+        found = recommender.search("calm orchestral", k=10)
+        assert len(found) == 10
+        assert_sound(found, recommender, 10)
+        scores = [song.score for song in found]
+        assert scores == sorted(scores, reverse=True)
+        assert recommender.search("calm orchestral", k=10) == found
+
+    @pytest.mark.parametrize("words", ["", "   "])
+    def test_nothing_to_search_for_is_the_users_mistake(self, recommender, words):
+        with pytest.raises(UserError, match="nothing to search for"):
+            recommender.search(words)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda r: r.similar("no-such-song"),
+        lambda r: r.next_song([r.dataset.track_ids.names[0], "no-such-song"]),
+        lambda r: r.continue_playlist(["no-such-song"], "title"),
+    ],
+    ids=["similar", "next_song", "continue_playlist"],
+)
+def test_an_unknown_song_is_a_lookup_error_that_names_it(recommender, ask):
+    with pytest.raises(LookupError, match="no-such-song"):
+        ask(recommender)
+    with pytest.raises(UnknownIdError, match="60 known"):
+        ask(recommender)
+
+
+def test_answering_changes_nothing_in_the_workspace(built, listeners):
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+    recommender = Recommender.load(built)
+    recommender.recommend(listeners, 5)
+    recommender.search("calm")
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
+
+
+def test_the_fusion_is_what_validation_chose(recommender):
+    chosen = recommender.models.choices
+    for task, settings in chosen.fusion.items():
+        assert isinstance(settings, FusionSettings)
+        reached = chosen.validation[task]
+        single = [reached[name] for name in settings.weights]
+        assert reached["fused"] >= max(single) - 1e-12
