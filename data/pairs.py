@@ -26,7 +26,7 @@ class PairSettings(BaseModel):
     popularity_power: float = Field(default=0.75, ge=0, le=1)
     "0 counts raw co-plays, 1 divides them by both songs' popularity."
     per_song: PositiveInt = 50
-    "Best partners kept for each song, so that no song dominates."
+    "A pair stays if each song is among the other's best partners, so many of them; so no song dominates."
     memory: str = "1GB"
     "DuckDB's limit; beyond it the work spills to disk."
 

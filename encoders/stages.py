@@ -6,21 +6,20 @@ included, and pulls together songs that listeners respond to alike.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from data.pairs import are_pairs, pair_keys
 from encoders.batches import SongReader
 from encoders.config import Preset
+from encoders.heads import spread_heads
 from encoders.losses import preference_loss, semantic_loss
 from encoders.model import HtclModel
-from encoders.text import tokenize
 from encoders.training import Batch, TrainingSettings, train
 
 Stage = Literal["semantic", "preference"]
@@ -28,20 +27,24 @@ STAGES: tuple[Stage, ...] = ("semantic", "preference")
 
 SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
     ("demo", "semantic"): TrainingSettings(
-        epochs=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=1e-3, crop_frames=128
+        epochs=12, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=128, forget=0.15
     ),
     ("demo", "preference"): TrainingSettings(
-        epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128
+        epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128, forget=0.3
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=20, batch_size=32, lr=5e-4, audio_lr=5e-4, text_lr=5e-4, crop_frames=625
+        epochs=20, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
     ),
     ("small", "preference"): TrainingSettings(
-        epochs=10, steps_per_epoch=40, batch_size=64, lr=5e-4, audio_lr=1e-4, text_lr=1e-4, crop_frames=625
+        epochs=10, steps_per_epoch=40, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.3
     ),
     ("paper", "semantic"): TrainingSettings(epochs=20, batch_size=32),
     ("paper", "preference"): TrainingSettings(epochs=20, steps_per_epoch=1000, batch_size=32, audio_lr=1e-5),
 }
+
+SPREAD_OVER = 256
+"""Songs whose vectors set the scale of fresh heads."""
+
 PRETRAINED_TEXT_LR = 5e-5
 """A pre-trained text tower forgets at the rates a fresh one needs."""
 
@@ -62,9 +65,11 @@ def train_semantic(
     scratch: Path,
     identity: object,
 ) -> list[float]:
-    """Stage 1 over the tracks that have audio and text; returns the loss of each epoch."""
+    """Stage 1 over the tracks that have audio and text, from fresh heads; returns the loss of each epoch."""
     both = tracks[reader.has_audio[tracks] & reader.has_text[tracks]]
     size = min(settings.batch_size, len(both))
+    rng = np.random.default_rng([settings.seed, 3])
+    spread_heads(model, reader.read(rng.permutation(both)[:SPREAD_OVER], rng, settings.crop_frames))
 
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(both)
@@ -113,27 +118,6 @@ def usable_pairs(reader: SongReader, pairs: pl.DataFrame) -> pl.DataFrame:
     """The pairs of which both songs have audio or text."""
     known = reader.has_audio | reader.has_text
     return pairs.filter(pl.Series(known[pairs["first"].to_numpy()] & known[pairs["second"].to_numpy()]))
-
-
-def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 300, seed: int = 0) -> float:
-    """Fit the text head alone so that its vectors keep the cosines of the pre-trained tower's; for text without audio.
-
-    Returns the root mean square error of the cosines at the end.
-    """
-    sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:4096]]
-    with torch.no_grad():
-        pooled = [model.pool_text(**tokenize(tokenizer, sample[at : at + 128]))[1] for at in range(0, len(sample), 128)]
-    tower = torch.cat(pooled)
-    torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.text_head.parameters(), lr=1e-3)
-    for _ in range(steps):
-        rows = torch.randint(len(tower), (256,))
-        wanted, vectors = normalize(tower[rows], dim=1), normalize(model.text_head(tower[rows]), dim=1)
-        error = (vectors @ vectors.T - wanted @ wanted.T).square().mean()
-        optimizer.zero_grad()
-        error.backward()
-        optimizer.step()
-    return float(error.detach().sqrt())
 
 
 def _reading(

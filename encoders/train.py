@@ -22,9 +22,10 @@ from data.workspace import Workspace, is_current, publishing, read_manifest, sha
 from encoders.batches import SongReader
 from encoders.config import HtclConfig, Preset, preset_config
 from encoders.features import Mels, ensure_mels
+from encoders.heads import fit_text_head
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
-from encoders.stages import Stage, fit_text_head, stage_settings, train_preference, train_semantic, usable_pairs
+from encoders.stages import Stage, stage_settings, train_preference, train_semantic, usable_pairs
 from encoders.text import load_text_tower, track_texts, train_wordpiece
 from encoders.training import TrainingSettings
 

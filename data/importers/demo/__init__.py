@@ -7,7 +7,8 @@ It is simulated from a stated model, and every result on it says so. What the mo
   sum of the scene's draw (70 % of the variance) and, sharing the rest, the genre's, the artist's and the track's own.
   Scenes are points in the space of the seven sides; they have no name and cross all genres. An artist is at home in one
   scene but makes most tracks in others. The audio is synthesised from the sides.
-- **Text.** Genre, artist, language, and words about one to three of the ten sides, one in seven wrong; with gaps and mistakes.
+- **Text.** Genre, artist, language, and words about one to three of the ten sides, one word in seven wrong; with gaps
+  and mistakes.
 - **Taste.** A listener has one to three tastes, each near a scene, that about one track in twenty fits. Liking = match
   with the taste of the moment + loyalty to artists + a little for the genre + the track's appeal to everybody
   + something personal (`listeners`).

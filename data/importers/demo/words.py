@@ -1,7 +1,7 @@
 """The words of the demo catalogue: invented names, titles, moods, and sentences.
 
-Moods are said of what can be heard, but of one or two of its sides, in one of many words, and often wrongly: reading is
-a poor substitute for listening, here as elsewhere.
+Moods are said of what can be heard, but of one or two of its sides, in one of many words, and now and then wrongly:
+reading is a poor substitute for listening, here as elsewhere.
 """
 
 from collections.abc import Sequence
@@ -118,7 +118,9 @@ def title(language: str, sound: Sound, rng: Rng) -> str:
     """Two words or so, in the language of the song; now and then with a mood in it."""
     first, second = _TITLES.get(language, _TITLES["en"])
     head = (
-        mood(sound, rng, HONEST) if language in ("en", "instrumental") and rng.random() < 0.3 else str(rng.choice(first))
+        mood(sound, rng, HONEST)
+        if language in ("en", "instrumental") and rng.random() < 0.3
+        else str(rng.choice(first))
     )
     text = f"{head} {rng.choice(second)}"
     if rng.random() < 0.12:
