@@ -128,6 +128,8 @@ def _tests(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]]
     """Our models against the best baseline, for the headline metrics of every slice that all models have."""
     tests: list[dict[str, Any]] = []
     for prefix, of_slice in groups.items():
+        if prefix and len(groups) == 2:
+            continue  # all targets are of this one kind, and the comparison has been made
         for metric in TESTED:
             name = f"{prefix}{metric}"
             by_model = {model: found[name] for model, found in values.items()}

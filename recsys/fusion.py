@@ -1,6 +1,7 @@
 """Fusion: several sources' rankings become one, by reciprocal rank or by standardised scores."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -23,29 +24,49 @@ class FusionSettings(BaseModel):
     "Per source; 0 leaves it out."
 
 
-def fuse(rankings: Mapping[str, Ranked], settings: FusionSettings, tracks: int, k: int) -> Ranked:
-    """The k best songs of each query by the weighted sum of what each source gives them. Ties go to the lower row.
+@dataclass(frozen=True)
+class Proposals:
+    """Every song that any source proposes to each query, and what each source gives it; weighed as often as one likes.
 
-    reciprocal-rank: 1 / (60 + rank). scores: (score - worst) / standard deviation within the query's own candidates;
-    a song that a source does not propose gets nothing from it.
+    keys: (M,) query * tracks + song, ascending. parts: per source the songs' places in `keys` and their values.
     """
-    used = {name: ranked for name, ranked in rankings.items() if settings.weights.get(name, 0.0) > 0}
-    queries = len(next(iter(rankings.values())))
-    keys, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float64)]
-    for name, ranked in used.items():
-        rows = np.repeat(np.arange(queries), np.diff(ranked.offsets))
-        keys.append(rows * tracks + ranked.tracks)
-        values.append(settings.weights[name] * PARTS[settings.method](ranked))
-    key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    total = np.bincount(inverse, np.concatenate(values), minlength=len(key))
-    rows = key // tracks
-    order = np.lexsort((key, -total, rows))
-    starts = np.searchsorted(rows[order], np.arange(queries + 1))
-    rank = np.arange(len(order)) - starts[rows[order]]
-    order = order[rank < k]
-    lengths = np.bincount(rows[order], minlength=queries)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Ranked(offsets, (key[order] % tracks).astype(np.int32), total[order].astype(np.float32))
+
+    queries: int
+    tracks: int
+    keys: NDArray[np.int64]
+    parts: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
+
+    @classmethod
+    def gather(cls, rankings: Mapping[str, Ranked], method: Method, tracks: int) -> "Proposals":
+        """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates."""
+        own = {}
+        for name, ranked in rankings.items():
+            rows = np.repeat(np.arange(len(ranked)), np.diff(ranked.offsets))
+            own[name] = rows * tracks + ranked.tracks
+        keys = np.unique(np.concatenate([np.zeros(0, np.int64), *own.values()]))
+        parts = {name: (np.searchsorted(keys, own[name]), PARTS[method](ranked)) for name, ranked in rankings.items()}
+        return cls(max((len(ranked) for ranked in rankings.values()), default=0), tracks, keys, parts)
+
+    def ranked(self, weights: Mapping[str, float], k: int) -> Ranked:
+        """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose."""
+        total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
+        for name, (places, values) in self.parts.items():
+            if weights.get(name, 0.0) > 0:
+                total[places] += weights[name] * values
+                proposed[places] = True
+        keys, total = self.keys[proposed], total[proposed]
+        rows = keys // self.tracks
+        order = np.lexsort((-total, rows))
+        starts = np.searchsorted(rows, np.arange(self.queries + 1))
+        order = order[np.arange(len(order)) - starts[rows] < k]
+        lengths = np.bincount(rows[order], minlength=self.queries)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Ranked(offsets, (keys[order] % self.tracks).astype(np.int32), total[order].astype(np.float32))
+
+
+def fuse(rankings: Mapping[str, Ranked], settings: FusionSettings, tracks: int, k: int) -> Ranked:
+    """The k best songs of each query by the weighted sum of what each source gives them. Ties go to the lower row."""
+    return Proposals.gather(rankings, settings.method, tracks).ranked(settings.weights, k)
 
 
 def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:

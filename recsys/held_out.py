@@ -1,6 +1,7 @@
 """What held-out listening asks: queries with the songs that were really chosen. Validation tunes, test measures.
 
 - next-song: before each wanted play of the period, what the listener had played until then; the play is the target.
+- discovery: the same before each play of a song that is new to the listener; heard songs are not answered.
 - playlist: the first songs (and the title) of a held-out playlist; the rest are the targets.
 - cold-start: what a listener had played before the period; the targets are the songs without a single play or playlist
   entry in training that the listener then plays for the first time. Without listeners: a playlist's cold songs.
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from data.dataset import POSITIVE, Dataset
 from data.split import PARTS, Part, Split
 from recsys.quality import Targets
-from recsys.queries import EVIDENCE, Query
+from recsys.queries import EVIDENCE, NOTHING, Query
 
-Task = Literal["next-song", "playlist", "cold-start"]
-TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start")
+Task = Literal["next-song", "playlist", "cold-start", "discovery"]
+TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start", "discovery")
 HISTORY = 100
 """Plays of the past that a query brings along."""
 
@@ -55,7 +56,9 @@ def held_out(
     if task == "cold-start" and dataset.listens.is_empty():
         return _playlists(dataset, split, part, seeds, max_queries, seed, cold_only=True)
     listening = _Listening(dataset, split)
-    return (_next_song if task == "next-song" else _cold_start)(listening, part, max_queries, seed)
+    if task == "cold-start":
+        return _cold_start(listening, part, max_queries, seed)
+    return _next_song(listening, part, max_queries, seed, new_only=task == "discovery")
 
 
 class _Listening:
@@ -85,23 +88,27 @@ class _Listening:
         return "each listener's own order is divided, since no times are known: others' later plays may be in training"
 
 
-def _next_song(listening: _Listening, part: Part, max_queries: int, seed: int) -> HeldOut:
-    rows = np.flatnonzero((listening.part == PARTS.index(part)) & listening.positive)
+def _next_song(listening: _Listening, part: Part, max_queries: int, seed: int, new_only: bool = False) -> HeldOut:
+    asked = (listening.part == PARTS.index(part)) & listening.positive
+    rows = np.flatnonzero(asked & ~listening.repeat if new_only else asked)
     rows = rows[rows > listening.start[listening.user[rows]]]
     rows = _sample(rows, max_queries, seed)
     queries = []
     for row in rows:
         user = int(listening.user[row])
         history, evidence = listening.past(int(row), user)
-        queries.append(Query(history=history, evidence=evidence, user=user))
+        heard = np.unique(listening.track[listening.start[user] : row]).astype(np.int32) if new_only else NOTHING
+        queries.append(Query(history=history, evidence=evidence, user=user, exclude=heard))
+    what = "play of a song new to the listener in" if new_only else "play of"
+    answers = "heard songs are not answered" if new_only else "heard songs may be answered"
     return HeldOut(
-        "next-song",
+        "discovery" if new_only else "next-song",
         queries,
         Targets.from_rows([listening.track[row : row + 1] for row in rows]),
         listening.repeat[rows],
         listening.user[rows].astype(np.int64),
-        f"before each wanted play of the {part} period, the listener's last {HISTORY} plays; heard songs may be "
-        f"answered; {listening.clock}",
+        f"before each wanted {what} the {part} period, the listener's last {HISTORY} plays; {answers}; "
+        f"{listening.clock}",
     )
 
 

@@ -82,9 +82,8 @@ class Recommender:
         queries = [self._listener_query(user, heard) for user in users]
         known = [row for row, query in enumerate(queries) if len(query.history)]
         answers: dict[int, list[Recommendation]] = {}
-        for row, found in zip(
-            known, self._answer("next-song", [queries[r] for r in known], k, per_artist), strict=True
-        ):
+        task: Task = "next-song" if heard else "discovery"
+        for row, found in zip(known, self._answer(task, [queries[r] for r in known], k, per_artist), strict=True):
             answers[row] = found
         results = [
             answers[row] if row in answers else self.popular_and_fresh(k, per_artist=per_artist)
@@ -110,7 +109,7 @@ class Recommender:
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         rows = self.dataset.track_ids.to_rows(list(session))
-        return self._answer("next-song", [Query(history=rows, exclude=rows)], k, None)[0]
+        return self._answer("discovery", [Query(history=rows, exclude=rows)], k, None)[0]
 
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from recsys.fusion import METHODS, FusionSettings, Method, fuse
+from recsys.fusion import METHODS, FusionSettings, Proposals
 from recsys.ranked import Ranked
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -24,26 +24,20 @@ def tune_fusion(
     best_alone = max(alone, key=lambda name: alone[name])
     found: list[tuple[float, FusionSettings]] = []
     for method in METHODS:
+        proposals = Proposals.gather(rankings, method, tracks)
         for start in (equal, {name: float(name == best_alone) for name in rankings}):
-            found.append(_ascend(rankings, quality, tracks, k, method, start))
+            reached, weights = _ascend(lambda trial, of=proposals: quality(of.ranked(trial, k)), start)  # type: ignore[misc]
+            found.append((reached, FusionSettings(method=method, weights=weights)))
     return max(found, key=lambda item: item[0])
 
 
 def _ascend(
-    rankings: Mapping[str, Ranked],
-    quality: Callable[[Ranked], float],
-    tracks: int,
-    k: int,
-    method: Method,
-    start: Mapping[str, float],
-) -> tuple[float, FusionSettings]:
-    def value(weights: Mapping[str, float]) -> float:
-        return quality(fuse(rankings, FusionSettings(method=method, weights=dict(weights)), tracks, k))
-
+    value: Callable[[Mapping[str, float]], float], start: Mapping[str, float]
+) -> tuple[float, dict[str, float]]:
     weights, reached = dict(start), value(start)
     for _ in range(PASSES):
         before = reached
-        for name in rankings:
+        for name in weights:
             for weight in WEIGHTS:
                 trial = {**weights, name: weight}
                 if weight == weights[name] or not any(trial.values()):
@@ -53,4 +47,4 @@ def _ascend(
                     weights, reached = trial, gained
         if reached == before:
             break
-    return reached, FusionSettings(method=method, weights=weights)
+    return reached, weights

@@ -39,7 +39,12 @@ def measured(everything) -> dict[str, Any]:
 class TestAll:
     def test_one_result_per_task(self, everything):
         assert set(everything) == {"tasks"}
-        assert [result["task"] for result in everything["tasks"]] == ["next-song", "playlist", "cold-start"]
+        assert [result["task"] for result in everything["tasks"]] == [
+            "next-song",
+            "playlist",
+            "cold-start",
+            "discovery",
+        ]
         assert all(set(result) >= KEYS for result in everything["tasks"])
 
     def test_all_nine_models_are_measured_by_all_metrics(self, measured):
@@ -131,7 +136,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start or all"]),
+            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start, discovery or all"]),
             (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
         ],
     )

@@ -113,7 +113,7 @@ class TestRecommend:
             assert reasons <= heard_by(recommender, user)
 
     def test_sources_that_weigh_nothing_are_never_named(self, recommender, listeners):
-        weights = recommender.models.choices.fusion["next-song"].weights
+        weights = recommender.models.choices.fusion["discovery"].weights
         for user in listeners:
             for song in recommender.recommend(user, 20):
                 assert all(weights[source] > 0 for source in song.sources)
