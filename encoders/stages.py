@@ -33,7 +33,7 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
         epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128, forget=0.3
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=20, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
+        epochs=12, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
     ),
     ("small", "preference"): TrainingSettings(
         epochs=10, steps_per_epoch=40, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.3
@@ -45,16 +45,20 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
 SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
-PRETRAINED_TEXT_LR = 5e-5
-"""A pre-trained text tower forgets at the rates a fresh one needs."""
+PRETRAINED: dict[Stage, dict[str, float]] = {
+    "semantic": {"text_lr": 5e-5},
+    "preference": {"text_lr": 5e-5, "lr": 1e-4, "epochs": 5},
+}
+"""A pre-trained text tower, and in stage 2 the head fitted to it, forget at the rates that fresh ones need."""
 
 
 def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool) -> TrainingSettings:
-    """A preset's settings for a stage; a pre-trained text tower gets a rate of its own."""
+    """A preset's settings for a stage, gentler where the text tower comes pre-trained."""
     settings = SETTINGS[preset, stage]
-    if pretrained_text:
-        settings = settings.model_copy(update={"text_lr": min(settings.text_lr, PRETRAINED_TEXT_LR)})
-    return settings
+    if not pretrained_text:
+        return settings
+    gentler = {name: min(getattr(settings, name), most) for name, most in PRETRAINED[stage].items()}
+    return settings.model_copy(update=gentler)
 
 
 def train_semantic(

@@ -22,6 +22,8 @@ class FusionSettings(BaseModel):
     method: Method = "reciprocal-rank"
     weights: dict[str, float]
     "Per source; 0 leaves it out."
+    boost: float = 1.0
+    "Factor on songs without a play in training: sources that learn from plays alone cannot speak for them."
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,27 @@ class Proposals:
     parts: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 
     @classmethod
-    def gather(cls, rankings: Mapping[str, Ranked], method: Method, tracks: int) -> "Proposals":
-        """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates."""
-        own = {}
+    def gather(
+        cls, rankings: Mapping[str, Ranked], method: Method, tracks: int, depth: int | None = None
+    ) -> "Proposals":
+        """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates.
+
+        depth: look at the first so many of each ranking alone, valued as among all of them; None looks at all.
+        """
+        own, values = {}, {}
         for name, ranked in rankings.items():
-            rows = np.repeat(np.arange(len(ranked)), np.diff(ranked.offsets))
-            own[name] = rows * tracks + ranked.tracks
+            lengths = np.diff(ranked.offsets)
+            rows = np.repeat(np.arange(len(ranked)), lengths)
+            rank = np.arange(len(ranked.tracks)) - np.repeat(ranked.offsets[:-1], lengths)
+            seen = slice(None) if depth is None else rank < depth
+            own[name], values[name] = (rows * tracks + ranked.tracks)[seen], PARTS[method](ranked)[seen]
         keys = np.unique(np.concatenate([np.zeros(0, np.int64), *own.values()]))
-        parts = {name: (np.searchsorted(keys, own[name]), PARTS[method](ranked)) for name, ranked in rankings.items()}
+        parts = {name: (np.searchsorted(keys, own[name]), values[name]) for name in rankings}
         return cls(max((len(ranked) for ranked in rankings.values()), default=0), tracks, keys, parts)
 
-    def ranked(self, weights: Mapping[str, float], k: int) -> Ranked:
+    def ranked(
+        self, weights: Mapping[str, float], k: int, boost: float = 1.0, unplayed: NDArray[np.bool_] | None = None
+    ) -> Ranked:
         """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose."""
         total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
         for name, (places, values) in self.parts.items():
@@ -55,6 +67,8 @@ class Proposals:
                 total[places] += weights[name] * values
                 proposed[places] = True
         keys, total = self.keys[proposed], total[proposed]
+        if unplayed is not None:
+            total = np.where(unplayed[keys % self.tracks], boost * total, total)
         rows = keys // self.tracks
         order = np.lexsort((-total, rows))
         starts = np.searchsorted(rows, np.arange(self.queries + 1))
@@ -64,9 +78,19 @@ class Proposals:
         return Ranked(offsets, (keys[order] % self.tracks).astype(np.int32), total[order].astype(np.float32))
 
 
-def fuse(rankings: Mapping[str, Ranked], settings: FusionSettings, tracks: int, k: int) -> Ranked:
-    """The k best songs of each query by the weighted sum of what each source gives them. Ties go to the lower row."""
-    return Proposals.gather(rankings, settings.method, tracks).ranked(settings.weights, k)
+def fuse(
+    rankings: Mapping[str, Ranked],
+    settings: FusionSettings,
+    tracks: int,
+    k: int,
+    unplayed: NDArray[np.bool_] | None = None,
+) -> Ranked:
+    """The k best songs of each query by the weighted sum of what each source gives them. Ties go to the lower row.
+
+    unplayed: (N,) songs without a play in training, whose sum counts `boost` times.
+    """
+    proposals = Proposals.gather(rankings, settings.method, tracks)
+    return proposals.ranked(settings.weights, k, settings.boost, unplayed)
 
 
 def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:

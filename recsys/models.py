@@ -26,6 +26,7 @@ from encoders.text import tokenize
 from encoders.train import read_encoder
 from encoders.vectors import Vectors, read_vectors
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
+from recsys.candidates.popularity import play_counts
 from recsys.fusion import FusionSettings, fuse
 from recsys.held_out import TASKS, HeldOut, Task, held_out
 from recsys.index import BACKENDS, VectorIndex
@@ -34,13 +35,14 @@ from recsys.quality import hits, ndcg
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.search_space import AT_ASKING, SPACE
-from recsys.tuning import tune_fusion
+from recsys.tuning import BOOSTS, tune_fusion
 
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
 FUSED = ("popularity", "same-artist", "item-knn", "ials", "bpr", "htcl-stage2")
+UNPLAYED = "unplayed"
 DEPTH = 500
 """Candidates each source brings to the fusion."""
-TUNING_QUERIES = 500
+TUNING_QUERIES = 400
 OBJECTIVE_AT = 100
 
 
@@ -61,6 +63,8 @@ class Models:
     choices: Choices
     manifest: Manifest
     tracks: int
+    unplayed: NDArray[np.bool_]
+    "(N,) songs without a play or playlist entry in what the models were trained on."
 
     def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
         """The product's answer: every source's candidates, fused as validation chose for the task."""
@@ -73,7 +77,7 @@ class Models:
         return {name: sources[name].candidates(queries, DEPTH) for name, weight in weights.items() if weight > 0}
 
     def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
-        return fuse(rankings, self.choices.fusion[task], self.tracks, k)
+        return fuse(rankings, self.choices.fusion[task], self.tracks, k, self.unplayed)
 
 
 def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
@@ -83,7 +87,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
     """
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
-    settings = {"train_on": train_on, "space": short_hash(SPACE)}
+    settings = {"train_on": train_on, "space": short_hash([SPACE, TASKS, FUSED, BOOSTS, TUNING_QUERIES])}
     if is_current(workspace.models, made_from, settings):
         return
     started = time.monotonic()
@@ -101,6 +105,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
                     fitted[key] = make_source(name, chosen[name]).fit(training).state()
                 if not (draft.folder / f"{key}.npz").exists():
                     np.savez(draft.folder / f"{key}.npz", **fitted[key])  # type: ignore[arg-type]
+        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(training) == 0)
         (draft.folder / "choices.json").write_text(choices.model_dump_json(indent=1))
         draft.facts["validation_ndcg@100"] = choices.validation
     tuned = f"{sum(choices.trials.values())} trials" if choices.trials else "settings kept or default"
@@ -121,7 +126,7 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> M
             sources[task][name] = source.restore(dataset, states[fit_key(name, chosen[name])])
         for name, source in htcl.items():
             sources[task][name] = source.with_settings(chosen.get(name, {}))
-    return Models(sources, choices, manifest, len(dataset.track_ids))
+    return Models(sources, choices, manifest, len(dataset.track_ids), states[UNPLAYED]["unplayed"])
 
 
 def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
@@ -207,7 +212,8 @@ def tune(
             rankings,
             partial(_quality, question=question, tracks=len(dataset.track_ids)),
             len(dataset.track_ids),
-            DEPTH,
+            OBJECTIVE_AT,
+            play_counts(training) == 0,
             search=tune_on and len(question.queries) > 0,
         )
         choices.validation[task]["fused"] = value
