@@ -17,8 +17,11 @@ from data.errors import UserError
 from encoders.vectors import Vectors
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.index import VectorIndex
-from recsys.queries import Query, history_matrix
+from recsys.queries import NOTHING, Query, history_matrix
 from recsys.ranked import Ranked
+
+REMEMBERED_CELLS = 20_000_000
+"""Neighbours kept over queries: 160 MB."""
 
 TextEncoder = Callable[[list[str]], NDArray[np.float32]]
 
@@ -58,6 +61,7 @@ class Htcl:
         return source
 
     def fit(self, dataset: Dataset) -> Self:
+        self.memory: dict[tuple[int, tuple[int, int]], tuple[NDArray[np.int32], NDArray[np.float32]]] = {}
         self.tracks = len(dataset.track_ids)
         self.row_of = np.full(self.tracks, -1, np.int64)
         self.row_of[self.vectors.tracks] = np.arange(len(self.vectors.tracks))
@@ -109,18 +113,34 @@ class Htcl:
 
     def _neighbours(self, songs: NDArray[np.int32]) -> csr_matrix:
         """(N, N) float32 with a row of exp((cosine - 1) / temperature) for each of the songs, itself included."""
-        songs = songs[self.row_of[songs] >= 0]
-        found = self._search(self._vectors(songs))
+        found = self._remembered(songs[self.row_of[songs] >= 0])
         lengths = np.zeros(self.tracks, np.int64)
-        lengths[songs] = np.diff(found.offsets)
+        for song, (near, _) in found.items():
+            lengths[song] = len(near)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return csr_matrix((found.scores, found.tracks, offsets), shape=(self.tracks, self.tracks))
+        near = np.concatenate([NOTHING, *(tracks for tracks, _ in found.values())])
+        cosines = np.concatenate([np.zeros(0, np.float32), *(scores for _, scores in found.values())])
+        return csr_matrix((self._count(cosines), near, offsets), shape=(self.tracks, self.tracks))
+
+    def _remembered(self, songs: NDArray[np.int32]) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
+        if (len(self.memory) + len(songs)) * self.settings.neighbours > REMEMBERED_CELLS:
+            self.memory.clear()
+        asked = (self.settings.neighbours, len(self.index))
+        new = np.array([song for song in songs if (int(song), asked) not in self.memory], np.int32)
+        if len(new):
+            found = self.index.search(self._vectors(new), min(asked))
+            self.memory.update({(int(song), asked): found[row] for row, song in enumerate(new)})
+        return {int(song): self.memory[int(song), asked] for song in songs}
+
+    def _count(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(np.exp((cosines - 1) / self.settings.temperature), dtype=np.float32)
 
     def _search(self, vectors: NDArray[np.float32]) -> Ranked:
         if not len(vectors):
             return Ranked.from_rows([])
         found = self.index.search(vectors, min(self.settings.neighbours, len(self.index)))
-        return Ranked(found.offsets, found.tracks, np.exp((found.scores - 1) / self.settings.temperature))
+        return Ranked(found.offsets, found.tracks, self._count(found.scores))
 
     def _add_text(self, block: Sequence[Query], scores: NDArray[np.float32]) -> None:
         """Words are farther from songs than songs from each other: their best song counts 1 times the text's weight."""
