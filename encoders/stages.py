@@ -72,8 +72,10 @@ def train_semantic(
     """Stage 1 over the tracks that have audio and text, from fresh heads; returns the loss of each epoch."""
     both = tracks[reader.has_audio[tracks] & reader.has_text[tracks]]
     size = min(settings.batch_size, len(both))
-    rng = np.random.default_rng([settings.seed, 3])
-    spread_heads(model, reader.read(rng.permutation(both)[:SPREAD_OVER], rng, settings.crop_frames))
+
+    def fresh() -> None:
+        rng = np.random.default_rng([settings.seed, 3])
+        spread_heads(model, reader.read(rng.permutation(both)[:SPREAD_OVER], rng, settings.crop_frames))
 
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(both)
@@ -83,7 +85,7 @@ def train_semantic(
     def loss_of(model: HtclModel, batch: Batch) -> Tensor:
         return semantic_loss(model(**batch), model.log_scales)
 
-    return train(model, batches, loss_of, settings, scratch, "stage 1", identity)
+    return train(model, batches, loss_of, settings, scratch, "stage 1", identity, fresh)
 
 
 def train_preference(

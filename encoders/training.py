@@ -58,12 +58,13 @@ def train(
     scratch: Path,
     name: str,
     identity: object,
+    fresh: Callable[[], None] | None = None,
 ) -> list[float]:
     """Train `model` in place; returns the mean loss of each epoch, in nats.
 
     batches(epoch): thunks that make one batch each. scratch: where checkpoints lie; one that was made by the same
     `identity` (data and settings) is gone on from. Raises UserError under several processes, FloatingPointError where
-    the loss or its gradient is not finite.
+    the loss or its gradient is not finite. fresh: called first where there is no checkpoint to go on from.
     """
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     if accelerator.num_processes > 1:
@@ -73,6 +74,8 @@ def train(
     prepared, optimizer = accelerator.prepare(model, optimizer)
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([identity, settings.model_dump()]))
     losses = checkpoint.restore(model, optimizer)
+    if not losses and fresh is not None:
+        fresh()
     if losses:
         say(f"  {name}: going on after epoch {len(losses)} of {settings.epochs}")
     per_epoch = len(batches(0))

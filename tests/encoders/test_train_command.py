@@ -301,7 +301,10 @@ class TestPretrainedText:
     def test_its_rate_is_gentle(self) -> None:
         for stage in stages.STAGES:
             assert stage_settings("demo", stage, True).text_lr <= 5e-5
-            assert stage_settings("demo", stage, True).lr == stage_settings("demo", stage, False).lr
+        assert stage_settings("demo", "semantic", True).lr == stage_settings("demo", "semantic", False).lr
+
+    def test_stage_2_is_gentle_with_the_head_fitted_to_it_too(self) -> None:
+        assert stage_settings("demo", "preference", True).lr < stage_settings("demo", "preference", False).lr
 
     def test_the_paper_preset_asks_for_one(self, make_catalogue: MakeCatalogue) -> None:
         with pytest.raises(UserError, match="--text-encoder"):
