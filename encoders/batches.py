@@ -40,12 +40,14 @@ class SongReader:
         tracks: NDArray[np.int32],
         rng: np.random.Generator | None = None,
         crop: int | None = None,
+        tokens: int | None = None,
         forget: float = 0.0,
     ) -> dict[str, Tensor]:
         """The model's arguments for these tracks. A modality that none of them has is left out.
 
-        With a generator, as in training: crop, frames of a random window taken of each longer mel; forget, chance that
-        each field of a text is left out. Without one every song is read whole, as encoding must.
+        With a generator, as in training: crop, frames of a random window taken of each longer mel; tokens, where each
+        longer text is cut; forget, chance that each field of a text is left out. Without one every song is read whole,
+        as encoding must.
         """
         heard = np.array([self.mels.where[track] is not None for track in tracks], dtype=np.bool_)
         read = np.array([self.texts[track] is not None for track in tracks], dtype=np.bool_)
@@ -57,7 +59,7 @@ class SongReader:
             texts = [self.texts[track] or "" for track in tracks]
             if rng is not None:
                 texts = [leave_out(text, forget, rng) for text in texts]
-            batch |= tokenize(self.tokenizer, texts)
+            batch |= tokenize(self.tokenizer, texts, tokens if rng is not None else None)
         return batch
 
     def _mel(self, track: int, rng: np.random.Generator | None, crop: int | None) -> NDArray[np.float32]:

@@ -12,9 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from data.progress import meter
 from encoders.model import HtclModel
 from encoders.text import tokenize
 from encoders.towers import Head
+from encoders.training import schedule
+
+FITTED_TEXTS = 8192
+"""Texts that the text head is fitted to; more change little."""
 
 
 @torch.no_grad()
@@ -41,20 +46,29 @@ def _spread(head: Head, x: Tensor) -> None:
         x = layer(x)
 
 
-def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 300, seed: int = 0) -> float:
-    """Fit the text head alone so that its vectors keep the cosines of the pre-trained tower's; for text without audio.
+def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 2000, seed: int = 0) -> float:
+    """Fit the text head alone so that its vectors keep the pre-trained tower's cosines; for text without audio.
 
-    Returns the root mean square error of the cosines at the end.
+    The cosines are those of the centred vectors: a sentence encoder's point mostly one way, which says nothing of the
+    song. Returns the root mean square error of the last step's cosines.
     """
-    sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:4096]]
-    with torch.no_grad():
-        pooled = [model.pool_text(**tokenize(tokenizer, sample[at : at + 128]))[1] for at in range(0, len(sample), 128)]
+    model.eval()
+    sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:FITTED_TEXTS]]
+    sample.sort(key=len)
+    pooled = []
+    with torch.no_grad(), meter("text head", len(sample)) as progress:
+        for at in range(0, len(sample), 64):
+            pooled.append(model.pool_text(**tokenize(tokenizer, sample[at : at + 64]))[1])
+            progress.to(min(at + 64, len(sample)))
     tower = torch.cat(pooled)
+    direction = normalize(tower, dim=1)
+    centred = normalize(direction - direction.mean(dim=0), dim=1)
     torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.text_head.parameters(), lr=1e-3)
-    for _ in range(steps):
+    optimizer = torch.optim.AdamW(model.text_head.parameters())
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 2e-3 * schedule(step / steps, warmup=0.05)
         rows = torch.randint(len(tower), (256,))
-        wanted, vectors = normalize(tower[rows], dim=1), normalize(model.text_head(tower[rows]), dim=1)
+        wanted, vectors = centred[rows], normalize(model.text_head(tower[rows]), dim=1)
         error = (vectors @ vectors.T - wanted @ wanted.T).square().mean()
         optimizer.zero_grad()
         error.backward()

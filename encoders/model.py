@@ -14,6 +14,9 @@ from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.losses import Songs
 from encoders.towers import AudioTower, Head
 
+MANY_TEXTS = 32
+"""Rows of a batch from which it is worth taking apart by length."""
+
 
 class HtclModel(PreTrainedModel):
     """Hierarchical Two-stage Contrastive Learning (arXiv 2505.23298): songs to vectors of `projection_dim` (100)."""
@@ -88,6 +91,20 @@ class HtclModel(PreTrainedModel):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return tokens, (tokens * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
+    def _pool_by_length(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """`pool_text`'s summary (B, D). On a CPU texts of like length go through the tower together, without padding
+        to the longest of all: titles are mostly half as long.
+        """
+        if attention_mask is None or len(input_ids) < MANY_TEXTS or input_ids.is_cuda:
+            return self.pool_text(input_ids, attention_mask)[1]
+        lengths = attention_mask.sum(dim=1)
+        order = lengths.argsort(stable=True)
+        pooled = []
+        for rows in order.chunk(4):
+            longest = int(lengths[rows].max())
+            pooled.append(self.pool_text(input_ids[rows, :longest], attention_mask[rows, :longest])[1])
+        return torch.cat(pooled)[order.argsort()]
+
     def get_item_features(
         self,
         input_features: Tensor | None = None,
@@ -99,13 +116,8 @@ class HtclModel(PreTrainedModel):
 
         `.pooler_output`: (B, projection_dim), normalised. Raises ValueError where neither is given.
         """
-        audio = None
-        text = None
-        if input_features is not None:
-            audio = self.get_audio_features(input_features, audio_attention_mask).pooler_output
-        if input_ids is not None:
-            text = self.get_text_features(input_ids, attention_mask).pooler_output
-        return BaseModelOutputWithPooling(pooler_output=self.fuse(audio, text))
+        songs = self(input_features, audio_attention_mask, input_ids, attention_mask)
+        return BaseModelOutputWithPooling(pooler_output=songs.fusion)
 
     def fuse(
         self, audio: Tensor | None, text: Tensor | None, has_audio: Tensor | None = None, has_text: Tensor | None = None
@@ -146,7 +158,7 @@ class HtclModel(PreTrainedModel):
         if input_features is not None:
             audio = self.get_audio_features(input_features, audio_attention_mask).pooler_output
         if input_ids is not None:
-            text = self.get_text_features(input_ids, attention_mask).pooler_output
+            text = self.text_head(self._pool_by_length(input_ids, attention_mask))
         given = audio if audio is not None else text
         if given is None:
             raise ValueError("a batch needs audio or text")

@@ -130,7 +130,7 @@ def _reading(
     reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, key: list[int]
 ) -> Callable[[], Batch]:
     rng = np.random.default_rng([settings.seed, 1, *key])
-    return lambda: dict(reader.read(tracks, rng, settings.crop_frames, settings.forget))
+    return lambda: dict(reader.read(tracks, rng, settings.crop_frames, settings.text_tokens, settings.forget))
 
 
 def _reading_pairs(
@@ -145,7 +145,7 @@ def _reading_pairs(
         both = np.concatenate([songs[:, 0], songs[:, 1]])
         wide = both.astype(np.int64)
         return {
-            "songs": reader.read(both, rng, settings.crop_frames, settings.forget),
+            "songs": reader.read(both, rng, settings.crop_frames, settings.text_tokens, settings.forget),
             "not_negative": torch.from_numpy(are_pairs(keys, wide, wide, len(reader.texts))),
         }
 

@@ -91,6 +91,15 @@ def load_text_tower(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
     return tower, tokenizer, "mean"
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> dict[str, Any]:
-    """Padded to the longest of the batch, cut at the tokenizer's limit: input_ids and attention_mask (B, T)."""
-    return dict(tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False))
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], tokens: int | None = None) -> dict[str, Any]:
+    """Padded to the batch's longest, cut at `tokens` or the tokenizer's limit: input_ids and attention_mask (B, T)."""
+    return dict(
+        tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=tokens,
+            return_tensors="pt",
+            return_token_type_ids=False,
+        )
+    )

@@ -42,6 +42,8 @@ class TrainingSettings(BaseModel):
     "Largest norm of the gradient."
     crop_frames: PositiveInt | None = None
     "Random window of each mel (96 ms a frame); None takes whole songs."
+    text_tokens: PositiveInt | None = None
+    "Tokens at which each text is cut in training; None leaves it to the tokenizer."
     forget: float = Field(default=0.0, ge=0, lt=1)
     "Chance that a field of a song's text (title, artist, ...) is left out when it is read in training."
     seed: int = 20260101

@@ -22,30 +22,39 @@ class FusionSettings(BaseModel):
     method: Method = "reciprocal-rank"
     weights: dict[str, float]
     "Per source; 0 leaves it out."
-    boost: float = 1.0
-    "Factor on songs without a play in training: sources that learn from plays alone cannot speak for them."
+    unplayed_weights: dict[str, float] = {}
+    """For songs without a play in training, of which sources that learn from plays alone know nothing; a source not
+    named here has the same weight for all songs."""
+
+    def taking_part(self) -> list[str]:
+        """Sources with any weight."""
+        return [name for name, weight in self.weights.items() if max(weight, self.unplayed_weights.get(name, 0)) > 0]
 
 
 @dataclass(frozen=True)
 class Proposals:
     """Every song that any source proposes to each query, and what each source gives it; weighed as often as one likes.
 
-    keys: (M,) query * tracks + song, ascending. parts: per source the songs' places in `keys` and their values.
+    keys: (M,) query * tracks + song, ascending. unplayed: (M,) bool, songs without a play in training. parts: per
+    source the songs' places in `keys` and their values.
     """
 
     queries: int
     tracks: int
     keys: NDArray[np.int64]
+    unplayed: NDArray[np.bool_]
     parts: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 
     @classmethod
     def gather(
-        cls, rankings: Mapping[str, Ranked], method: Method, tracks: int, depth: int | None = None
+        cls, rankings: Mapping[str, Ranked], method: Method, unplayed: NDArray[np.bool_], depth: int | None = None
     ) -> "Proposals":
         """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates.
 
-        depth: look at the first so many of each ranking alone, valued as among all of them; None looks at all.
+        unplayed: (N,), one for each track. depth: look at the first so many of each ranking alone, valued as among all
+        of them; None looks at all.
         """
+        tracks = len(unplayed)
         own, values = {}, {}
         for name, ranked in rankings.items():
             lengths = np.diff(ranked.offsets)
@@ -55,20 +64,26 @@ class Proposals:
             own[name], values[name] = (rows * tracks + ranked.tracks)[seen], PARTS[method](ranked)[seen]
         keys = np.unique(np.concatenate([np.zeros(0, np.int64), *own.values()]))
         parts = {name: (np.searchsorted(keys, own[name]), values[name]) for name in rankings}
-        return cls(max((len(ranked) for ranked in rankings.values()), default=0), tracks, keys, parts)
+        queries = max((len(ranked) for ranked in rankings.values()), default=0)
+        return cls(queries, tracks, keys, unplayed[keys % tracks], parts)
 
-    def ranked(
-        self, weights: Mapping[str, float], k: int, boost: float = 1.0, unplayed: NDArray[np.bool_] | None = None
-    ) -> Ranked:
-        """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose."""
+    def of_unplayed(self) -> list[str]:
+        """Sources that propose any song without a play in training."""
+        return [name for name, (places, _) in self.parts.items() if self.unplayed[places].any()]
+
+    def ranked(self, settings: FusionSettings, k: int) -> Ranked:
+        """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose.
+
+        The settings' method is the one these proposals were gathered by.
+        """
         total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
         for name, (places, values) in self.parts.items():
-            if weights.get(name, 0.0) > 0:
-                total[places] += weights[name] * values
-                proposed[places] = True
+            weight = settings.weights.get(name, 0.0)
+            other = settings.unplayed_weights.get(name, weight)
+            weights = np.where(self.unplayed[places], other, weight)
+            total[places] += weights * values
+            proposed[places] |= weights > 0
         keys, total = self.keys[proposed], total[proposed]
-        if unplayed is not None:
-            total = np.where(unplayed[keys % self.tracks], boost * total, total)
         rows = keys // self.tracks
         order = np.lexsort((-total, rows))
         starts = np.searchsorted(rows, np.arange(self.queries + 1))
@@ -78,19 +93,12 @@ class Proposals:
         return Ranked(offsets, (keys[order] % self.tracks).astype(np.int32), total[order].astype(np.float32))
 
 
-def fuse(
-    rankings: Mapping[str, Ranked],
-    settings: FusionSettings,
-    tracks: int,
-    k: int,
-    unplayed: NDArray[np.bool_] | None = None,
-) -> Ranked:
+def fuse(rankings: Mapping[str, Ranked], settings: FusionSettings, unplayed: NDArray[np.bool_], k: int) -> Ranked:
     """The k best songs of each query by the weighted sum of what each source gives them. Ties go to the lower row.
 
-    unplayed: (N,) songs without a play in training, whose sum counts `boost` times.
+    unplayed: (N,) songs without a play in training.
     """
-    proposals = Proposals.gather(rankings, settings.method, tracks)
-    return proposals.ranked(settings.weights, k, settings.boost, unplayed)
+    return Proposals.gather(rankings, settings.method, unplayed).ranked(settings, k)
 
 
 def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:

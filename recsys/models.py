@@ -35,7 +35,7 @@ from recsys.quality import hits, ndcg
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.search_space import AT_ASKING, SPACE
-from recsys.tuning import BOOSTS, tune_fusion
+from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS, tune_fusion
 
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
 FUSED = ("popularity", "same-artist", "item-knn", "ials", "bpr", "htcl-stage2")
@@ -62,7 +62,6 @@ class Models:
     sources: Mapping[Task, Mapping[str, CandidateSource]]
     choices: Choices
     manifest: Manifest
-    tracks: int
     unplayed: NDArray[np.bool_]
     "(N,) songs without a play or playlist entry in what the models were trained on."
 
@@ -72,12 +71,11 @@ class Models:
 
     def rankings(self, task: Task, queries: Sequence[Query]) -> dict[str, Ranked]:
         """What each source that takes part proposes."""
-        weights = self.choices.fusion[task].weights
         sources = self.sources[task]
-        return {name: sources[name].candidates(queries, DEPTH) for name, weight in weights.items() if weight > 0}
+        return {name: sources[name].candidates(queries, DEPTH) for name in self.choices.fusion[task].taking_part()}
 
     def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
-        return fuse(rankings, self.choices.fusion[task], self.tracks, k, self.unplayed)
+        return fuse(rankings, self.choices.fusion[task], self.unplayed, k)
 
 
 def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
@@ -87,7 +85,8 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
     """
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
-    settings = {"train_on": train_on, "space": short_hash([SPACE, TASKS, FUSED, BOOSTS, TUNING_QUERIES])}
+    tried = short_hash([SPACE, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, TUNING_QUERIES])
+    settings = {"train_on": train_on, "space": tried}
     if is_current(workspace.models, made_from, settings):
         return
     started = time.monotonic()
@@ -126,7 +125,7 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> M
             sources[task][name] = source.restore(dataset, states[fit_key(name, chosen[name])])
         for name, source in htcl.items():
             sources[task][name] = source.with_settings(chosen.get(name, {}))
-    return Models(sources, choices, manifest, len(dataset.track_ids), states[UNPLAYED]["unplayed"])
+    return Models(sources, choices, manifest, states[UNPLAYED]["unplayed"])
 
 
 def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
@@ -211,9 +210,8 @@ def tune(
         value, choices.fusion[task] = tune_fusion(
             rankings,
             partial(_quality, question=question, tracks=len(dataset.track_ids)),
-            len(dataset.track_ids),
-            OBJECTIVE_AT,
             play_counts(training) == 0,
+            OBJECTIVE_AT,
             search=tune_on and len(question.queries) > 0,
         )
         choices.validation[task]["fused"] = value

@@ -185,13 +185,14 @@ class Recommender:
         self, task: Task, query: Query, row: int, fused: Ranked, rankings: dict[str, Ranked], k: int
     ) -> list[Recommendation]:
         tracks, scores = fused[row][0][:k], fused[row][1][:k]
-        weights = self.models.choices.fusion[task].weights
+        settings, unplayed = self.models.choices.fusion[task], self.models.unplayed
         standing = {name: {int(t): rank for rank, t in enumerate(ranked[row][0])} for name, ranked in rankings.items()}
         reasons = {name: self.models.sources[task][name].because(query, tracks) for name in rankings}
         sources, because = [], []
         for at, track in enumerate(tracks):
+            weights = settings.weights | (settings.unplayed_weights if unplayed[track] else {})
             by_share = sorted(
-                (name for name in rankings if int(track) in standing[name]),
+                (name for name in rankings if int(track) in standing[name] and weights[name] > 0),
                 key=lambda name: -weights[name] / (10 + standing[name][int(track)]),
             )
             sources.append(tuple(by_share))

@@ -9,24 +9,23 @@ from recsys.fusion import METHODS, FusionSettings, Proposals
 from recsys.ranked import Ranked
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-BOOSTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+UNPLAYED_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Higher, for one source alone has to stand up to the sum of those that learn from plays."""
 PASSES = 2
-BOOST = "boost"
 
 
 def tune_fusion(
     rankings: Mapping[str, Ranked],
     quality: Callable[[Ranked], float],
-    tracks: int,
+    unplayed: NDArray[np.bool_],
     k: int,
-    unplayed: NDArray[np.bool_] | None = None,
     search: bool = True,
 ) -> tuple[float, FusionSettings]:
     """The best settings found and their quality on validation.
 
     Starts from equal weights and from the best source alone, with either method; a setting is changed only for a gain.
-    k: how deep the quality looks. unplayed: (N,) songs without a play in training, for which a boost is chosen.
-    search=False (nothing to validate on) gives reciprocal rank with equal weights.
+    unplayed: (N,) songs without a play in training; their weights are chosen on their own. k: how deep the quality
+    looks. search=False (nothing to validate on) gives reciprocal rank with equal weights.
     """
     equal = dict.fromkeys(rankings, 1.0)
     if not search:
@@ -35,31 +34,32 @@ def tune_fusion(
     best_alone = max(alone, key=lambda name: alone[name])
     found: list[tuple[float, FusionSettings]] = []
     for method in METHODS:
-        proposals = Proposals.gather(rankings, method, tracks, depth=k)
-
-        def value(point: Mapping[str, float], of: Proposals = proposals) -> float:
-            return quality(of.ranked(point, k, point[BOOST], unplayed))
-
-        for start in (equal, {name: float(name == best_alone) for name in rankings}):
-            reached, point = _ascend(value, {**start, BOOST: 1.0})
-            boost = point.pop(BOOST)
-            found.append((reached, FusionSettings(method=method, weights=point, boost=boost)))
+        proposals = Proposals.gather(rankings, method, unplayed, depth=k)
+        for weights in (equal, {name: float(name == best_alone) for name in rankings}):
+            start = FusionSettings(
+                method=method,
+                weights=weights,
+                unplayed_weights={name: weights[name] for name in proposals.of_unplayed()},
+            )
+            found.append(_ascend(proposals, quality, start, k))
     return max(found, key=lambda item: item[0])
 
 
 def _ascend(
-    value: Callable[[Mapping[str, float]], float], start: Mapping[str, float]
-) -> tuple[float, dict[str, float]]:
-    """Coordinate ascent over the sources' weights and the boost."""
-    point, reached = dict(start), value(start)
+    proposals: Proposals, quality: Callable[[Ranked], float], start: FusionSettings, k: int
+) -> tuple[float, FusionSettings]:
+    """Coordinate ascent over both sets of weights; at least one source keeps a weight for songs with plays."""
+    point, reached = start, quality(proposals.ranked(start, k))
+    coordinates = [("weights", name, WEIGHTS) for name in start.weights]
+    coordinates += [("unplayed_weights", name, UNPLAYED_WEIGHTS) for name in start.unplayed_weights]
     for _ in range(PASSES):
         before = reached
-        for name in start:
-            for choice in BOOSTS if name == BOOST else WEIGHTS:
-                trial = {**point, name: choice}
-                if choice == point[name] or not any(trial[source] for source in trial if source != BOOST):
+        for field, name, choices in coordinates:
+            for choice in choices:
+                trial = point.model_copy(update={field: {**getattr(point, field), name: choice}})
+                if trial == point or not any(trial.weights.values()):
                     continue
-                gained = value(trial)
+                gained = quality(proposals.ranked(trial, k))
                 if gained > reached:
                     point, reached = trial, gained
         if reached == before:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import encoders.training as training
-from encoders.batches import SongReader, leave_out
+from encoders.batches import SongReader
 from encoders.model import HtclModel
 from encoders.stages import train_preference, train_semantic, usable_pairs
 from encoders.training import Checkpoint, TrainingSettings, parameter_groups, schedule
@@ -270,33 +270,3 @@ def test_parameter_groups_hold_each_parameter_once_at_its_rate() -> None:
         assert (group.get("weight_decay") == 0) if plain else True, name
     for name in ("audio_model.layers.0.linear1.weight", "text_head.0.weight"):
         assert "weight_decay" not in found[id(named[name])], name
-
-
-class TestReading:
-    def test_crops_lie_inside_the_song_and_follow_the_generator(self, toy_reader: SongReader) -> None:
-        one = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
-        two = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
-        assert one["input_features"].shape == (16, 20, 128)
-        assert torch.equal(one["input_features"], two["input_features"])
-        other = toy_reader.read(TRACKS, np.random.default_rng(2), crop=20)
-        assert not torch.equal(one["input_features"], other["input_features"])
-
-    def test_without_a_generator_every_song_is_read_whole(self, toy_reader: SongReader) -> None:
-        batch = toy_reader.read(TRACKS, None, crop=20, forget=0.9)
-        assert batch["audio_attention_mask"].sum(dim=1).tolist() == [toy_reader.mels.frames(t) for t in range(16)]
-        assert torch.equal(batch["input_ids"], toy_reader.read(TRACKS)["input_ids"])
-
-    def test_a_modality_that_no_song_has_is_left_out(self, tmp_path: Path) -> None:
-        reader = build_reader(tmp_path, [None, None, *toy_mels(2)], ["calm", "calm", None, "bright"])
-        assert "input_features" not in reader.read(np.array([0, 1], np.int32))
-        assert "input_ids" not in reader.read(np.array([2], np.int32))
-        mixed = reader.read(np.array([0, 2, 3], np.int32))
-        assert mixed["has_audio"].tolist() == [False, True, True]
-        assert mixed["has_text"].tolist() == [True, False, True]
-
-    def test_fields_are_left_out_but_never_all(self) -> None:
-        rng = np.random.default_rng(0)
-        text = "Rain; Ann; jazz"
-        found = {leave_out(text, 0.7, rng) for _ in range(300)}
-        assert found == {"Rain; Ann; jazz", "Rain; Ann", "Rain; jazz", "Ann; jazz", "Rain", "Ann", "jazz"}
-        assert leave_out(text, 0.0, rng) == text

@@ -11,6 +11,8 @@ from recsys.fusion import METHODS, FusionSettings, fuse
 from recsys.ranked import Ranked
 
 TRACKS = 12
+PLAYED = np.zeros(TRACKS, np.bool_)
+UNPLAYED = np.arange(TRACKS) % 3 == 0
 Row = list[tuple[int, float]]
 
 one_row = st.dictionaries(st.integers(0, TRACKS - 1), st.sampled_from([-1.0, 0.0, 0.5, 2.0, 7.5]), max_size=TRACKS).map(
@@ -19,13 +21,15 @@ one_row = st.dictionaries(st.integers(0, TRACKS - 1), st.sampled_from([-1.0, 0.0
 
 
 @st.composite
-def worlds(draw) -> tuple[dict[str, list[Row]], dict[str, float]]:
-    """Some sources' rankings of the same queries, and weights."""
+def worlds(draw) -> tuple[dict[str, list[Row]], FusionSettings]:
+    """Some sources' rankings of the same queries, and how they are weighed."""
     queries = draw(st.integers(1, 4))
     names = draw(st.lists(st.sampled_from("abcd"), min_size=1, unique=True))
     rankings = {name: draw(st.lists(one_row, min_size=queries, max_size=queries)) for name in names}
-    weights = {name: draw(st.sampled_from([0.0, 0.25, 1.0, 4.0])) for name in names}
-    return rankings, weights
+    weight, method = st.sampled_from([0.0, 0.25, 1.0, 4.0]), draw(st.sampled_from(METHODS))
+    weights = {name: draw(weight) for name in names}
+    unplayed_weights = {name: draw(weight) for name in names if draw(st.booleans())}
+    return rankings, FusionSettings(method=method, weights=weights, unplayed_weights=unplayed_weights)
 
 
 def ranked(rows: list[Row]) -> Ranked:
@@ -43,24 +47,26 @@ def parts(row: Row, method: str) -> dict[int, float]:
     return {track: (score - min(scores)) / spread if spread > 0 else 1.0 for track, score in row}
 
 
-def oracle(rankings: dict[str, list[Row]], weights: dict[str, float], method: str, k: int) -> list[Row]:
+def oracle(rankings: dict[str, list[Row]], settings: FusionSettings, k: int) -> list[Row]:
     answers = []
     for query in range(len(next(iter(rankings.values())))):
         total: dict[int, float] = {}
         for name, rows in rankings.items():
-            if weights[name] > 0:
-                for track, part in parts(rows[query], method).items():
-                    total[track] = total.get(track, 0.0) + weights[name] * part
+            for track, part in parts(rows[query], settings.method).items():
+                weight = settings.weights[name]
+                if UNPLAYED[track]:
+                    weight = settings.unplayed_weights.get(name, weight)
+                if weight > 0:
+                    total[track] = total.get(track, 0.0) + weight * part
         answers.append(sorted(total.items(), key=lambda item: (-item[1], item[0]))[:k])
     return answers
 
 
-@given(worlds(), st.sampled_from(METHODS), st.integers(1, TRACKS + 3))
-def test_agrees_with_plain_python(world, method, k):
-    rankings, weights = world
-    settings = FusionSettings(method=method, weights=weights)
-    found = fuse({name: ranked(rows) for name, rows in rankings.items()}, settings, TRACKS, k)
-    expected = oracle(rankings, weights, method, k)
+@given(worlds(), st.integers(1, TRACKS + 3))
+def test_agrees_with_plain_python(world, k):
+    rankings, settings = world
+    found = fuse({name: ranked(rows) for name, rows in rankings.items()}, settings, UNPLAYED, k)
+    expected = oracle(rankings, settings, k)
     assert len(found) == len(expected)
     for (tracks, scores), row in zip(found, expected, strict=True):
         by_track = dict(row)
@@ -71,13 +77,12 @@ def test_agrees_with_plain_python(world, method, k):
             assert by_track.get(track, row[-1][1]) == pytest.approx(float(score), rel=1e-5, abs=1e-6)
 
 
-@given(worlds(), st.sampled_from(METHODS))
-def test_one_query_equals_a_batch_of_one(world, method):
-    rankings, weights = world
-    settings = FusionSettings(method=method, weights=weights)
-    batch = fuse({name: ranked(rows) for name, rows in rankings.items()}, settings, TRACKS, 5)
+@given(worlds())
+def test_one_query_equals_a_batch_of_one(world):
+    rankings, settings = world
+    batch = fuse({name: ranked(rows) for name, rows in rankings.items()}, settings, UNPLAYED, 5)
     for query, (tracks, scores) in enumerate(batch):
-        alone = fuse({name: ranked([rows[query]]) for name, rows in rankings.items()}, settings, TRACKS, 5)[0]
+        alone = fuse({name: ranked([rows[query]]) for name, rows in rankings.items()}, settings, UNPLAYED, 5)[0]
         np.testing.assert_array_equal(tracks, alone[0])
         np.testing.assert_array_equal(scores, alone[1])
 
@@ -86,31 +91,29 @@ def test_one_query_equals_a_batch_of_one(world, method):
 class TestEveryMethod:
     def test_weight_0_leaves_a_source_out(self, method):
         rankings = {"a": ranked([[(3, 2.0), (1, 1.0)]]), "b": ranked([[(7, 9.0), (3, 8.0)]])}
-        found = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 0}), TRACKS, 10)
+        found = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 0}), PLAYED, 10)
         assert found.tracks.tolist() == [3, 1]
 
     def test_a_source_without_a_weight_is_left_out(self, method):
         rankings = {"a": ranked([[(3, 2.0), (1, 1.0)]]), "b": ranked([[(7, 9.0)]])}
-        assert fuse(rankings, FusionSettings(method=method, weights={"a": 1}), TRACKS, 10).tracks.tolist() == [3, 1]
+        assert fuse(rankings, FusionSettings(method=method, weights={"a": 1}), PLAYED, 10).tracks.tolist() == [3, 1]
 
     def test_all_weights_0_answer_nothing(self, method):
-        found = fuse({"a": ranked([[(3, 2.0)], []])}, FusionSettings(method=method, weights={"a": 0}), TRACKS, 10)
+        found = fuse({"a": ranked([[(3, 2.0)], []])}, FusionSettings(method=method, weights={"a": 0}), PLAYED, 10)
         assert len(found) == 2
         assert not len(found.tracks)
 
     def test_ties_go_to_the_lower_row(self, method):
         rankings = {"a": ranked([[(9, 1.0)]]), "b": ranked([[(2, 1.0)]])}
-        assert fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 1}), TRACKS, 2).tracks.tolist() == [
-            2,
-            9,
-        ]
+        found = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 1}), PLAYED, 2)
+        assert found.tracks.tolist() == [2, 9]
 
     def test_a_single_source_keeps_its_order(self, method):
         row = [(5, 9.0), (1, 4.0), (8, 4.0), (0, -2.0)]
-        found = fuse({"a": ranked([row, []])}, FusionSettings(method=method, weights={"a": 0.5}), TRACKS, 3)
+        found = fuse({"a": ranked([row, []])}, FusionSettings(method=method, weights={"a": 0.5}), PLAYED, 3)
         assert [tracks.tolist() for tracks, _ in found] == [[5, 1, 8], []]
 
     def test_what_two_sources_propose_stands_above_what_one_does(self, method):
         rankings = {"a": ranked([[(4, 3.0), (6, 2.0), (2, 1.0)]]), "b": ranked([[(6, 3.0), (2, 2.0), (9, 1.0)]])}
-        best = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 1}), TRACKS, 10).tracks[0]
+        best = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 1}), PLAYED, 10).tracks[0]
         assert best == 6

@@ -1,0 +1,61 @@
+"""Fresh heads: spread out over the songs, or fitted to a tower that is trained already."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from encoders.heads import fit_text_head, spread_heads
+from encoders.text import tokenize
+from tests.encoders.toys import WORDS, build_reader, tiny_model, toy_mels, toy_texts
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    return build_reader(tmp_path_factory.mktemp("reader"), toy_mels(30), toy_texts(30))
+
+
+def cosines(vectors: torch.Tensor) -> torch.Tensor:
+    unit = normalize(vectors, dim=1)
+    return unit @ unit.T
+
+
+def test_spread_heads_have_mean_0_and_deviation_1(reader):
+    model = tiny_model(vocabulary=len(reader.tokenizer))
+    batch = reader.read(np.arange(30, dtype=np.int32))
+    with torch.no_grad():
+        before = model(**batch)
+        spread_heads(model, batch)
+        songs = model(**batch)
+    for vectors in (songs.audio, songs.text):
+        torch.testing.assert_close(vectors.mean(dim=0), torch.zeros(16), atol=1e-4, rtol=0)
+        torch.testing.assert_close(vectors.std(dim=0, correction=0), torch.ones(16), atol=1e-3, rtol=0)
+    assert cosines(songs.audio).mean() < cosines(before.audio).mean() - 0.1
+
+
+class TestFittedToATower:
+    TEXTS = [f"{first} {second} {third}" for first in WORDS for second in WORDS for third in WORDS]
+
+    def test_cosines_of_the_centred_tower_are_kept(self, reader):
+        model = tiny_model(vocabulary=len(reader.tokenizer))
+        error = fit_text_head(model, self.TEXTS, reader.tokenizer)
+        tokens = tokenize(reader.tokenizer, self.TEXTS)
+        with torch.no_grad():
+            tower = normalize(model.pool_text(**tokens)[1], dim=1)
+            found = model.get_text_features(**tokens).pooler_output
+        wanted = cosines(tower - tower.mean(dim=0))
+        reached = (cosines(found) - wanted).square().mean().sqrt().item()
+        assert reached == pytest.approx(error, abs=0.02)
+        assert reached < 0.1
+        assert np.corrcoef(cosines(found).flatten(), wanted.flatten())[0, 1] > 0.95
+
+    def test_only_the_head_changes_and_the_same_way_every_time(self, reader):
+        before = tiny_model(vocabulary=len(reader.tokenizer)).state_dict()
+        twice = []
+        for _ in range(2):
+            model = tiny_model(vocabulary=len(reader.tokenizer))
+            fit_text_head(model, self.TEXTS, reader.tokenizer, steps=5)
+            twice.append(model.state_dict())
+        for name, value in twice[0].items():
+            assert torch.equal(value, twice[1][name])
+            assert torch.equal(value, before[name]) is not name.startswith("text_head")
