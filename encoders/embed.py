@@ -20,8 +20,8 @@ from encoders.batches import SongReader
 from encoders.features import Mels, ensure_mels
 from encoders.model import HtclModel
 from encoders.stages import STAGES, Stage
+from encoders.stored import read_encoder
 from encoders.text import track_texts
-from encoders.train import read_encoder
 from encoders.vectors import MODALITIES, Vectors, write_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)

@@ -67,18 +67,28 @@ def semantic_loss(songs: Songs, log_scales: Tensor, not_negative: Tensor | None 
     return contrastive_loss(songs.audio[both], songs.text[both], log_scales[0], masked)
 
 
-def preference_loss(first: Songs, second: Songs, log_scales: Tensor, not_negative: Tensor | None = None) -> Tensor:
+def preference_loss(
+    first: Songs,
+    second: Songs,
+    log_scales: Tensor,
+    not_negative: Tensor | None = None,
+    before: Tensor | None = None,
+) -> Tensor:
     """Stage 2 over pairs of songs that listeners respond to alike: the paper's three terms with weights 1, 1, 1.
 
     L([audio1; audio2], [text1; text2]; tau1) keeps the semantic space; L(audio1, audio2; tau2) brings pairs together;
     (L(audio1, fusion2; tau3) + L(audio2, fusion1; tau3)) / 2 trains the fused vector. Songs without audio take part
     with their text vector. log_scales: (3,). not_negative: (2B, 2B) bool over [first; second].
+    before: (2B, D) vectors that stage 1 gave the songs. In a catalogue without audio they take the audio's place in the
+    first term; without it listening would wash out what the words say.
     """
     size = len(first.has_audio)
     across = None if not_negative is None else not_negative[:size, size:]
     pairs = contrastive_loss(first.primary, second.primary, log_scales[1], across)
     if first.audio is None or second.audio is None:
-        return pairs
+        if before is None:
+            return pairs
+        return contrastive_loss(torch.cat([first.primary, second.primary]), before, log_scales[0], not_negative) + pairs
     both = _stack(first, second)
     fused = contrastive_loss(first.primary, second.fusion, log_scales[2], across)
     fused = fused + contrastive_loss(second.primary, first.fusion, log_scales[2], None if across is None else across.T)

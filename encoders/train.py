@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from data.command import WorkspaceOption, run
@@ -20,14 +19,17 @@ from data.progress import done, say
 from data.split import Split, ensure_split
 from data.workspace import Workspace, is_current, publishing, read_manifest, sha256, verify
 from encoders.batches import SongReader
-from encoders.config import HtclConfig, Preset, preset_config
+from encoders.config import Preset, preset_config
+from encoders.embed import embed_stage
 from encoders.features import Mels, ensure_mels
 from encoders.heads import fit_text_head
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.stages import Stage, stage_settings, train_preference, train_semantic, usable_pairs
+from encoders.stored import read_encoder
 from encoders.text import load_text_tower, track_texts, train_wordpiece
 from encoders.training import TrainingSettings
+from encoders.vectors import read_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
 disable_progress_bar()  # one line of progress for a step is ours; transformers' bars for every file would bury it
@@ -116,7 +118,11 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
         listening = split.training(dataset) if train_on == "split" else dataset
         model, tokenizer, _ = read_encoder(workspace, "semantic")
         reader = SongReader(mels, track_texts(dataset.tracks), tokenizer)
-        facts = _learn_preference(model, reader, listening, settings, scratch, [made_from, recorded])
+        before = None
+        if recipe.text_encoder is not None and not reader.has_audio.any():
+            embed_stage(workspace, dataset, mels, "semantic")
+            before = read_vectors(workspace.vectors("semantic"), "text", dataset).by_track(len(dataset.track_ids))
+        facts = _learn_preference(model, reader, listening, settings, scratch, [made_from, recorded], before)
     with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
         model.save_pretrained(draft.folder)
         if tokenizer.is_fast:
@@ -143,14 +149,6 @@ def tower_fingerprint(folder: Path) -> str:
     if not weights:
         raise UserError(f"no weights in {folder}", "--text-encoder takes a folder saved by transformers.")
     return sha256(weights[0])[:16]
-
-
-def read_encoder(workspace: Workspace, stage: Stage) -> tuple[HtclModel, Any, HtclConfig]:
-    """A published encoder: model, tokenizer, configuration. Raises DamagedError where a file is not as published."""
-    folder = workspace.encoder(stage)
-    verify(folder)
-    model = HtclModel.from_pretrained(folder, local_files_only=True).eval()
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True), model.config
 
 
 @dataclass(frozen=True)
@@ -187,11 +185,12 @@ def _learn_preference(
     settings: TrainingSettings,
     scratch: Path,
     identity: object,
+    before: NDArray[np.float32] | None,
 ) -> dict[str, Any]:
     pairs = usable_pairs(reader, mine_pairs(listening, PairSettings()))
     if pairs.height < 2:
         return {"skipped": True, "summary": "skipped: no listening that makes two songs with audio or text a pair"}
-    losses = train_preference(model, reader, pairs, settings, scratch, identity)
+    losses = train_preference(model, reader, pairs, settings, scratch, identity, before)
     summary = f"{pairs.height:,} similar-song pairs, loss {losses[0]:.2f} -> {losses[-1]:.2f}"
     return {"losses": losses, "pairs": pairs.height, "summary": summary}
 

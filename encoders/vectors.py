@@ -25,6 +25,12 @@ class Vectors:
     def dimension(self) -> int:
         return int(self.values.shape[1])
 
+    def by_track(self, tracks: int) -> NDArray[np.float32]:
+        """(tracks, D) with a row for every track, zeros for one without a vector."""
+        rows = np.zeros((tracks, self.dimension), np.float32)
+        rows[self.tracks] = self.values
+        return rows
+
 
 def write_vectors(folder: Path, modality: str, vectors: Vectors, dataset: Dataset) -> None:
     """`<modality>.npy` and `<modality>-ids.parquet`. Raises ValueError where a value is not finite."""

@@ -22,8 +22,8 @@ from data.progress import done, meter
 from data.split import Split
 from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, short_hash, verify
 from encoders.stages import STAGES, Stage
+from encoders.stored import read_encoder
 from encoders.text import tokenize
-from encoders.train import read_encoder
 from encoders.vectors import Vectors, read_vectors
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.candidates.popularity import play_counts

@@ -50,8 +50,10 @@ def _ascend(
 ) -> tuple[float, FusionSettings]:
     """Coordinate ascent over both sets of weights; at least one source keeps a weight for songs with plays."""
     point, reached = start, quality(proposals.ranked(start, k))
-    coordinates = [("weights", name, WEIGHTS) for name in start.weights]
-    coordinates += [("unplayed_weights", name, UNPLAYED_WEIGHTS) for name in start.unplayed_weights]
+    coordinates = [
+        *(("weights", name, WEIGHTS) for name in start.weights),
+        *(("unplayed_weights", name, UNPLAYED_WEIGHTS) for name in start.unplayed_weights),
+    ]
     for _ in range(PASSES):
         before = reached
         for field, name, choices in coordinates:

@@ -1,17 +1,36 @@
 """Catalogues made on the spot."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 import soundfile
 
+import encoders.train as train
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.tables import Imported
-from data.workspace import Workspace
+from data.workspace import Manifest, Workspace, read_manifest
 from encoders.batches import SongReader
-from tests.encoders.toys import WORDS, build_reader, sound, toy_mels, toy_texts
+from encoders.stages import SETTINGS, STAGES, Stage
+from encoders.train import Recipe, train_stage
+from tests.encoders.toys import WORDS, build_reader, sound, tiny_config, toy_mels, toy_texts
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+COUNT = 12
+DEMO = Recipe("demo")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs of a tiny model, whatever the presets say."""
+    for stage in STAGES:
+        settings = SETTINGS["demo", stage].model_copy(
+            update={"epochs": 2, "batch_size": 8, "steps_per_epoch": 3 if stage == "preference" else None}
+        )
+        monkeypatch.setitem(SETTINGS, ("demo", stage), settings)
+    monkeypatch.setattr(train, "preset_config", lambda preset, vocabulary=64: tiny_config(vocabulary))
 
 
 @pytest.fixture
@@ -58,3 +77,27 @@ def make_catalogue(tmp_path: Path) -> MakeCatalogue:
         return workspace, load_dataset(workspace)
 
     return make
+
+
+def listens(late: Sequence[int] = ()) -> pl.DataFrame:
+    """6 listeners, of even or odd songs, 10 sessions each; `late` songs are heard only in the last one."""
+    early = [number for number in range(COUNT) if number not in late]
+    rows = []
+    for listener in range(6):
+        for session in range(10):
+            songs = [n for n in (early if session < 9 else range(COUNT)) if n % 2 == listener % 2]
+            for place, number in enumerate(songs):
+                when = START + timedelta(days=10 * session, hours=listener, minutes=3 * place)
+                rows.append({"user_id": f"u{listener}", "track_id": f"song-{number:02}", "listened_at": when})
+    return pl.DataFrame(rows)
+
+
+def manifest_of(workspace: Workspace, stage: Stage) -> Manifest:
+    manifest = read_manifest(workspace.encoder(stage))
+    assert manifest is not None
+    return manifest
+
+
+def both_stages(world: World, recipe: Recipe = DEMO, train_on: str = "split") -> None:
+    for stage in STAGES:
+        train_stage(*world, stage, recipe, train_on)

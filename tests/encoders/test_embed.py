@@ -17,8 +17,8 @@ from encoders.embed import embed_stage, encode_songs
 from encoders.features import ensure_mels
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
+from encoders.stored import read_encoder
 from encoders.text import track_texts, train_wordpiece
-from encoders.train import read_encoder
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from tests.encoders.conftest import MakeCatalogue, World
 from tests.encoders.toys import build_reader, mels_of, tiny_model, toy_mels, toy_texts

@@ -158,6 +158,18 @@ def test_preference_loss_of_texts_alone_is_the_pairs_term() -> None:
     assert preference_loss(first, second, SCALES).item() == pytest.approx(expected)
 
 
+def test_texts_alone_may_be_held_to_what_stage_1_made_of_them() -> None:
+    rng = np.random.default_rng(0)
+    silent = np.zeros(4, np.bool_)
+    first = replace(songs(rng, 4, has_audio=silent), audio=None)
+    second = replace(songs(rng, 4, has_audio=silent), audio=None)
+    before, mask = rng.standard_normal((8, 5)), symmetric(rng, 8, 0.2)
+    one, two = array(first.text), array(second.text)
+    kept = oracle(np.concatenate([one, two]), before, 2.6, mask)
+    found = preference_loss(first, second, SCALES, torch.from_numpy(mask), torch.from_numpy(before))
+    assert found.item() == pytest.approx(kept + oracle(one, two, 2.2, mask[:4, 4:]))
+
+
 def test_preference_loss_of_sounds_alone_has_no_semantic_term() -> None:
     rng = np.random.default_rng(0)
     unread = np.zeros(4, np.bool_)

