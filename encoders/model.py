@@ -1,17 +1,32 @@
 """HtclModel: two towers, their heads and the fusion, in transformers' conventions."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from data.dataset import Dataset
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
+from encoders.encode import (
+    Audio,
+    Encoded,
+    Manner,
+    MannerOptions,
+    audio_kind,
+    encode,
+    is_one,
+    text_kind,
+    track_kind,
+)
 from encoders.losses import Songs
+from encoders.text import track_texts
 from encoders.towers import AudioTower, Head
 
 MANY_TEXTS = 32
@@ -167,6 +182,32 @@ class HtclModel(PreTrainedModel):
         heard = (everyone if has_audio is None else has_audio) if audio is not None else nobody
         read = (everyone if has_text is None else has_text) if text is not None else nobody
         return Songs(audio, text, self.fuse(audio, text, heard, read), heard, read)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer saved beside the weights. For a model that was made in memory, set it."""
+        return AutoTokenizer.from_pretrained(self.name_or_path)
+
+    def encode_audio(self, audio: Audio | Sequence[Audio], **manner: Unpack[MannerOptions]) -> Encoded:
+        """Audio vectors (N, D) in the order given; (D,) for one file or array alone. The options are `Manner`'s.
+
+        Files are decoded, arrays (16 kHz, or with their rate) resampled, both cut after 120 s. Raises AudioError or
+        ValueError for an item that cannot be read, unless `on_error` says otherwise.
+        """
+        alone = is_one(audio)
+        items: Any = [audio] if alone else audio
+        return encode(self, items, audio_kind(self), Manner(**manner), alone)
+
+    def encode_text(self, texts: str | Sequence[str], **manner: Unpack[MannerOptions]) -> Encoded:
+        """Text vectors (N, D) in the order given; (D,) for one text alone. The options are `Manner`'s."""
+        alone = isinstance(texts, str)
+        return encode(self, [texts] if alone else texts, text_kind(self), Manner(**manner), alone)
+
+    def encode_tracks(self, dataset: Dataset, **manner: Unpack[MannerOptions]) -> Encoded:
+        """Item vectors (N, D) of a catalogue's tracks, each from the audio and text it has. Options: `Manner`'s."""
+        files = [dataset.audio_file(row) for row in range(len(dataset.track_ids))]
+        songs = list(zip(files, track_texts(dataset.tracks), strict=True))
+        return encode(self, songs, track_kind(self), Manner(**manner))
 
     def clamp_scales(self) -> None:
         """Keep the learned temperatures in a range where they cannot run away."""
