@@ -26,6 +26,10 @@ class FusionSettings(BaseModel):
     """For songs without a play in training, of which sources that learn from plays alone know nothing; a source not
     named here has the same weight for all songs."""
 
+    def weights_of(self, unplayed: bool) -> dict[str, float]:
+        """What each source counts for one kind of song."""
+        return self.weights | self.unplayed_weights if unplayed else self.weights
+
     def taking_part(self) -> list[str]:
         """Sources with any weight."""
         return [name for name, weight in self.weights.items() if max(weight, self.unplayed_weights.get(name, 0)) > 0]
@@ -78,9 +82,8 @@ class Proposals:
         """
         total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
         for name, (places, values) in self.parts.items():
-            weight = settings.weights.get(name, 0.0)
-            other = settings.unplayed_weights.get(name, weight)
-            weights = np.where(self.unplayed[places], other, weight)
+            played, unplayed = (settings.weights_of(kind).get(name, 0.0) for kind in (False, True))
+            weights = np.where(self.unplayed[places], unplayed, played)
             total[places] += weights * values
             proposed[places] |= weights > 0
         keys, total = self.keys[proposed], total[proposed]

@@ -190,7 +190,7 @@ class Recommender:
         reasons = {name: self.models.sources[task][name].because(query, tracks) for name in rankings}
         sources, because = [], []
         for at, track in enumerate(tracks):
-            weights = settings.weights | (settings.unplayed_weights if unplayed[track] else {})
+            weights = settings.weights_of(bool(unplayed[track]))
             by_share = sorted(
                 (name for name in rankings if int(track) in standing[name] and weights[name] > 0),
                 key=lambda name: -weights[name] / (10 + standing[name][int(track)]),

@@ -80,7 +80,7 @@ class TestBadItems:
         return [files[0], *bad, files[1]]
 
     def test_raise_names_the_first(self, model: HtclModel, items: list[object]) -> None:
-        with pytest.raises(AudioError, match="text.mp3"):
+        with pytest.raises(AudioError, match=r"text\.mp3"):
             model.encode_audio(items)
 
     def test_skip_leaves_them_out_and_says_so(

@@ -113,9 +113,11 @@ class TestRecommend:
             assert reasons <= heard_by(recommender, user)
 
     def test_sources_that_weigh_nothing_are_never_named(self, recommender, listeners):
-        weights = recommender.models.choices.fusion["discovery"].weights
+        chosen, unplayed = recommender.models.choices.fusion["discovery"], recommender.models.unplayed
         for user in listeners:
             for song in recommender.recommend(user, 20):
+                weights = chosen.weights_of(unplayed[recommender.dataset.track_ids.rows[song.track_id]])
+                assert song.sources
                 assert all(weights[source] > 0 for source in song.sources)
 
     def test_the_same_question_gets_the_same_answer(self, recommender, built, listeners):
