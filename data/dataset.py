@@ -48,9 +48,13 @@ class Dataset:
     @property
     def artists(self) -> NDArray[np.int32]:
         """(N,) a number per artist, -1 where the artist is unknown. Names compare without case."""
-        names = self.tracks["artist"].str.strip_chars().str.to_lowercase()
-        codes = names.rank("dense").cast(pl.Int32).fill_null(0).to_numpy() - 1
-        return codes.astype(np.int32)
+        return _numbered(self.tracks["artist"])
+
+    @property
+    def recordings(self) -> NDArray[np.int32]:
+        """(N,) the same number for tracks with the same title and artist (an album and its reissue hold a song twice),
+        -1 where either is unknown."""
+        return _numbered(self.tracks.select(pl.concat_str("artist", pl.lit("\n"), "title")).to_series())
 
     def audio_file(self, track: int) -> Path | None:
         """Where a track's audio lies; relative paths are below the workspace."""
@@ -144,3 +148,9 @@ def _rows(column: str, ids: IdMap) -> pl.Expr:
     if not len(ids):
         return pl.lit(None, pl.Int32)  # with nothing to replace, polars hands the strings back as they are
     return pl.col(column).replace_strict(names, rows, return_dtype=pl.Int32)
+
+
+def _numbered(names: pl.Series) -> NDArray[np.int32]:
+    """A number per distinct name, case and outer blanks aside; -1 for null."""
+    codes = names.str.strip_chars().str.to_lowercase().rank("dense").cast(pl.Int32).fill_null(0).to_numpy() - 1
+    return codes.astype(np.int32)

@@ -3,11 +3,14 @@
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from data.workspace import Workspace, verify
 from encoders.config import HtclConfig
 from encoders.model import HtclModel
 from encoders.stages import Stage
+
+disable_progress_bar()  # one line of progress for a step is ours; transformers' bars for every file would bury it
 
 
 def read_encoder(workspace: Workspace, stage: Stage) -> tuple[HtclModel, Any, HtclConfig]:

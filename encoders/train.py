@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from transformers.utils.logging import disable_progress_bar
 
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
@@ -32,7 +31,6 @@ from encoders.training import TrainingSettings
 from encoders.vectors import read_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
-disable_progress_bar()  # one line of progress for a step is ours; transformers' bars for every file would bury it
 
 TrainOn = Annotated[str, typer.Option(help="split: the training part, for measuring. all: everything, for production.")]
 PresetOption = Annotated[str | None, typer.Option(help="demo, small or paper; default: as built before, else demo.")]

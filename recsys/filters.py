@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from recsys.ranked import Ranked
 
 
-def cap_artists(ranked: Ranked, artists: NDArray[np.int32], most: int) -> Ranked:
-    """At most `most` songs by one artist per query, the best of them.
+def at_most(ranked: Ranked, groups: NDArray[np.int32], most: int) -> Ranked:
+    """At most `most` songs of one group (an artist, a recording) per query, the best of them.
 
-    artists: (N,) a number each; -1 is unknown and never capped.
+    groups: (N,) a number each; -1 is unknown and never capped.
     """
     rows = []
     for tracks, scores in ranked:
-        by = artists[tracks]
+        by = groups[tracks]
         order = np.argsort(by, kind="stable")
         starts = np.searchsorted(by[order], by[order], side="left")
         place = np.empty(len(tracks), np.int64)

@@ -13,15 +13,17 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.workspace import Workspace
 from recsys.candidates import Htcl
-from recsys.filters import cap_artists
+from recsys.filters import at_most
 from recsys.held_out import HISTORY, Task
 from recsys.models import Models, load_models
 from recsys.published_index import read_index
-from recsys.queries import EVIDENCE, Query
+from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
 
 FRESH_EVERY = 4
 """For a listener nobody knows, every fourth song is the newest that is not yet listed."""
+SPARE = 10
+"""Songs asked for beyond those wanted: a catalogue holds some recordings twice, and each is answered once."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Recommender:
 
     def __init__(self, dataset: Dataset, models: Models) -> None:
         self.dataset, self.models = dataset, models
+        self._recordings = dataset.recordings
         self._listener_starts = np.searchsorted(
             dataset.listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1)
         )
@@ -114,19 +117,20 @@ class Recommender:
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
         rows = self.dataset.track_ids.to_rows([track])
-        found = self._htcl.nearest(rows, k + 1)
+        found = self._htcl.nearest(rows, 2 * k + SPARE)
         if not len(found):
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
         tracks, scores = found[0]
-        keep = tracks != rows[0]
-        return self._name(tracks[keep][:k], scores[keep][:k], [("htcl",)] * k, [int(rows[0])] * k)
+        others = tracks != rows[0]
+        tracks, scores = self._one_of_each(tracks[others], scores[others], rows)
+        return self._name(tracks[:k], scores[:k], [("htcl",)] * k, [int(rows[0])] * k)
 
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
         """Songs whose sound and metadata fit the words. Raises UserError for empty text."""
         if not text.strip():
             raise UserError("nothing to search for")
-        tracks, scores = self._htcl.by_text(text, k)
-        return self._name(tracks, scores, [("text",)] * k, [None] * k)
+        tracks, scores = self._one_of_each(*self._htcl.by_text(text, 2 * k + SPARE))
+        return self._name(tracks[:k], scores[:k], [("text",)] * k, [None] * k)
 
     def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
@@ -145,7 +149,7 @@ class Recommender:
         rows = np.array(list(listed), np.int32)
         scores = np.array([score for score, _ in listed.values()], np.float32)
         if per_artist is not None:
-            rows, scores = cap_artists(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
+            rows, scores = at_most(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
         rows, scores = rows[:k], scores[:k]
         return self._name(rows, scores, [(listed[int(row)][1],) for row in rows], [None] * len(rows))
 
@@ -154,6 +158,14 @@ class Recommender:
         source = self.models.sources["playlist"]["htcl-stage2"]
         assert isinstance(source, Htcl)
         return source
+
+    def _one_of_each(
+        self, tracks: NDArray[np.int32], scores: NDArray[np.float32], but: NDArray[np.int32] = NOTHING
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Ranked tracks without second copies of a recording, nor copies of those in `but`."""
+        known = self._recordings[but]
+        fresh = ~np.isin(self._recordings[tracks], known[known >= 0])
+        return at_most(Ranked.from_rows([(tracks[fresh], scores[fresh])]), self._recordings, 1)[0]
 
     def _listener_query(self, user: str, heard: bool) -> Query:
         if user not in self.dataset.user_ids:
@@ -175,10 +187,13 @@ class Recommender:
         if not queries:
             return []
         rankings = self.models.rankings(task, queries)
-        # A cap leaves songs out, so more are fused than are asked for.
-        fused = self.models.fuse(task, rankings, k if per_artist is None else 10 * k)
+        # The filters leave songs out, so more are fused than are asked for.
+        fused = self.models.fuse(task, rankings, (2 if per_artist is None else 10) * k + SPARE)
+        fused = Ranked.from_rows(
+            [self._one_of_each(*row, query.exclude) for row, query in zip(fused, queries, strict=True)]
+        )
         if per_artist is not None:
-            fused = cap_artists(fused, self.dataset.artists, per_artist)
+            fused = at_most(fused, self.dataset.artists, per_artist)
         return [self._explain(task, query, row, fused, rankings, k) for row, query in enumerate(queries)]
 
     def _explain(

@@ -181,3 +181,17 @@ def test_the_same_data_has_the_same_fingerprint_and_other_data_another(publish):
 
     assert one("x") == one("x")
     assert one("x") != one("y")
+
+
+def test_a_recording_is_known_by_title_and_artist(publish):
+    tracks = pl.DataFrame(
+        {
+            "track_id": list("abcdef"),
+            "title": ["Rain", "rain ", "Rain", None, "Rain", None],
+            "artist": ["Ann", "ANN", "Bob", "Ann", None, None],
+        }
+    )
+    found = publish(tracks=tracks).recordings
+    assert found[0] == found[1] >= 0
+    assert found[2] not in (-1, found[0])
+    assert found[3:].tolist() == [-1, -1, -1]

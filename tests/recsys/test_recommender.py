@@ -120,6 +120,21 @@ class TestRecommend:
                 assert song.sources
                 assert all(weights[source] > 0 for source in song.sources)
 
+    def test_a_recording_that_stands_in_the_catalogue_twice_is_answered_once(self, recommender, listeners, monkeypatch):
+        rows = recommender.dataset.track_ids.rows
+        twins = np.arange(len(rows), dtype=np.int32) // 2
+        monkeypatch.setattr(recommender, "_recordings", twins)
+        track = recommender.dataset.track_ids.names[0]
+        answers = [recommender.recommend(user, 8) for user in listeners]
+        for found in (*answers, recommender.similar(track, 8), recommender.search("calm", 8)):
+            assert found
+            assert len({twins[rows[song.track_id]] for song in found}) == len(found)
+        for user, found in zip(listeners, answers, strict=True):
+            heard = {twins[rows[song]] for song in heard_by(recommender, user)}
+            assert not heard & {twins[rows[song.track_id]] for song in found}
+        assert len(recommender.similar(track, 8)) == len(recommender.search("calm", 8)) == 8
+        assert recommender.dataset.track_ids.names[1] not in ids(recommender.similar(track, 8))
+
     def test_the_same_question_gets_the_same_answer(self, recommender, built, listeners):
         again = Recommender.load(built)
         assert recommender.recommend(listeners[0], 20) == recommender.recommend(listeners[0], 20)
