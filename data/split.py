@@ -34,8 +34,10 @@ class SplitSettings(BaseModel):
     "Share of the latest listens that measure."
     playlist_test_share: float = Field(default=0.2, gt=0, lt=0.5)
     "Share of the playlists that measure."
+    unheard_test_share: float = Field(default=0.2, ge=0, lt=0.5)
+    "Share of the songs that nobody plays and no playlist holds that measure what an encoder makes of new songs."
     seed: int = 20260101
-    "Which playlists are held out."
+    "Which playlists and songs are held out."
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Split:
     """Which part each row of a dataset belongs to.
 
     listens, playlists: int8 index into PARTS, aligned with the dataset's rows. cold: bool per track, nothing of it in
-    training. held_out_only: bool per track, cold and yet listened to; such tracks take part in no training.
+    training. held_out_only: bool per track, those that take part in no training: cold and yet listened to, and some of
+    those that nobody listens to.
     """
 
     listens: NDArray[np.int8]
@@ -104,7 +107,10 @@ def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings
     none = np.zeros(len(dataset.track_ids), np.bool_)
     split = Split(listens, playlists, none, none, manifest)
     cold = _never_used(split.training(dataset))
-    return Split(listens, playlists, cold, cold & ~_never_used(dataset), manifest)
+    unheard = _never_used(dataset)
+    drawn = np.random.default_rng([recorded.seed, 2]).permutation(np.flatnonzero(unheard))
+    unheard[drawn[: round(recorded.unheard_test_share * len(drawn))]] = False
+    return Split(listens, playlists, cold, cold & ~unheard, manifest)
 
 
 def _recorded_settings(workspace: Workspace, made_from: dict[str, str]) -> SplitSettings | None:

@@ -26,7 +26,10 @@ METRICS = (
 )
 "The names that `all_metrics` answers with, in its order."
 
-LOWER_IS_BETTER = frozenset({"clicks"})
+SEMANTIC = ("probe_", "zero_shot_", "text_to_audio_", "audio_to_text_")
+"How the names of `eval.semantic`'s metrics begin."
+
+LOWER_IS_BETTER = frozenset({"clicks", "text_to_audio_median_rank", "audio_to_text_median_rank"})
 
 DEPTH = 500
 "Songs a model is asked for, as in RecSys Challenge 2018."
@@ -39,7 +42,7 @@ ARTIST_CREDIT = 0.25
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller value is the better one, also of a slice (`cold/clicks`). Raises ValueError for no metric."""
     name = metric.rpartition("/")[2]
-    if name not in METRICS:
+    if name not in METRICS and not name.startswith(SEMANTIC):
         raise ValueError(f'no metric "{metric}" (there are: {", ".join(METRICS)})')
     return name in LOWER_IS_BETTER
 

@@ -1,6 +1,7 @@
 """`python -m eval.run`: how good is it? Held-out listening, full ranking, intervals, tests, a table and a JSON file."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -17,6 +18,8 @@ from data.workspace import Manifest, Workspace, read_manifest, write_text
 from encoders.stages import STAGES
 from eval.measure import measure, refuse_leaks
 from eval.models import check_names, line_up
+from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
+from eval.semantic import measure_semantic, spaces_of
 from eval.table import result_table, test_lines
 from recsys.build_index import build
 from recsys.held_out import TASKS, HeldOut, Task, held_out
@@ -34,11 +37,12 @@ COLUMNS: dict[Task, list[str]] = {
     "playlist": ["recall@100", "ndcg@100", "r_precision", "clicks", "cold/recall@100"],
     "cold-start": ["recall@20", "recall@100", "ndcg@100", "mrr@20"],
 }
+SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
 
 @app.command()
 def main(
-    task: Annotated[str, typer.Option(help="next-song, playlist, cold-start, discovery or all.")] = "all",
+    task: Annotated[str, typer.Option(help="next-song, playlist, cold-start, discovery, semantic or all.")] = "all",
     workspace: WorkspaceOption = "workspace",
     models: Annotated[str | None, typer.Option(help="Only these, comma-separated; default all nine.")] = None,
     seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
@@ -46,9 +50,9 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
 ) -> None:
     """Measure every model on held-out listening. Builds whatever the workspace lacks first."""
-    if task != "all" and task not in get_args(Task):
-        raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)} or all.")
-    tasks: tuple[Task, ...] = TASKS if task == "all" else (task,)  # type: ignore[assignment]
+    if task not in (*get_args(Task), "semantic", "all"):
+        raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)}, semantic or all.")
+    tasks: tuple[Task, ...] = tuple(one for one in TASKS if task in (one, "all"))
     names = [name.strip() for name in models.split(",")] if models else None
     check_names(names or [])
     space = Workspace(Path(workspace))
@@ -60,6 +64,8 @@ def main(
             say(f"{one}: skipped, the dataset has nothing of the kind.")
             continue
         results.append(_measured(dataset, split, fitted, one, question, names))
+    if task in ("semantic", "all"):
+        results += _measured_semantic(space, dataset, split, asked_for=task == "semantic")
     report = write_report(space, task, results if task == "all" else results[0], json_file)
     _what_next(workspace, task, report)
 
@@ -116,18 +122,36 @@ def _measured(
         "fusion": fitted.choices.fusion[task].model_dump(),
         "ndcg@100": fitted.choices.validation.get(task, {}),
     }
+    _show(result, COLUMNS[task], HEADLINES)
+    return result
+
+
+def _measured_semantic(space: Workspace, dataset: Dataset, split: Split, asked_for: bool) -> list[dict[str, Any]]:
+    try:
+        result = measure_semantic(dataset, split, spaces_of(space, dataset))
+    except UserError as error:
+        if asked_for:
+            raise
+        say(f"semantic: skipped, {error}")
+        return []
+    _show(result, SEMANTIC_COLUMNS, SEMANTIC_HEADLINES)
+    return [result]
+
+
+def _show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str]) -> None:
     console = Console(width=None if Console().is_terminal else 110, highlight=False)
-    shown = [name for name in COLUMNS[task] if any(name in found for found in result["models"].values())]
+    shown = [name for name in columns if any(name in found for found in result["models"].values())]
     console.print()
     console.print(result_table(result, shown))
     protocol = result["protocol"]
     counts = ", ".join(f"{count:,} {kind.rstrip('/')}" for kind, count in protocol["queries"].items())
     console.print(f"Protocol: {protocol['text']}.", markup=False, soft_wrap=True)
+    for note in protocol.get("notes", []):
+        console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
-    headline = [test for test in result["tests"] if test["metric"] in HEADLINES]
+    headline = [test for test in result["tests"] if test["metric"] in headlines]
     for line in test_lines({"tests": headline}):
         console.print(line, markup=False, soft_wrap=True)
-    return result
 
 
 def _what_next(workspace: str, task: str, report: Path) -> None:

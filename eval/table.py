@@ -19,7 +19,18 @@ LABELS = {
     "r_precision": "R-precision",
     "r_precision_artist": "R-precision with artists",
     "clicks": "Clicks",
+    "text_to_audio_recall": "Text→sound Recall",
+    "audio_to_text_recall": "Sound→text Recall",
+    "text_to_audio_median_rank": "Text→sound median rank",
+    "audio_to_text_median_rank": "Sound→text median rank",
+    "probe_genre_accuracy": "Genre accuracy",
+    "probe_language_accuracy": "Language accuracy",
+    "probe_album_accuracy": "Album accuracy",
+    "probe_tags_roc_auc": "Tags ROC-AUC",
+    "zero_shot_tags_roc_auc": "Zero-shot tags ROC-AUC",
+    "zero_shot_genre_accuracy": "Zero-shot genre accuracy",
 }
+"""A metric that is not here is shown under its own name."""
 
 
 def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
@@ -59,7 +70,7 @@ def label(metric: str) -> str:
     """
     *kind, plain = metric.split("/")
     name, at, cutoff = plain.partition("@")
-    return " ".join([*kind, LABELS[name] + at + cutoff])
+    return " ".join([*kind, LABELS.get(name, name) + at + cutoff])
 
 
 def _title(result: Mapping[str, Any]) -> Text:

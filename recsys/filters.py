@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from recsys.ranked import Ranked
 
 
-def at_most(ranked: Ranked, groups: NDArray[np.int32], most: int) -> Ranked:
+def cap_groups(ranked: Ranked, groups: NDArray[np.int32], most: int) -> Ranked:
     """At most `most` songs of one group (an artist, a recording) per query, the best of them.
 
     groups: (N,) a number each; -1 is unknown and never capped.

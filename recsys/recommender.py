@@ -13,7 +13,7 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.workspace import Workspace
 from recsys.candidates import Htcl
-from recsys.filters import at_most
+from recsys.filters import cap_groups
 from recsys.held_out import HISTORY, Task
 from recsys.models import Models, load_models
 from recsys.published_index import read_index
@@ -149,7 +149,7 @@ class Recommender:
         rows = np.array(list(listed), np.int32)
         scores = np.array([score for score, _ in listed.values()], np.float32)
         if per_artist is not None:
-            rows, scores = at_most(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
+            rows, scores = cap_groups(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
         rows, scores = rows[:k], scores[:k]
         return self._name(rows, scores, [(listed[int(row)][1],) for row in rows], [None] * len(rows))
 
@@ -165,7 +165,7 @@ class Recommender:
         """Ranked tracks without second copies of a recording, nor copies of those in `but`."""
         known = self._recordings[but]
         fresh = ~np.isin(self._recordings[tracks], known[known >= 0])
-        return at_most(Ranked.from_rows([(tracks[fresh], scores[fresh])]), self._recordings, 1)[0]
+        return cap_groups(Ranked.from_rows([(tracks[fresh], scores[fresh])]), self._recordings, 1)[0]
 
     def _listener_query(self, user: str, heard: bool) -> Query:
         if user not in self.dataset.user_ids:
@@ -193,7 +193,7 @@ class Recommender:
             [self._one_of_each(*row, query.exclude) for row, query in zip(fused, queries, strict=True)]
         )
         if per_artist is not None:
-            fused = at_most(fused, self.dataset.artists, per_artist)
+            fused = cap_groups(fused, self.dataset.artists, per_artist)
         return [self._explain(task, query, row, fused, rankings, k) for row, query in enumerate(queries)]
 
     def _explain(

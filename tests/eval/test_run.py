@@ -136,7 +136,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start, discovery or all"]),
+            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start, discovery, semantic or all"]),
             (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
         ],
     )
@@ -155,6 +155,11 @@ class TestRefusals:
         result = commands.run("eval.run", "--task", "playlist", "--seeds", 1000, "-w", workspace)
         assert result.code == 2
         assert "nothing to measure for playlist" in result.err
+
+    def test_too_few_new_songs_for_the_semantic_task_are_refused(self, commands, workspace):
+        result = commands.run("eval.run", "--task", "semantic", "-w", workspace)
+        assert result.code == 2
+        assert "nothing to measure for semantic" in result.err
 
     def test_what_was_trained_on_all_data_is_not_measured_nor_trained_again(self, commands, copy_of_built):
         assert commands.run("recsys.build_index", "-w", copy_of_built, "--train-on", "all").code == 0

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.filters import at_most
+from recsys.filters import cap_groups
 from recsys.ranked import Ranked
 
 SONGS = 30
@@ -18,7 +18,7 @@ ARTISTS = np.array([song % 7 - 1 for song in range(SONGS)], np.int32)
 def test_keeps_the_first_songs_of_every_artist(rows):
     ranked = Ranked.from_rows([(np.array(r, np.int32), -np.arange(len(r), dtype=np.float32)) for r in rows])
     for most in (1, 2, 5):
-        capped = at_most(ranked, ARTISTS, most)
+        capped = cap_groups(ranked, ARTISTS, most)
         assert len(capped) == len(rows)
         for row, (tracks, scores) in zip(rows, capped, strict=True):
             count: dict[int, int] = {}
@@ -34,4 +34,4 @@ def test_keeps_the_first_songs_of_every_artist(rows):
 
 def test_unknown_artists_are_never_capped():
     ranked = Ranked.from_rows([(np.array([0, 7, 14, 21], np.int32), np.array([4, 3, 2, 1], np.float32))])
-    assert at_most(ranked, ARTISTS, 1).tracks.tolist() == [0, 7, 14, 21]
+    assert cap_groups(ranked, ARTISTS, 1).tracks.tolist() == [0, 7, 14, 21]

@@ -1,0 +1,58 @@
+"""Linear probes on features of which we know what they tell."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from eval.probes import frequent, macro_average_precision, macro_f1, macro_roc_auc, median, probe, resampled
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(3, size=240)
+GROUPS = np.arange(240) // 4
+TRAIN, TEST = np.arange(160), np.arange(160, 240)
+
+
+def accuracy(features: np.ndarray) -> float:
+    found = probe(features.astype(np.float32), LABELS, GROUPS, TRAIN, TEST)
+    assert found.shape == (80, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    return float((found.argmax(axis=1) == LABELS[TEST]).mean())
+
+
+def test_what_a_line_can_read_is_read_whatever_its_scale():
+    seen = np.eye(3)[LABELS] + 0.3 * RNG.normal(size=(240, 3))
+    assert accuracy(seen * [1e-3, 1, 1e3]) > 0.95
+
+
+def test_noise_tells_nothing():
+    assert accuracy(RNG.normal(size=(240, 30))) < 0.55
+
+
+def test_rows_outside_are_never_read():
+    features = np.eye(3)[LABELS]
+    features[200:] = np.nan
+    found = probe(features.astype(np.float32), LABELS, GROUPS, TRAIN, np.arange(160, 200))
+    assert np.isfinite(found).all()
+
+
+def test_macro_values_leave_out_tags_that_all_or_none_have():
+    right = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0], [0, 1, 0]], np.bool_)
+    scores = np.array([[0.9, 0, 0], [0.1, 0, 0], [0.8, 0, 0], [0.2, 0, 0]])
+    assert macro_roc_auc(right, scores) == macro_average_precision(right, scores) == 1.0
+    assert np.isnan(macro_roc_auc(right[:, 1:], scores[:, 1:]))
+
+
+def test_intervals_hold_the_value_and_widen_with_fewer_groups():
+    right, said = LABELS, np.where(RNG.random(240) < 0.7, LABELS, 0)
+    many = resampled(macro_f1, np.arange(240), right, said)
+    few = resampled(macro_f1, np.arange(240) // 60, right, said)
+    assert many["mean"] == few["mean"] == pytest.approx(f1_score(right, said, average="macro"))
+    assert many["low"] < many["mean"] < many["high"]
+    assert resampled(median, GROUPS, np.ones(240)) == {"mean": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_frequent_labels_are_counted_over_the_rows_alone():
+    values = [["b", "a"], ["a"], [], ["a", "c"], ["c"]]
+    assert frequent(values, np.arange(4), 2) == ["a"]
+    assert frequent(values, np.arange(5), 2) == ["a", "c"]
+    assert frequent(values, np.array([2]), 1) == []
