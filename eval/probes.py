@@ -5,44 +5,35 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from eval.statistics import Interval
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""Inverse regularisation, chosen by cross-validation on the training songs, no artist on both sides."""
+STRENGTHS = tuple(10.0 ** np.arange(0, 6))
+"""Regularisation, chosen by cross-validation on the training songs, no artist on both sides."""
 FOLDS = 3
 RESAMPLES = 300
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
-def probe(features: NDArray[np.float32], labels: Ints, groups: Ints, train: Ints, test: Ints) -> Floats:
-    """Probabilities (len(test), 2 or more) of the classes `np.unique(labels[train])`, by logistic regression.
+def probe(features: NDArray[np.float32], labels: Bools, groups: Ints, train: Ints, test: Ints) -> Floats:
+    """Scores (len(test), L) of the labels by ridge regression, which answers for all labels at once.
 
-    features: (N, D), standardised on the training songs. labels, groups: (N,). Raises ValueError where the training
-    songs have one class or one group alone.
+    features: (N, D), standardised on the training songs. labels: (N, L). groups: (N,), artists. Raises ValueError where
+    the training songs are of one group alone.
     """
     folds = min(FOLDS, len(np.unique(groups[train])))
     splits = list(GroupKFold(folds).split(train, groups=groups[train]))
-    model = make_pipeline(
-        StandardScaler(),
-        LogisticRegressionCV(
-            Cs=STRENGTHS,
-            cv=splits,
-            scoring="balanced_accuracy",
-            class_weight="balanced",
-            max_iter=500,
-            l1_ratios=(0,),
-            use_legacy_attributes=False,
-        ),
-    )
-    model.fit(features[train], labels[train])
-    return np.asarray(model.predict_proba(features[test]), np.float64)
+    model = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, cv=splits, scoring="neg_mean_squared_error"))
+    model.fit(features[train], labels[train].astype(np.float32))
+    return np.asarray(model.predict(features[test]), np.float64).reshape(len(test), labels.shape[1])
 
 
 def resampled(value: Callable[..., float], groups: Ints, *columns: NDArray[Any], seed: int = 0) -> Interval:
@@ -70,19 +61,30 @@ def macro_f1(right: Ints, found: Ints) -> float:
     return float(f1_score(right, found, labels=np.union1d(right, found), average="macro", zero_division=0))
 
 
-def macro_roc_auc(right: NDArray[np.bool_], scores: Floats) -> float:
+def macro_roc_auc(right: Bools, scores: Floats) -> float:
     """Mean area under the ROC curve over the tags (columns) that some of the songs have and some have not."""
-    return _mean_over_tags(right, scores, roc_auc_score)
+    has = right.sum(axis=0)
+    both = (has > 0) & (has < len(right))
+    if not both.any():
+        return float("nan")
+    ranks, right, has = rankdata(scores[:, both], axis=0), right[:, both], has[both]
+    # Mann and Whitney's U, of all pairs of a song with the tag and one without.
+    above = (ranks * right).sum(axis=0) - has * (has + 1) / 2
+    return float((above / (has * (len(right) - has))).mean())
 
 
-def macro_average_precision(right: NDArray[np.bool_], scores: Floats) -> float:
-    """Mean average precision (the area under the precision-recall curve) over such tags."""
-    return _mean_over_tags(right, scores, average_precision_score)
+def macro_average_precision(right: Bools, scores: Floats) -> float:
+    """Mean average precision (the area under the precision-recall curve) over such tags; equal scores come together."""
+    has = right.sum(axis=0)
+    both = np.flatnonzero((has > 0) & (has < len(right)))
+    return float(np.mean([_average_precision(right[:, tag], scores[:, tag]) for tag in both])) if len(both) else np.nan
 
 
-def _mean_over_tags(right: NDArray[np.bool_], scores: Floats, of: Callable[..., float]) -> float:
-    both = [tag for tag in range(right.shape[1]) if 0 < right[:, tag].sum() < len(right)]
-    return float(np.mean([of(right[:, tag], scores[:, tag]) for tag in both])) if both else float("nan")
+def _average_precision(right: Bools, scores: Floats) -> float:
+    order = np.argsort(-scores, kind="stable")
+    last_of_equals = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    found = np.cumsum(right[order])[last_of_equals]
+    return float((np.diff(found, prepend=0) * found / (last_of_equals + 1)).sum() / found[-1])
 
 
 def frequent(values: Sequence[Sequence[str]], rows: Ints, least: int) -> list[str]:

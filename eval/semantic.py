@@ -130,6 +130,10 @@ class Songs:
         train, test = (np.array([row for row in side if labels[row][0] in known], np.int64) for side in (train, test))
         return classes, train, test
 
+    def has(self, kind: str, names: Sequence[str]) -> NDArray[np.bool_]:
+        """(N, len(names)) which track has which label."""
+        return np.array([[name in row for name in names] for row in self.labels[kind]], np.bool_)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -188,25 +192,17 @@ def _probe_all(space: Space, songs: Songs, found: Measured) -> None:
         classes, train, test = songs.sides(kind)
         if len(classes) < 2 or len(test) < LEAST:
             continue
-        labels = np.full(len(space.features), -1, np.int64)
-        for row in (*train, *test):
-            labels[row] = classes.index(songs.labels[kind][row][0])
-        present = np.unique(labels[train])
-        answers = present[probe(space.features, labels, songs.groups, train, test).argmax(axis=1)]
+        has = songs.has(kind, classes)
+        right = has[test].argmax(axis=1)
+        answers = probe(space.features, has, songs.groups, train, test).argmax(axis=1)
         groups = songs.groups[test]
-        found.add(f"probe_{kind}_accuracy", answers == labels[test], groups)
-        found.intervals[f"probe_{kind}_macro_f1"] = resampled(macro_f1, groups, labels[test], answers)
+        found.add(f"probe_{kind}_accuracy", answers == right, groups)
+        found.intervals[f"probe_{kind}_macro_f1"] = resampled(macro_f1, groups, right, answers)
     tags, train, test = songs.sides("tags")
     if tags and len(test) >= LEAST:
-        right = _has(songs, tags)
-        scores = np.stack(
-            [
-                probe(space.features, right[:, at].astype(np.int64), songs.groups, train, test)[:, 1]
-                for at in range(len(tags))
-            ],
-            axis=1,
-        )
-        _add_tags(found, "probe", right[test], scores, songs.groups[test])
+        has = songs.has("tags", tags)
+        scores = probe(space.features, has, songs.groups, train, test)
+        _add_tags(found, "probe", has[test], scores, songs.groups[test])
 
 
 def _zero_shot(space: Space, songs: Songs, found: Measured) -> None:
@@ -221,7 +217,7 @@ def _zero_shot(space: Space, songs: Songs, found: Measured) -> None:
     tags, _, test = songs.sides("tags")
     if tags:
         scores = (space.audio[test] @ space.encode(tags).T).astype(np.float64)
-        _add_tags(found, "zero_shot", _has(songs, tags)[test], scores, songs.groups[test])
+        _add_tags(found, "zero_shot", songs.has("tags", tags)[test], scores, songs.groups[test])
 
 
 def _retrieve(space: Space, songs: Songs, found: Measured) -> None:
@@ -261,7 +257,7 @@ def _chance(songs: Songs, spaces: Mapping[str, Space]) -> dict[str, Interval]:
             found[f"probe_{kind}_accuracy"] = exactly(float(np.mean([of[row][0] == most for row in test])))
     tags, _, test = songs.sides("tags")
     if tags:
-        share = float(_has(songs, tags)[test].mean())
+        share = float(songs.has("tags", tags)[test].mean())
         for prefix in ("probe", "zero_shot"):
             found |= {f"{prefix}_tags_roc_auc": exactly(0.5), f"{prefix}_tags_pr_auc": exactly(share)}
     pairs = [space.text for space in spaces.values() if space.text is not None and space.audio is not None]
@@ -284,11 +280,6 @@ def _tests(found: Mapping[str, Measured]) -> list[dict[str, Any]]:
         for compared, baseline in ((values, "mel"), (stages, "htcl-stage1")):
             tests += [dict(row) for row in compare_all(compared, metric=metric, baselines={baseline}, groups=groups)]
     return tests
-
-
-def _has(songs: Songs, tags: Sequence[str]) -> NDArray[np.bool_]:
-    """(N, len(tags)) which track has which tag."""
-    return np.array([[tag in row for tag in tags] for row in songs.labels["tags"]], np.bool_)
 
 
 def _by_track(workspace: Workspace, stage: Stage, modality: str, dataset: Dataset) -> NDArray[np.float32]:

@@ -136,7 +136,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--task", "karaoke"], ['no task "karaoke"', "next-song, playlist, cold-start, discovery, semantic or all"]),
+            (
+                ["--task", "karaoke"],
+                ['no task "karaoke"', "next-song, playlist, cold-start, discovery, semantic or all"],
+            ),
             (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
         ],
     )
