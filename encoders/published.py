@@ -1,4 +1,4 @@
-"""The published checkpoints: their names become ours, their fused q/k/v weights are taken apart."""
+"""The published checkpoints: their names become ours, their fused q/k/v weights are taken apart, and the way back."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,17 @@ NAMES = (
     (r"^layer_norm\.", "norm."),
     (r"^transformer_encoder\.layers\.(\d+)\.self_attn\.", r"layers.\1.attention."),
     (r"^transformer_encoder\.layers\.(\d+)\.", r"layers.\1."),
+)
+BACK = (
+    (r"^convs\.(\d+)\.conv\.", r"feature_extractor.layers.\1.1."),
+    (r"^convs\.(\d+)\.norm\.", r"feature_extractor.layers.\1.3."),
+    (r"^conv_norm\.", "feature_projection.layer_norm."),
+    (r"^projection\.", "feature_projection.projection."),
+    (r"^positional\.conv\.", "pos_conv_embed.conv."),
+    (r"^positional\.norm\.", "pos_conv_embed.layer_norm."),
+    (r"^norm\.", "layer_norm."),
+    (r"^layers\.(\d+)\.attention\.", r"transformer_encoder.layers.\1.self_attn."),
+    (r"^layers\.(\d+)\.", r"transformer_encoder.layers.\1."),
 )
 PARTS = {
     "audio_model": "audio_model",
@@ -68,14 +79,37 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def audio_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published names of the audio tower -> ours; in_proj (3D, D) is split into q, k and v."""
     ours: dict[str, Tensor] = {}
-    for name, value in published.items():
-        for pattern, replacement in NAMES:
-            name, hit = re.subn(pattern, replacement, name)
-            if hit:
-                break
+    for published_name, value in published.items():
+        name = _renamed(published_name, NAMES)
         if ".attention.in_proj_" in name:
             for letter, part in zip("qkv", value.chunk(3), strict=True):
                 ours[name.replace("in_proj_", f"{letter}_proj.")] = part.clone()
         else:
             ours[name] = value
     return ours
+
+
+def published_names(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our names of the audio tower -> the published ones; q, k and v are joined. The inverse of `audio_names`."""
+    published: dict[str, Tensor] = {}
+    for name, value in ours.items():
+        joined = re.sub(r"\.q_proj\.", ".in_proj_", name)
+        if joined != name:
+            value = torch.cat([ours[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"])
+        if not re.search(r"\.[kv]_proj\.", name):
+            published[_renamed(joined, BACK)] = value
+    return published
+
+
+def published_parts(model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """The five state dicts of an HtclModel under the published names of parts and tensors."""
+    found = {part: dict(model.get_submodule(ours).state_dict()) for part, ours in PARTS.items()}
+    return found | {"audio_model": published_names(found["audio_model"])}
+
+
+def _renamed(name: str, patterns: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in patterns:
+        renamed, hit = re.subn(pattern, replacement, name)
+        if hit:
+            return renamed
+    return name

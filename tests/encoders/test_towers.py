@@ -15,7 +15,7 @@ from data.errors import UserError
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.losses import Songs, contrastive_loss, preference_loss, semantic_loss
 from encoders.model import HtclModel
-from encoders.published import audio_names
+from encoders.published import audio_names, published_names
 from encoders.towers import AudioTower, EncoderLayer, Head
 from tests.encoders.toys import GOLDEN, tiny_config, tiny_model
 
@@ -118,6 +118,12 @@ class TestPublishedShapes:
             model = HtclModel.from_published(**given)
         assert model.config.text_config.vocab_size == 105_879
         assert model.config.projection_dim == 100
+
+    def test_the_way_back_gives_the_published_names_and_shapes(self) -> None:
+        with torch.device("meta"):
+            tower = AudioTower(preset_config("paper").audio_config)
+            found = published_names(tower.state_dict())
+        assert {name: list(value.shape) for name, value in found.items()} == SHAPES["audio_model"]
 
     def test_every_published_tensor_of_the_tower_has_a_place(self) -> None:
         with torch.device("meta"):
