@@ -18,6 +18,7 @@ from data.progress import done, say
 from data.split import Split, ensure_split
 from data.workspace import Workspace, is_current, publishing, read_manifest, sha256, verify
 from encoders.batches import SongReader
+from encoders.card import model_card
 from encoders.config import Preset, preset_config
 from encoders.embed import embed_stage
 from encoders.features import Mels, ensure_mels
@@ -128,6 +129,8 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
             tokenizer.backend_tokenizer.no_padding()
             tokenizer.backend_tokenizer.no_truncation()
         HtclProcessor(HtclFeatureExtractor(), tokenizer).save_pretrained(draft.folder)
+        card = model_card(stage, model.config.projection_dim, dataset, recorded, facts)
+        (draft.folder / "README.md").write_text(card, "utf-8")
         draft.facts |= facts
         if recipe.text_encoder is not None:
             draft.facts["text_encoder"] = str(recipe.text_encoder.resolve())

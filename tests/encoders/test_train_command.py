@@ -99,6 +99,17 @@ class TestWhatIsRead:
 
 
 class TestPublishing:
+    def test_a_card_says_what_it_is_and_how_it_went(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, listens=listens())
+        both_stages(world)
+        for stage in stages.STAGES:
+            card = (world[0].encoder(stage) / "README.md").read_text("utf-8")
+            facts = manifest_of(world[0], stage).facts
+            assert facts["summary"] in card
+            assert all(f"{loss:.3f}" in card for loss in facts["losses"])
+            assert world[1].summary() in card
+            assert "| preset | demo |" in card
+
     def test_manifest_says_what_it_was_trained_on(self, make_catalogue: MakeCatalogue) -> None:
         world = make_catalogue(COUNT, listens=listens())
         workspace, dataset = world

@@ -1,0 +1,73 @@
+"""The model card that lies beside every published encoder: what it is, what it learned from, how that went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from data.dataset import Dataset
+from encoders.stages import Stage
+
+TITLES: dict[Stage, str] = {
+    "semantic": "stage 1 (semantic: audio and text)",
+    "preference": "stage 2 (preference: songs that listeners respond to alike)",
+}
+
+CARD = """---
+library_name: transformers
+tags: [music, audio, recommendation, htcl]
+---
+
+# HTCL encoder, {title}
+
+Songs to vectors of {size} numbers, from what they sound like and what is written about them: Hierarchical Two-stage
+Contrastive Learning ([arXiv 2505.23298](https://arxiv.org/abs/2505.23298)).
+
+```python
+from encoders.model import HtclModel
+
+model = HtclModel.from_pretrained("this folder")
+model.encode_audio(["song.mp3"])
+model.encode_text(["slow piano, late at night"])
+```
+
+## Data
+
+{data}{simulated}. Trained on {part}. What was learned: {summary}.
+
+## Training
+
+| setting | value |
+|---|---|
+{settings}
+
+## Loss by epoch, in nats
+
+{losses}
+
+## Limits
+
+The vectors know what this catalogue taught them; they are measured on it by `python -m eval.run` and nowhere else. The
+licences of the recordings and texts are those of the catalogue.
+"""
+
+
+def model_card(stage: Stage, size: int, dataset: Dataset, recorded: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Markdown with the front matter that model hubs read. The same training gives the same card."""
+    parts = {
+        "split": "the training part of a split made by time or playlist",
+        "all": "everything, with nothing held out",
+    }
+    losses = facts.get("losses", [])
+    lines = ["| epoch | loss | |", "|---|---|---|"]
+    longest = max(losses, default=1.0)
+    for epoch, loss in enumerate(losses, start=1):
+        lines.append(f"| {epoch} | {loss:.3f} | {'█' * max(1, round(30 * loss / longest))} |")
+    return CARD.format(
+        title=TITLES[stage],
+        size=size,
+        data=dataset.summary(),
+        simulated=", simulated" if dataset.simulated else "",
+        part=parts[recorded["train_on"]],
+        summary=facts["summary"],
+        settings="\n".join(f"| {name} | {value} |" for name, value in recorded.items()),
+        losses="\n".join(lines) if losses else "Nothing was trained in this stage.",
+    )
