@@ -18,7 +18,7 @@ from data.pairs import are_pairs, pair_keys
 from encoders.batches import SongReader
 from encoders.config import Preset
 from encoders.heads import spread_heads
-from encoders.losses import preference_loss, semantic_loss
+from encoders.losses import Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.training import Batch, TrainingSettings, train
 
@@ -80,8 +80,8 @@ def train_semantic(
         starts = range(0, len(order) - size + 1, size)
         return [_reading(reader, order[at : at + size], settings, [epoch, at]) for at in starts]
 
-    def loss_of(model: HtclModel, batch: Batch) -> Tensor:
-        return semantic_loss(model(**batch), model.log_scales)
+    def loss_of(vectors: Songs, log_scales: Tensor, batch: Batch) -> Tensor:
+        return semantic_loss(vectors, log_scales)
 
     return train(model, batches, loss_of, settings, scratch, "stage 1", identity, fresh)
 
@@ -113,9 +113,9 @@ def train_preference(
         drawn = rng.permuted(drawn, axis=2)
         return [_reading_pairs(reader, drawn[step], keys, before, settings, [epoch, step]) for step in range(steps)]
 
-    def loss_of(model: HtclModel, batch: Batch) -> Tensor:
-        first, second = model(**batch["songs"]).halves()
-        return preference_loss(first, second, model.log_scales, batch["not_negative"], batch.get("before"))
+    def loss_of(vectors: Songs, log_scales: Tensor, batch: Batch) -> Tensor:
+        first, second = vectors.halves()
+        return preference_loss(first, second, log_scales, batch["not_negative"], batch.get("before"))
 
     return train(model, batches, loss_of, settings, scratch, "stage 2", identity)
 
@@ -130,7 +130,7 @@ def _reading(
     reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, key: list[int]
 ) -> Callable[[], Batch]:
     rng = np.random.default_rng([settings.seed, 1, *key])
-    return lambda: dict(reader.read(tracks, rng, settings.crop_frames, settings.text_tokens, settings.forget))
+    return lambda: {"songs": reader.read(tracks, rng, settings.crop_frames, settings.text_tokens, settings.forget)}
 
 
 def _reading_pairs(

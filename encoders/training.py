@@ -7,6 +7,7 @@ checkpoint ends with the same weights, bit for bit, as one that was not.
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor
 from data.errors import UserError
 from data.progress import meter, say
 from data.workspace import short_hash
+from encoders.caching import loss_and_gradient
+from encoders.losses import Songs
 from encoders.model import HtclModel
 
 
@@ -46,6 +49,8 @@ class TrainingSettings(BaseModel):
     "Tokens at which each text is cut in training; None leaves it to the tokenizer."
     forget: float = Field(default=0.0, ge=0, lt=1)
     "Chance that a field of a song's text (title, artist, ...) is left out when it is read in training."
+    at_once: PositiveInt | None = None
+    "Songs that go through the towers together (gradient caching bounds the memory of larger batches); None takes all."
     seed: int = 20260101
 
 
@@ -55,7 +60,7 @@ Batch = dict[str, Any]
 def train(
     model: HtclModel,
     batches: Callable[[int], Sequence[Callable[[], Batch]]],
-    loss_of: Callable[[HtclModel, Batch], Tensor],
+    loss_of: Callable[[Songs, Tensor, Batch], Tensor],
     settings: TrainingSettings,
     scratch: Path,
     name: str,
@@ -64,7 +69,8 @@ def train(
 ) -> list[float]:
     """Train `model` in place; returns the mean loss of each epoch, in nats.
 
-    batches(epoch): thunks that make one batch each. scratch: where checkpoints lie; one that was made by the same
+    batches(epoch): thunks that make one batch each: `songs`, the model's arguments, and what else loss_of(vectors,
+    log_scales, batch) reads. scratch: where checkpoints lie; one that was made by the same
     `identity` (data and settings) is gone on from. Raises UserError under several processes, FloatingPointError where
     the loss or its gradient is not finite. fresh: called first where there is no checkpoint to go on from.
     """
@@ -91,12 +97,12 @@ def train(
                 at = epoch * per_epoch + step
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * schedule(at / total, settings.warmup)
-                with accelerator.autocast():
-                    loss = loss_of(prepared, _to(make(), accelerator.device))
+                optimizer.zero_grad(set_to_none=True)
+                batch = _to(make(), accelerator.device)
+                of_vectors = partial(_loss, loss_of, model, batch)
+                loss = loss_and_gradient(prepared, batch["songs"], of_vectors, settings.at_once)
                 if not torch.isfinite(loss):
                     raise FloatingPointError(f"{name}: the loss is {loss.item()} in epoch {epoch}, step {step}")
-                optimizer.zero_grad(set_to_none=True)
-                accelerator.backward(loss)
                 norm = accelerator.clip_grad_norm_(prepared.parameters(), settings.clip)
                 if not torch.isfinite(norm):
                     raise FloatingPointError(f"{name}: the gradient is {norm} in epoch {epoch}, step {step}")
@@ -108,6 +114,10 @@ def train(
             checkpoint.save(model, optimizer, losses)
     model.eval()
     return losses
+
+
+def _loss(loss_of: Callable[[Songs, Tensor, Batch], Tensor], model: HtclModel, batch: Batch, vectors: Songs) -> Tensor:
+    return loss_of(vectors, model.log_scales, batch)
 
 
 def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[str, Any]]:

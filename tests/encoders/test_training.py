@@ -12,6 +12,7 @@ from torch import Tensor
 
 import encoders.training as training
 from encoders.batches import SongReader
+from encoders.losses import Songs
 from encoders.model import HtclModel
 from encoders.stages import train_preference, train_semantic, usable_pairs
 from encoders.training import Checkpoint, TrainingSettings, parameter_groups, schedule
@@ -213,12 +214,25 @@ class TestWhatGoesWrong:
     ) -> None:
         model = fresh(toy_reader)
 
-        def bad_loss(model: HtclModel, batch: Any) -> Tensor:
-            return (model.log_scales - model.log_scales.detach()).sqrt().sum()
+        def bad_loss(vectors: Songs, log_scales: Tensor, batch: Any) -> Tensor:
+            return (log_scales - log_scales.detach()).sqrt().sum()
+
+        def batches(epoch: int) -> list[Any]:
+            return [lambda: {"songs": toy_reader.read(TRACKS)}]
 
         with pytest.raises(FloatingPointError, match="gradient"):
-            training.train(model, lambda _: [dict], bad_loss, FAST, tmp_path, "stage 1", "a")
+            training.train(model, batches, bad_loss, FAST, tmp_path, "stage 1", "a")
         assert all(torch.isfinite(value).all() for value in model.parameters())
+
+    @pytest.mark.parametrize("at_once", [3, 16])
+    def test_a_batch_in_parts_learns_the_same(self, toy_reader: SongReader, tmp_path: Path, at_once: int) -> None:
+        whole, losses = stage_1(toy_reader, tmp_path / "whole", dropout=0.0)
+        parts, others = stage_1(
+            toy_reader, tmp_path / "parts", FAST.model_copy(update={"at_once": at_once}), dropout=0.0
+        )
+        assert others == pytest.approx(losses, rel=1e-3)
+        for name, value in whole.items():
+            torch.testing.assert_close(parts[name], value, atol=5e-3, rtol=0.05)
 
     def test_temperatures_stay_in_their_range(self, toy_reader: SongReader, tmp_path: Path) -> None:
         found, _ = stage_1(toy_reader, tmp_path / "scratch", FAST.model_copy(update={"lr": 3.0, "clip": 100.0}))
