@@ -33,7 +33,7 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
         epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128, forget=0.3
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=12, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
+        epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
     ),
     ("small", "preference"): TrainingSettings(
         epochs=10, steps_per_epoch=40, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.3

@@ -44,6 +44,8 @@ class ItemKnn:
         with threadpool_limits(1, "blas"), warnings.catch_warnings():
             # implicit hands its own weighted matrix on in another sparse format and then warns about it.
             warnings.simplefilter("ignore", ParameterWarning)
+            # BM25 divides by the mean length of the histories, which is 0 where nobody plays anything.
+            warnings.simplefilter("ignore", RuntimeWarning)
             model.fit(interactions(dataset), show_progress=False)
         self.similarity = csr_matrix(model.similarity, dtype=np.float32)
         return self
