@@ -58,7 +58,7 @@ def model_card(stage: Stage, size: int, dataset: Dataset, recorded: Mapping[str,
     }
     losses = facts.get("losses", [])
     lines = ["| epoch | loss | |", "|---|---|---|"]
-    longest = max(losses, default=1.0)
+    longest = max(losses, default=0.0) or 1.0
     for epoch, loss in enumerate(losses, start=1):
         lines.append(f"| {epoch} | {loss:.3f} | {'█' * max(1, round(30 * loss / longest))} |")
     return CARD.format(
