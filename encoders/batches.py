@@ -17,6 +17,33 @@ from encoders.towers import SHORTEST
 
 
 @dataclass(frozen=True)
+class Song:
+    """What is known of one track. mel: (T, 128) decibels."""
+
+    mel: NDArray[np.float32] | None
+    text: str | None
+
+
+def collate_songs(
+    songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase, tokens: int | None = None
+) -> dict[str, Tensor]:
+    """The model's arguments. A modality that no song has is left out; silence and no words fill the other gaps.
+
+    tokens: where longer texts are cut.
+    """
+    heard = torch.tensor([song.mel is not None for song in songs])
+    read = torch.tensor([song.text is not None for song in songs])
+    batch = {"has_audio": heard, "has_text": read}
+    if heard.any():
+        silence = np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
+        mels = [silence if song.mel is None else song.mel for song in songs]
+        batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
+    if read.any():
+        batch |= tokenize(tokenizer, [song.text or "" for song in songs], tokens)
+    return batch
+
+
+@dataclass(frozen=True)
 class SongReader:
     """Reads songs of one catalogue in batches.
 
@@ -49,22 +76,17 @@ class SongReader:
         longer text is cut; forget, chance that each field of a text is left out. Without one every song is read whole,
         as encoding must.
         """
-        heard = np.array([self.mels.where[track] is not None for track in tracks], dtype=np.bool_)
-        read = np.array([self.texts[track] is not None for track in tracks], dtype=np.bool_)
-        batch = {"has_audio": torch.from_numpy(heard), "has_text": torch.from_numpy(read)}
-        if heard.any():
-            mels = [self._mel(int(track), rng, crop) for track in tracks]
-            batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
-        if read.any():
-            texts = [self.texts[track] or "" for track in tracks]
-            if rng is not None:
-                texts = [leave_out(text, forget, rng) for text in texts]
-            batch |= tokenize(self.tokenizer, texts, tokens if rng is not None else None)
-        return batch
+        mels = [self._mel(int(track), rng, crop) for track in tracks]
+        texts = [self.texts[track] for track in tracks]
+        if rng is not None and any(text is not None for text in texts):
+            shorter = [leave_out(text or "", forget, rng) for text in texts]
+            texts = [None if text is None else left for text, left in zip(texts, shorter, strict=True)]
+        songs = [Song(mel, text) for mel, text in zip(mels, texts, strict=True)]
+        return collate_songs(songs, self.tokenizer, tokens if rng is not None else None)
 
-    def _mel(self, track: int, rng: np.random.Generator | None, crop: int | None) -> NDArray[np.float32]:
+    def _mel(self, track: int, rng: np.random.Generator | None, crop: int | None) -> NDArray[np.float32] | None:
         if self.mels.where[track] is None:
-            return np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
+            return None
         mel = self.mels[track]
         if crop is not None and len(mel) > crop and rng is not None:
             start = int(rng.integers(len(mel) - crop + 1))

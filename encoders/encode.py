@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 from data.audio import load_mono, resample
 from data.progress import meter, say
+from encoders.batches import Song, collate_songs
 from encoders.mel import MAX_SECONDS, SAMPLE_RATE, log_mel
 from encoders.processing import collate_mels
 from encoders.text import tokenize
@@ -188,28 +189,6 @@ def read_mel(audio: Audio) -> NDArray[np.float32]:
     heard = samples[..., : int((MAX_SECONDS + 0.1) * rate)].astype(np.float32) / np.float32(full)
     mono = heard.mean(axis=0) if heard.ndim == 2 else heard
     return log_mel(resample(mono, int(rate), SAMPLE_RATE)[: int(MAX_SECONDS * SAMPLE_RATE)])
-
-
-@dataclass(frozen=True)
-class Song:
-    """What is known of one track. mel: (T, 128) decibels."""
-
-    mel: NDArray[np.float32] | None
-    text: str | None
-
-
-def collate_songs(songs: Sequence[Song], tokenizer: Any) -> dict[str, Tensor]:
-    """The model's arguments. A modality that no song has is left out; silence and no words fill the gaps."""
-    heard = torch.tensor([song.mel is not None for song in songs])
-    read = torch.tensor([song.text is not None for song in songs])
-    batch = {"has_audio": heard, "has_text": read}
-    if heard.any():
-        silence = log_mel(np.zeros(SAMPLE_RATE, np.float32))
-        mels = [silence if song.mel is None else song.mel for song in songs]
-        batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
-    if read.any():
-        batch |= tokenize(tokenizer, [song.text or "" for song in songs])
-    return batch
 
 
 def _checked_text(text: object) -> str:

@@ -1,7 +1,7 @@
 """The published checkpoints: their names become ours, their fused q/k/v weights are taken apart, and the way back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -11,27 +11,17 @@ from torch import Tensor, nn
 from data.errors import UserError
 
 NAMES = (
-    (r"^feature_extractor\.layers\.(\d+)\.1\.", r"convs.\1.conv."),
-    (r"^feature_extractor\.layers\.(\d+)\.3\.", r"convs.\1.norm."),
-    (r"^feature_projection\.layer_norm\.", "conv_norm."),
-    (r"^feature_projection\.projection\.", "projection."),
-    (r"^pos_conv_embed\.conv\.", "positional.conv."),
-    (r"^pos_conv_embed\.layer_norm\.", "positional.norm."),
-    (r"^layer_norm\.", "norm."),
-    (r"^transformer_encoder\.layers\.(\d+)\.self_attn\.", r"layers.\1.attention."),
-    (r"^transformer_encoder\.layers\.(\d+)\.", r"layers.\1."),
+    ("feature_extractor.layers.#.1.", "convs.#.conv."),
+    ("feature_extractor.layers.#.3.", "convs.#.norm."),
+    ("feature_projection.layer_norm.", "conv_norm."),
+    ("feature_projection.projection.", "projection."),
+    ("pos_conv_embed.conv.", "positional.conv."),
+    ("pos_conv_embed.layer_norm.", "positional.norm."),
+    ("layer_norm.", "norm."),
+    ("transformer_encoder.layers.#.self_attn.", "layers.#.attention."),
+    ("transformer_encoder.layers.#.", "layers.#."),
 )
-BACK = (
-    (r"^convs\.(\d+)\.conv\.", r"feature_extractor.layers.\1.1."),
-    (r"^convs\.(\d+)\.norm\.", r"feature_extractor.layers.\1.3."),
-    (r"^conv_norm\.", "feature_projection.layer_norm."),
-    (r"^projection\.", "feature_projection.projection."),
-    (r"^positional\.conv\.", "pos_conv_embed.conv."),
-    (r"^positional\.norm\.", "pos_conv_embed.layer_norm."),
-    (r"^norm\.", "layer_norm."),
-    (r"^layers\.(\d+)\.attention\.", r"transformer_encoder.layers.\1.self_attn."),
-    (r"^layers\.(\d+)\.", r"transformer_encoder.layers.\1."),
-)
+"""How the audio tower's names begin, published and ours; # is a layer's number. The first that fits counts."""
 PARTS = {
     "audio_model": "audio_model",
     "text_model": "text_model",
@@ -89,15 +79,15 @@ def audio_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def published_names(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def published_names(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our names of the audio tower -> the published ones; q, k and v are joined. The inverse of `audio_names`."""
     published: dict[str, Tensor] = {}
-    for name, value in ours.items():
+    for name, value in model.items():
         joined = re.sub(r"\.q_proj\.", ".in_proj_", name)
         if joined != name:
-            value = torch.cat([ours[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"])
+            value = torch.cat([model[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"])
         if not re.search(r"\.[kv]_proj\.", name):
-            published[_renamed(joined, BACK)] = value
+            published[_renamed(joined, [(ours, theirs) for theirs, ours in NAMES])] = value
     return published
 
 
@@ -107,9 +97,10 @@ def published_parts(model: nn.Module) -> dict[str, dict[str, Tensor]]:
     return found | {"audio_model": published_names(found["audio_model"])}
 
 
-def _renamed(name: str, patterns: tuple[tuple[str, str], ...]) -> str:
-    for pattern, replacement in patterns:
-        renamed, hit = re.subn(pattern, replacement, name)
-        if hit:
-            return renamed
+def _renamed(name: str, beginnings: Iterable[tuple[str, str]]) -> str:
+    for old, new in beginnings:
+        found = re.match(re.escape(old).replace(r"\#", r"(\d+)"), name)
+        if found:
+            number = found[1] if found.groups() else ""
+            return new.replace("#", number) + name[found.end() :]
     return name
