@@ -56,6 +56,15 @@ class Dataset:
         -1 where either is unknown."""
         return _numbered(self.tracks.select(pl.concat_str("artist", pl.lit("\n"), "title")).to_series())
 
+    def feature_matrix(self) -> NDArray[np.float32] | None:
+        """(N, F) the features table by track row, NaN where a track has none; None where the table is empty."""
+        if self.features.is_empty():
+            return None
+        values = np.array(self.features["features"].to_list(), np.float32)
+        rows = np.full((len(self.track_ids), values.shape[1]), np.nan, np.float32)
+        rows[self.track_ids.to_rows(self.features["track_id"].to_list())] = values
+        return rows
+
     def audio_file(self, track: int) -> Path | None:
         """Where a track's audio lies; relative paths are below the workspace."""
         value = self.tracks["audio_path"][track]

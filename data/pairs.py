@@ -27,6 +27,8 @@ class PairSettings(BaseModel):
     "0 counts raw co-plays, 1 divides them by both songs' popularity."
     per_song: PositiveInt = 50
     "A pair stays if each song is among the other's best partners, so many of them; so no song dominates."
+    skip_support: float = Field(default=2.0, gt=0)
+    "Listeners who must have skipped a song beside another before the two are told apart."
     memory: str = "1GB"
     "DuckDB's limit; beyond it the work spills to disk."
 
@@ -57,6 +59,23 @@ ORDER BY first, second
 """
 
 
+SKIPS = """
+WITH together AS (
+    SELECT a.track AS first, b.track AS second, count(DISTINCT a.user) AS support
+    FROM heard a JOIN heard b USING (session)
+    WHERE a.wanted AND b.refused AND a.track <> b.track AND abs(b.place - a.place) <= $reach
+    GROUP BY 1, 2 HAVING count(DISTINCT a.user) >= $min_support
+)
+SELECT first, second, support FROM together
+WHERE NOT EXISTS (
+    SELECT 1 FROM pairs p WHERE p.first = least(together.first, together.second)
+    AND p.second = greatest(together.first, together.second)
+)
+QUALIFY row_number() OVER (PARTITION BY first ORDER BY support DESC, hash(first, second), second) <= $per_song
+ORDER BY first, second
+"""
+
+
 def mine_pairs(dataset: Dataset, settings: PairSettings | None = None) -> pl.DataFrame:
     """Pairs of the dataset's listening (hand in its training part): first < second i32, support f64, weight f64.
 
@@ -75,6 +94,30 @@ def mine_pairs(dataset: Dataset, settings: PairSettings | None = None) -> pl.Dat
         power=settings.popularity_power,
         per_song=settings.per_song,
     ).cast({"support": pl.Float64, "weight": pl.Float64})
+
+
+def mine_skips(dataset: Dataset, pairs: pl.DataFrame, settings: PairSettings | None = None) -> pl.DataFrame:
+    """Songs that listeners skip or dislike where they play another: first (played), second (skipped) i32, support f64.
+
+    support: listeners who did, at least `skip_support`; the `per_song` most frequent of each first song. Songs that are
+    a pair all the same are left out.
+    """
+    settings = settings or PairSettings()
+    schema = {"first": pl.Int32, "second": pl.Int32, "support": pl.Float64}
+    listens = sessions(dataset.listens)
+    refused = pl.col("feedback").is_in(["skip", "dislike"]).fill_null(False)
+    heard = listens.select("session", "user", "place", "track", wanted=POSITIVE, refused=refused)
+    if heard.filter("refused").is_empty():
+        return pl.DataFrame(schema=schema)
+    found = query(
+        SKIPS,
+        {"heard": heard, "pairs": pairs.select("first", "second")},
+        settings.memory,
+        min_support=settings.skip_support,
+        reach=settings.window,
+        per_song=settings.per_song,
+    )
+    return found.cast(schema)  # type: ignore[arg-type]
 
 
 def pair_keys(pairs: pl.DataFrame, tracks: int) -> NDArray[np.int64]:

@@ -85,6 +85,11 @@ class Workspace:
     def reports(self) -> Path:
         return self.root / "reports"
 
+    @property
+    def logs(self) -> Path:
+        """Curves of the trainings, for TensorBoard."""
+        return self.root / "logs"
+
     def encoder(self, stage: str) -> Path:
         """`encoder` is the product's, after stage 2; what stage 1 gave is kept beside it for measuring."""
         return self.root / ("encoder" if stage == "preference" else f"encoder-{stage}")

@@ -1,4 +1,4 @@
-"""From track rows to what the model reads: crops of mels, tokens of texts, and which song has which."""
+"""From track rows to what the model reads: crops of mels, tokens of texts, rows of features, and who has which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,89 +9,123 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from data.dataset import Dataset
 from encoders.features import Mels
 from encoders.mel import BANDS, TOP_DB
 from encoders.processing import collate_mels
-from encoders.text import SEPARATOR, tokenize
+from encoders.text import SEPARATOR, tokenize, track_texts
 from encoders.towers import SHORTEST
 
 
 @dataclass(frozen=True)
 class Song:
-    """What is known of one track. mel: (T, 128) decibels."""
+    """What is known of one track. mel: (T, 128) decibels; precomputed: (F,), its row of the features table."""
 
     mel: NDArray[np.float32] | None
     text: str | None
+    precomputed: NDArray[np.float32] | None = None
 
 
 def collate_songs(
     songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase, tokens: int | None = None
 ) -> dict[str, Tensor]:
-    """The model's arguments. A modality that no song has is left out; silence and no words fill the other gaps.
+    """The model's arguments. What no song has is left out; silence, zeros and no words fill the other gaps.
 
     tokens: where longer texts are cut.
     """
     heard = torch.tensor([song.mel is not None for song in songs])
+    described = torch.tensor([song.precomputed is not None for song in songs])
     read = torch.tensor([song.text is not None for song in songs])
-    batch = {"has_audio": heard, "has_text": read}
+    batch = {"has_mel": heard, "has_precomputed": described, "has_text": read}
     if heard.any():
         silence = np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
         mels = [silence if song.mel is None else song.mel for song in songs]
         batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
+    if described.any():
+        width = next(len(song.precomputed) for song in songs if song.precomputed is not None)
+        nothing = np.zeros(width, np.float32)
+        rows = [nothing if song.precomputed is None else song.precomputed for song in songs]
+        batch["precomputed"] = torch.from_numpy(np.stack(rows))
     if read.any():
         batch |= tokenize(tokenizer, [song.text or "" for song in songs], tokens)
     return batch
 
 
 @dataclass(frozen=True)
+class View:
+    """How training looks at songs, another way each time.
+
+    key: with a song's place in its batch it decides what is drawn, whoever reads the song and in whatever company.
+    """
+
+    key: tuple[int, ...]
+    crop: int | None = None
+    "Frames of a random window taken of each longer mel."
+    tokens: int | None = None
+    "Where each longer text is cut."
+    forget: float = 0.0
+    "Chance that each field of a text is left out."
+
+
+@dataclass(frozen=True)
 class SongReader:
     """Reads songs of one catalogue in batches.
 
-    texts: one per track, None where there is none.
+    texts: one per track, None where there is none. precomputed: (N, F), NaN rows where there is none, or no table.
     """
 
     mels: Mels
     texts: Sequence[str | None]
     tokenizer: PreTrainedTokenizerBase
+    precomputed: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, mels: Mels, tokenizer: PreTrainedTokenizerBase) -> "SongReader":
+        """Everything the dataset knows of its songs."""
+        return cls(mels, track_texts(dataset.tracks), tokenizer, dataset.feature_matrix())
 
     @property
     def has_audio(self) -> NDArray[np.bool_]:
-        return self.mels.present
+        """(N,) of which songs is it known how they sound, from a mel or from precomputed features?"""
+        return self.mels.present | self.has_precomputed
+
+    @property
+    def has_precomputed(self) -> NDArray[np.bool_]:
+        if self.precomputed is None:
+            return np.zeros(len(self.texts), np.bool_)
+        return np.asarray(~np.isnan(self.precomputed[:, 0]), np.bool_)
 
     @property
     def has_text(self) -> NDArray[np.bool_]:
         return np.array([text is not None for text in self.texts], dtype=np.bool_)
 
     def read(
-        self,
-        tracks: NDArray[np.int32],
-        rng: np.random.Generator | None = None,
-        crop: int | None = None,
-        tokens: int | None = None,
-        forget: float = 0.0,
+        self, tracks: NDArray[np.int32], view: View | None = None, places: NDArray[np.int64] | None = None
     ) -> dict[str, Tensor]:
         """The model's arguments for these tracks. A modality that none of them has is left out.
 
-        With a generator, as in training: crop, frames of a random window taken of each longer mel; tokens, where each
-        longer text is cut; forget, chance that each field of a text is left out. Without one every song is read whole,
-        as encoding must.
+        view: None reads every song whole, as encoding must. places: the tracks' places in the whole batch where they
+        are a part of it; default from 0 on.
         """
-        mels = [self._mel(int(track), rng, crop) for track in tracks]
-        texts = [self.texts[track] for track in tracks]
-        if rng is not None and any(text is not None for text in texts):
-            shorter = [leave_out(text or "", forget, rng) for text in texts]
-            texts = [None if text is None else left for text, left in zip(texts, shorter, strict=True)]
-        songs = [Song(mel, text) for mel, text in zip(mels, texts, strict=True)]
-        return collate_songs(songs, self.tokenizer, tokens if rng is not None else None)
+        if view is None:
+            return collate_songs([self._song(int(track)) for track in tracks], self.tokenizer)
+        numbers = range(len(tracks)) if places is None else places
+        songs = [self._glimpse(int(track), view, int(place)) for track, place in zip(tracks, numbers, strict=True)]
+        return collate_songs(songs, self.tokenizer, view.tokens)
 
-    def _mel(self, track: int, rng: np.random.Generator | None, crop: int | None) -> NDArray[np.float32] | None:
-        if self.mels.where[track] is None:
-            return None
-        mel = self.mels[track]
-        if crop is not None and len(mel) > crop and rng is not None:
-            start = int(rng.integers(len(mel) - crop + 1))
-            mel = mel[start : start + crop]
-        return mel.astype(np.float32)
+    def _song(self, track: int) -> Song:
+        mel = None if self.mels.where[track] is None else self.mels[track].astype(np.float32)
+        row = None if self.precomputed is None or np.isnan(self.precomputed[track, 0]) else self.precomputed[track]
+        return Song(mel, self.texts[track], row)
+
+    def _glimpse(self, track: int, view: View, place: int) -> Song:
+        rng = np.random.default_rng([*view.key, place])
+        song = self._song(track)
+        mel, text = song.mel, song.text
+        if mel is not None and view.crop is not None and len(mel) > view.crop:
+            start = int(rng.integers(len(mel) - view.crop + 1))
+            mel = mel[start : start + view.crop]
+        return Song(mel, None if text is None else leave_out(text, view.forget, rng), song.precomputed)
 
 
 def leave_out(text: str, chance: float, rng: np.random.Generator) -> str:

@@ -12,18 +12,20 @@ import torch
 from torch import Tensor
 
 from encoders.losses import Songs
-from encoders.model import HtclModel
 
 
 def loss_and_gradient(
-    model: HtclModel, songs: Mapping[str, Tensor], loss_of: Callable[[Songs], Tensor], at_once: int | None = None
+    model: Callable[..., Songs],
+    songs: Mapping[str, Tensor],
+    loss_of: Callable[[Songs], Tensor],
+    at_once: int | None = None,
 ) -> Tensor:
     """Add the gradient of loss_of(model(**songs)) to the weights; returns the loss, detached.
 
     songs: the model's arguments, a row for every song. at_once: songs that go through the towers together; None takes
     all. Dropout is the same in both passes.
     """
-    rows = len(songs["has_audio"])
+    rows = len(songs["has_text"])
     if at_once is None or rows <= at_once:
         loss = loss_of(model(**songs))
         loss.backward()

@@ -41,8 +41,13 @@ class HtclConfig(PreTrainedConfig):
     projection_dim: int = 100
     text_pooling: str = "pooler"
     "`pooler` as published; `mean` over tokens for sentence encoders."
+    text_shortcut: bool = False
+    "A linear map beside the text head's layers, for a pre-trained tower that has arranged the songs already."
+    feature_dim: int = 0
+    "Width of the table of precomputed features; 0 builds no tower for them."
+    feature_hidden: int = 256
     fusion: str = "mean"
-    "`mean` of the normalised vectors until stage 2 has trained the fusion MLP, then `mlp`."
+    "`mean` of the normalised vectors until stage 2 has trained the fusion head, then `mlp` (as published) or `gated`."
     head_dropout: float = 0.1
     initial_log_scale: float = 2.6
     max_log_scale: float = 4.6052

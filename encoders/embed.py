@@ -21,7 +21,6 @@ from encoders.features import Mels, ensure_mels
 from encoders.model import HtclModel
 from encoders.stages import STAGES, Stage
 from encoders.stored import read_encoder
-from encoders.text import track_texts
 from encoders.vectors import MODALITIES, Vectors, write_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -54,7 +53,7 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
         return
     started = time.monotonic()
     model, tokenizer, _ = read_encoder(workspace, stage)
-    reader = SongReader(mels, track_texts(dataset.tracks), tokenizer)
+    reader = SongReader.of(dataset, mels, tokenizer)
     scratch = workspace.scratch(f"embed-{stage}-{short_hash(made_from)}")
     vectors = encode_songs(model, reader, scratch, f"embed {STAGES.index(stage) + 1}")
     with publishing(

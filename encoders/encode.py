@@ -116,7 +116,7 @@ def text_kind(model: "HtclModel") -> Kind:
 
 
 def track_kind(model: "HtclModel") -> Kind:
-    """Pairs of an audio file (or None) and a text (or None)."""
+    """Triples of an audio file, a text and a row of features, each None where a track has none."""
 
     def forward(songs: Sequence[Song]) -> Tensor:
         batch = collate_songs(songs, model.tokenizer)
@@ -199,11 +199,11 @@ def _checked_text(text: object) -> str:
     return text
 
 
-def _read_song(item: tuple[Path | None, str | None]) -> Song:
-    path, text = item
-    if path is None and text is None:
+def _read_song(item: tuple[Path | None, str | None, NDArray[np.float32] | None]) -> Song:
+    path, text, row = item
+    if path is None and text is None and row is None:
         raise ValueError("neither audio nor text")
-    return Song(None if path is None else read_mel(path), text)
+    return Song(None if path is None else read_mel(path), text, row)
 
 
 def _song_length(song: Song) -> int:

@@ -15,25 +15,31 @@ from torch.nn.functional import normalize
 from data.progress import meter
 from encoders.model import HtclModel
 from encoders.text import tokenize
-from encoders.towers import Head
-from encoders.training import schedule
+from encoders.towers import Head, ShortcutHead
 
 FITTED_TEXTS = 8192
-"""Texts that the text head is fitted to; more change little."""
+"""Texts whose principal components the text head starts from; more change little."""
+COMPARED = 1000
 
 
 @torch.no_grad()
 def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
     """Scale and shift the audio and text heads so that every layer's outputs over a batch have mean 0 and deviation 1.
 
-    batch: as `SongReader.read` gives it, audio and text of a few hundred songs. Data-dependent initialisation, Salimans
-    and Kingma 2016; the architecture stays as it is.
+    batch: as `SongReader.read` gives it, a few hundred songs. Data-dependent initialisation, Salimans and Kingma 2016;
+    the architecture stays as it is. A head with a shortcut starts from the principal components instead.
     """
     device = next(model.parameters()).device
     read = {name: value.to(device) for name, value in batch.items()}
     model.eval()
-    _spread(model.audio_head, model.audio_model(read["input_features"], read["audio_attention_mask"])[1])
-    _spread(model.text_head, model.pool_text(read["input_ids"], read["attention_mask"])[1])
+    if "input_features" in read:
+        _spread(model.audio_head, model.audio_model(read["input_features"], read["audio_attention_mask"])[1])
+    if "input_ids" in read:
+        pooled = model.pool_text(read["input_ids"], read["attention_mask"])[1]
+        if isinstance(model.text_head, ShortcutHead):
+            model.text_head.start_from(pooled)
+        else:
+            _spread(model.text_head, pooled)
 
 
 def _spread(head: Head, x: Tensor) -> None:
@@ -46,31 +52,24 @@ def _spread(head: Head, x: Tensor) -> None:
         x = layer(x)
 
 
-def fit_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, steps: int = 2000, seed: int = 0) -> float:
-    """Fit the text head alone so that its vectors keep the pre-trained tower's cosines; for text without audio.
+@torch.no_grad()
+def start_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, seed: int = 0) -> float:
+    """Let a text head with a shortcut keep what the pre-trained tower knows: the principal components of its vectors.
 
-    The cosines are those of the centred vectors: a sentence encoder's point mostly one way, which says nothing of the
-    song. Returns the root mean square error of the last step's cosines.
+    They are centred: a sentence encoder's vectors point mostly one way, which says nothing of the song. Returns the
+    root mean square difference between the head's cosines and those of the tower's centred vectors.
     """
+    assert isinstance(model.text_head, ShortcutHead)
     model.eval()
     sample = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))[:FITTED_TEXTS]]
     sample.sort(key=len)
     pooled = []
-    with torch.no_grad(), meter("text head", len(sample)) as progress:
+    with meter("text head", len(sample)) as progress:
         for at in range(0, len(sample), 64):
             pooled.append(model.pool_text(**tokenize(tokenizer, sample[at : at + 64]))[1])
             progress.to(min(at + 64, len(sample)))
     tower = torch.cat(pooled)
-    direction = normalize(tower, dim=1)
-    centred = normalize(direction - direction.mean(dim=0), dim=1)
-    torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.text_head.parameters())
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 2e-3 * schedule(step / steps, warmup=0.05)
-        rows = torch.randint(len(tower), (256,))
-        wanted, vectors = centred[rows], normalize(model.text_head(tower[rows]), dim=1)
-        error = (vectors @ vectors.T - wanted @ wanted.T).square().mean()
-        optimizer.zero_grad()
-        error.backward()
-        optimizer.step()
-    return float(error.detach().sqrt())
+    model.text_head.start_from(tower)
+    some = tower[torch.linspace(0, len(tower) - 1, min(COMPARED, len(tower))).long()]
+    vectors, wanted = normalize(model.text_head(some), dim=1), normalize(some - tower.mean(dim=0), dim=1)
+    return float((vectors @ vectors.T - wanted @ wanted.T).square().mean().sqrt())

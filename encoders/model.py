@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -27,7 +28,7 @@ from encoders.encode import (
 )
 from encoders.losses import Songs
 from encoders.text import track_texts
-from encoders.towers import AudioTower, Head
+from encoders.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
 MANY_TEXTS = 32
 """Rows of a batch from which it is worth taking apart by length."""
@@ -51,8 +52,11 @@ class HtclModel(PreTrainedModel):
         self.audio_model = AudioTower(audio_config)
         self.text_model = AutoModel.from_config(text_config)
         self.audio_head = Head((audio, audio // 2, audio // 4, size), config.head_dropout)
-        self.text_head = Head((text, text // 2, text // 4, size), config.head_dropout)
+        text_head = ShortcutHead if config.text_shortcut else Head
+        self.text_head = text_head((text, text // 2, text // 4, size), config.head_dropout)
         self.fusion_head = Head((2 * size, 2 * size, size, size), config.head_dropout)
+        if config.feature_dim:
+            self.feature_model = FeatureTower(config.feature_dim, config.feature_hidden, size)
         self.log_scales = nn.Parameter(torch.full((3,), config.initial_log_scale))
         self.post_init()
 
@@ -68,6 +72,9 @@ class HtclModel(PreTrainedModel):
                     init.xavier_uniform_(layer.weight)
                     init.zeros_(layer.bias)
                     layer._is_hf_initialized = True  # type: ignore[assignment]
+        elif isinstance(module, FeatureTower):
+            init.zeros_(module.center)
+            init.ones_(module.spread)
         elif isinstance(module, Head):
             for layer in module:
                 if isinstance(layer, nn.Linear):
@@ -126,12 +133,13 @@ class HtclModel(PreTrainedModel):
         audio_attention_mask: Tensor | None = None,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        precomputed: Tensor | None = None,
     ) -> BaseModelOutputWithPooling:
         """One vector per song from whichever modalities are given; with one alone, that one's vector.
 
-        `.pooler_output`: (B, projection_dim), normalised. Raises ValueError where neither is given.
+        `.pooler_output`: (B, projection_dim), normalised. Raises ValueError where none is given.
         """
-        songs = self(input_features, audio_attention_mask, input_ids, attention_mask)
+        songs = self(input_features, audio_attention_mask, input_ids, attention_mask, precomputed=precomputed)
         return BaseModelOutputWithPooling(pooler_output=songs.fusion)
 
     def fuse(
@@ -149,6 +157,9 @@ class HtclModel(PreTrainedModel):
         audio_unit, text_unit = normalize(audio, dim=1), normalize(text, dim=1)
         if self.config.fusion == "mlp":
             fused = normalize(self.fusion_head(torch.cat([audio, text], dim=1)), dim=1)
+        elif self.config.fusion == "gated":
+            gate = torch.sigmoid(self.fusion_head(torch.cat([audio_unit, text_unit], dim=1)))
+            fused = normalize(gate * audio_unit + (1 - gate) * text_unit, dim=1)
         else:
             fused = normalize(audio_unit + text_unit, dim=1)
         if has_audio is not None:
@@ -163,25 +174,41 @@ class HtclModel(PreTrainedModel):
         audio_attention_mask: Tensor | None = None,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        has_audio: Tensor | None = None,
+        precomputed: Tensor | None = None,
+        has_mel: Tensor | None = None,
+        has_precomputed: Tensor | None = None,
         has_text: Tensor | None = None,
         **kwargs: Any,
     ) -> Songs:
-        """Every vector the losses read, for one batch of songs. has_audio, has_text: (B,) bool, default all."""
-        audio = None
+        """Every vector the losses read, for one batch of songs.
+
+        precomputed: (B, feature_dim), rows of the features table. What a song's mel and its features say of its sound
+        is added up to its audio vector. has_mel, has_precomputed, has_text: (B,) bool, default all.
+        """
         text = None
+        heard: list[Tensor] = []
+        sounds: list[Tensor] = []
         if input_features is not None:
-            audio = self.get_audio_features(input_features, audio_attention_mask).pooler_output
+            sounds.append(self.audio_head(self.audio_model(input_features, audio_attention_mask)[1]))
+            heard.append(_all_of(sounds[-1]) if has_mel is None else has_mel)
+        if precomputed is not None:
+            sounds.append(self.feature_model(precomputed))
+            heard.append(_all_of(sounds[-1]) if has_precomputed is None else has_precomputed)
         if input_ids is not None:
             text = self.text_head(self._pool_by_length(input_ids, attention_mask))
+        audio = None
+        if sounds:
+            parts = [torch.where(has[:, None], sound, 0.0) for has, sound in zip(heard, sounds, strict=True)]
+            audio = torch.stack(parts).sum(dim=0)
         given = audio if audio is not None else text
         if given is None:
-            raise ValueError("a batch needs audio or text")
-        everyone = torch.ones(len(given), dtype=torch.bool, device=given.device)
-        nobody = ~everyone
-        heard = (everyone if has_audio is None else has_audio) if audio is not None else nobody
-        read = (everyone if has_text is None else has_text) if text is not None else nobody
-        return Songs(audio, text, self.fuse(audio, text, heard, read), heard, read)
+            raise ValueError("a batch needs audio, precomputed features or text")
+        has_audio = torch.stack(heard).any(dim=0) if heard else ~_all_of(given)
+        if text is None:
+            has_text = ~_all_of(given)
+        elif has_text is None:
+            has_text = _all_of(given)
+        return Songs(audio, text, self.fuse(audio, text, has_audio, has_text), has_audio, has_text)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -204,9 +231,11 @@ class HtclModel(PreTrainedModel):
         return encode(self, [texts] if alone else texts, text_kind(self), Manner(**manner), alone)
 
     def encode_tracks(self, dataset: Dataset, **manner: Unpack[MannerOptions]) -> Encoded:
-        """Item vectors (N, D) of a catalogue's tracks, each from the audio and text it has. Options: `Manner`'s."""
+        """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `Manner`'s."""
         files = [dataset.audio_file(row) for row in range(len(dataset.track_ids))]
-        songs = list(zip(files, track_texts(dataset.tracks), strict=True))
+        table = dataset.feature_matrix() if self.config.feature_dim else None
+        rows = [None] * len(files) if table is None else [None if np.isnan(row[0]) else row for row in table]
+        songs = list(zip(files, track_texts(dataset.tracks), rows, strict=True))
         return encode(self, songs, track_kind(self), Manner(**manner))
 
     def clamp_scales(self) -> None:
@@ -242,6 +271,10 @@ class HtclModel(PreTrainedModel):
         load_published(model, {name: part for name, part in parts.items() if part is not None})
         model.eval()
         return model
+
+
+def _all_of(rows: Tensor) -> Tensor:
+    return torch.ones(len(rows), dtype=torch.bool, device=rows.device)
 
 
 AutoConfig.register("htcl_audio", HtclAudioConfig)

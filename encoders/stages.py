@@ -5,41 +5,60 @@ included, and pulls together songs that listeners respond to alike.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from data.pairs import are_pairs, pair_keys
-from encoders.batches import SongReader
+from encoders.batches import SongReader, View
+from encoders.checkpoint import History
 from encoders.config import Preset
 from encoders.heads import spread_heads
-from encoders.losses import Songs, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Skipped, Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
-from encoders.training import Batch, TrainingSettings, train
+from encoders.training import Batch, Plan, TrainingSettings, train
+from encoders.validation import Partners, choose_songs, text_and_audio
 
 Stage = Literal["semantic", "preference"]
 STAGES: tuple[Stage, ...] = ("semantic", "preference")
+
+
+class PreferenceSettings(TrainingSettings):
+    """Stage 2."""
+
+    fusion: Literal["mlp", "gated"] = "mlp"
+    "How a song's audio and text vector become one: the paper's layers, or a gate that weighs the two number by number."
+    alignment: float = Field(default=1.0, ge=0)
+    "Weight of the term that keeps audio and text together."
+    fused_pairs: float = Field(default=0.0, ge=0)
+    "Weight of the pairs of fused vectors, a term that the paper does not have."
+    hard_negatives: float = Field(default=0.0, ge=0, le=1)
+    "Share of the pairs that get a song skipped beside their first one as a negative, where one is known."
+
 
 SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
     ("demo", "semantic"): TrainingSettings(
         epochs=12, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=128, forget=0.15
     ),
-    ("demo", "preference"): TrainingSettings(
+    ("demo", "preference"): PreferenceSettings(
         epochs=10, steps_per_epoch=30, batch_size=64, lr=1e-3, audio_lr=1e-3, text_lr=5e-4, crop_frames=128, forget=0.3
     ),
     ("small", "semantic"): TrainingSettings(
         epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15
     ),
-    ("small", "preference"): TrainingSettings(
+    ("small", "preference"): PreferenceSettings(
         epochs=10, steps_per_epoch=40, batch_size=64, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.3
     ),
     ("paper", "semantic"): TrainingSettings(epochs=20, batch_size=32),
-    ("paper", "preference"): TrainingSettings(epochs=20, steps_per_epoch=1000, batch_size=32, audio_lr=1e-5),
+    ("paper", "preference"): PreferenceSettings(epochs=20, steps_per_epoch=1000, batch_size=32, audio_lr=1e-5),
 }
 
 SPREAD_OVER = 256
@@ -53,104 +72,149 @@ PRETRAINED: dict[Stage, dict[str, float]] = {
 it is large for the processors they are meant for: nine titles in ten have at most 32 tokens."""
 
 
-def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool) -> TrainingSettings:
-    """A preset's settings for a stage, gentler where the text tower comes pre-trained, as the paper's always does."""
+def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool, mels: bool = True) -> TrainingSettings:
+    """A preset's settings for a stage, gentler where the text tower comes pre-trained, as the paper's always does.
+
+    mels: whether any song has one. A few descriptors have nothing to teach a pre-trained text tower: without mels it is
+    locked in stage 1.
+    """
     settings = SETTINGS[preset, stage]
-    return settings.model_copy(update=PRETRAINED[stage]) if pretrained_text and preset != "paper" else settings
+    if not pretrained_text or preset == "paper":
+        return settings
+    gentler: dict[str, float] = PRETRAINED[stage]
+    return settings.model_copy(update=gentler | ({} if mels or stage == "preference" else {"lock_text": True}))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training keeps its checkpoint, what a checkpoint must have been made from, and where its curves go."""
+
+    scratch: Path
+    identity: object
+    logs: Path | None = None
 
 
 def train_semantic(
-    model: HtclModel,
-    reader: SongReader,
-    tracks: NDArray[np.int32],
-    settings: TrainingSettings,
-    scratch: Path,
-    identity: object,
-) -> list[float]:
-    """Stage 1 over the tracks that have audio and text, from fresh heads; returns the loss of each epoch."""
+    model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, place: Place
+) -> History:
+    """Stage 1 over the tracks that have audio and text, from fresh heads."""
     both = tracks[reader.has_audio[tracks] & reader.has_text[tracks]]
-    size = min(settings.batch_size, len(both))
+    chosen = choose_songs(both, settings.validation_share, settings.seed)
+    learned = np.setdiff1d(both, chosen)
+    size = min(settings.batch_size, len(learned))
 
-    def fresh() -> None:
-        rng = np.random.default_rng([settings.seed, 3])
-        spread_heads(model, reader.read(rng.permutation(both)[:SPREAD_OVER], rng, settings.crop_frames))
+    def begin() -> None:
+        sample = np.random.default_rng([settings.seed, 3]).permutation(learned)[:SPREAD_OVER]
+        songs = reader.read(sample, View((settings.seed, 3), settings.crop_frames))
+        locked = ("input_ids", "attention_mask") if settings.lock_text else ()
+        spread_heads(model, {name: value for name, value in songs.items() if name not in locked})
 
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
-        order = np.random.default_rng([settings.seed, epoch]).permutation(both)
+        order = np.random.default_rng([settings.seed, epoch]).permutation(learned)
         starts = range(0, len(order) - size + 1, size)
-        return [_reading(reader, order[at : at + size], settings, [epoch, at]) for at in starts]
+        return [partial(Batch, order[at : at + size], semantic_loss) for at in starts]
 
-    def loss_of(vectors: Songs, log_scales: Tensor, batch: Batch) -> Tensor:
-        return semantic_loss(vectors, log_scales)
+    validate = partial(text_and_audio, reader=reader, songs=chosen) if len(chosen) else None
+    plan = Plan("stage 1", reader, batches, settings, place.identity, validate, begin)
+    return train(model, plan, place.scratch, place.logs)
 
-    return train(model, batches, loss_of, settings, scratch, "stage 1", identity, fresh)
+
+@dataclass(frozen=True)
+class Listening:
+    """What stage 2 learns from.
+
+    pairs: similar songs (`usable_pairs`). skips: songs told apart (`mine_skips`), or none. before: (N, D), the text
+    vectors of stage 1, for a catalogue of texts by a pre-trained tower (see `preference_loss`).
+    """
+
+    pairs: pl.DataFrame
+    skips: pl.DataFrame | None = None
+    before: NDArray[np.float32] | None = None
 
 
 def train_preference(
-    model: HtclModel,
-    reader: SongReader,
-    pairs: pl.DataFrame,
-    settings: TrainingSettings,
-    scratch: Path,
-    identity: object,
-    before: NDArray[np.float32] | None = None,
-) -> list[float]:
-    """Stage 2 over similar-song pairs (`usable_pairs`), drawn by weight; returns the loss of each epoch.
+    model: HtclModel, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: Place
+) -> History:
+    """Stage 2 over pairs drawn by weight. Neither the same song nor another known partner is a negative in a batch.
 
-    Neither the same song nor another known partner is a negative in a batch. before: (N, D), the vectors of stage 1 for
-    a catalogue that has text alone (see `preference_loss`).
+    Pairs of a song that chooses the epoch are not trained on.
     """
+    pairs = listening.pairs
     if reader.has_audio.any():
-        model.config.fusion = "mlp"
-    songs = np.stack([pairs["first"].to_numpy(), pairs["second"].to_numpy()], axis=1).astype(np.int32)
-    chance = pairs["weight"].to_numpy() / pairs["weight"].sum()
+        model.config.fusion = settings.fusion
+    paired = np.unique(np.concatenate([pairs["first"].to_numpy(), pairs["second"].to_numpy()]))
+    chosen = choose_songs(paired.astype(np.int32), settings.validation_share, settings.seed)
+    learned = pairs.filter(~(pl.col("first").is_in(chosen.tolist()) | pl.col("second").is_in(chosen.tolist())))
+    songs = np.stack([learned["first"].to_numpy(), learned["second"].to_numpy()], axis=1).astype(np.int32)
+    chance = learned["weight"].to_numpy() / learned["weight"].sum()
     keys = pair_keys(pairs, len(reader.texts))
+    skips = Skips(listening.skips, chosen) if listening.skips is not None and settings.hard_negatives else None
     steps = settings.steps_per_epoch or max(1, len(songs) // settings.batch_size)
 
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         rng = np.random.default_rng([settings.seed, epoch])
         drawn = songs[rng.choice(len(songs), size=(steps, settings.batch_size), p=chance)]
         drawn = rng.permuted(drawn, axis=2)
-        return [_reading_pairs(reader, drawn[step], keys, before, settings, [epoch, step]) for step in range(steps)]
+        return [partial(make, drawn[step], (settings.seed, 2, epoch, step)) for step in range(steps)]
 
-    def loss_of(vectors: Songs, log_scales: Tensor, batch: Batch) -> Tensor:
-        first, second = vectors.halves()
-        return preference_loss(first, second, log_scales, batch["not_negative"], batch.get("before"))
+    def make(couples: NDArray[np.int32], key: tuple[int, ...]) -> Batch:
+        both = np.concatenate([couples[:, 0], couples[:, 1]])
+        wide = both.astype(np.int64)
+        not_negative = torch.from_numpy(are_pairs(keys, wide, wide, len(reader.texts)))
+        before = None if listening.before is None else torch.from_numpy(listening.before[both])
+        rows, apart = (NO_ROWS, NO_TRACKS) if skips is None else skips.draw(couples[:, 0], settings.hard_negatives, key)
 
-    return train(model, batches, loss_of, settings, scratch, "stage 2", identity)
+        def loss(vectors: Songs, log_scales: Tensor) -> Tensor:
+            device = log_scales.device
+            first, second = vectors.rows(slice(0, len(both))).halves()
+            skipped = Skipped(vectors.rows(slice(len(both), None)), torch.from_numpy(rows).to(device))
+            terms = PairTerms(
+                not_negative.to(device),
+                None if before is None else before.to(device),
+                skipped if len(rows) else None,
+                settings.alignment,
+                settings.fused_pairs,
+            )
+            return preference_loss(first, second, log_scales, terms)
+
+        return Batch(np.concatenate([both, apart]), loss)
+
+    def begin() -> None:
+        if settings.fusion == "gated":
+            last: Any = model.fusion_head[-1]
+            torch.nn.init.zeros_(last.weight)  # both modalities count alike, as they did in stage 1
+            torch.nn.init.zeros_(last.bias)
+
+    validate = Partners(reader, chosen, pairs, settings.seed) if len(chosen) else None
+    plan = Plan("stage 2", reader, batches, settings, place.identity, validate, begin)
+    return train(model, plan, place.scratch, place.logs)
+
+
+NO_ROWS = np.zeros(0, np.int64)
+NO_TRACKS = np.zeros(0, np.int32)
+
+
+class Skips:
+    """Draws a skipped song for a song that is played."""
+
+    def __init__(self, skips: pl.DataFrame, left_out: NDArray[np.int32]) -> None:
+        """left_out: songs that take no part."""
+        kept = skips.filter(~pl.col("second").is_in(left_out.tolist())).sort("first", "second")
+        self.first = kept["first"].to_numpy().astype(np.int32)
+        self.second = kept["second"].to_numpy().astype(np.int32)
+
+    def draw(
+        self, played: NDArray[np.int32], share: float, key: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Rows of `played`, and the song that each is to be told from; about `share` of those that have any."""
+        rng = np.random.default_rng([*key, 1])
+        start, stop = np.searchsorted(self.first, played, "left"), np.searchsorted(self.first, played, "right")
+        rows = np.flatnonzero((stop > start) & (rng.random(len(played)) < share))
+        at = start[rows] + (rng.random(len(rows)) * (stop - start)[rows]).astype(np.int64)
+        return rows.astype(np.int64), self.second[at]
 
 
 def usable_pairs(reader: SongReader, pairs: pl.DataFrame) -> pl.DataFrame:
     """The pairs of which both songs have audio or text."""
     known = reader.has_audio | reader.has_text
     return pairs.filter(pl.Series(known[pairs["first"].to_numpy()] & known[pairs["second"].to_numpy()]))
-
-
-def _reading(
-    reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, key: list[int]
-) -> Callable[[], Batch]:
-    rng = np.random.default_rng([settings.seed, 1, *key])
-    return lambda: {"songs": reader.read(tracks, rng, settings.crop_frames, settings.text_tokens, settings.forget)}
-
-
-def _reading_pairs(
-    reader: SongReader,
-    songs: NDArray[np.int32],
-    keys: NDArray[np.int64],
-    before: NDArray[np.float32] | None,
-    settings: TrainingSettings,
-    key: list[int],
-) -> Callable[[], Batch]:
-    def make() -> Batch:
-        rng = np.random.default_rng([settings.seed, 2, *key])
-        both = np.concatenate([songs[:, 0], songs[:, 1]])
-        wide = both.astype(np.int64)
-        batch: Batch = {
-            "songs": reader.read(both, rng, settings.crop_frames, settings.text_tokens, settings.forget),
-            "not_negative": torch.from_numpy(are_pairs(keys, wide, wide, len(reader.texts))),
-        }
-        if before is not None:
-            batch["before"] = torch.from_numpy(before[both])
-        return batch
-
-    return make

@@ -128,6 +128,57 @@ class AudioTower(nn.Module):
         return torch.arange(tokens, device=mask.device)[None] < lengths.clamp(min=1)[:, None]
 
 
+class FeatureTower(nn.Module):
+    """A row of the features table, standardised, -> what the sound of the song adds to its vector. (B, F) -> (B, D)."""
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int, hidden: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Linear(hidden, size))
+
+    @torch.no_grad()
+    def standardise_to(self, rows: Tensor) -> None:
+        """Take the mean and deviation of these rows (N, F); a column that never changes is left out."""
+        deviation = rows.std(dim=0, correction=0)
+        self.center.copy_(rows.mean(dim=0))
+        self.spread.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        projected: Tensor = self.layers(((rows - self.center) / self.spread).clamp(-5, 5))
+        return projected
+
+
+class ShortcutHead(nn.Module):
+    """A head with a linear map beside it. The layers start at 0, so that at first only the linear map counts."""
+
+    def __init__(self, widths: tuple[int, int, int, int], dropout: float) -> None:
+        super().__init__()
+        self.layers = Head(widths, dropout)
+        self.direct = nn.Linear(widths[0], widths[-1])
+
+    @torch.no_grad()
+    def start_from(self, pooled: Tensor) -> None:
+        """Let the linear map be the principal components of the tower's vectors (N, in), about their mean."""
+        center = pooled.mean(dim=0)
+        _, _, components = torch.linalg.svd(pooled - center, full_matrices=False)
+        self.direct.weight.zero_()
+        kept = components[: len(self.direct.weight)]
+        self.direct.weight[: len(kept)] = kept
+        self.direct.bias.copy_(-self.direct.weight @ center)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.zero_()
+        last.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.direct(x) + self.layers(x)
+        return y
+
+
 class Head(nn.Sequential):
     """Three linear layers with ReLU and dropout between: the projections and the fusion. (B, in) -> (B, out)."""
 

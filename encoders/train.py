@@ -13,21 +13,32 @@ from numpy.typing import NDArray
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
-from data.pairs import PairSettings, mine_pairs
+from data.pairs import PairSettings, mine_pairs, mine_skips
 from data.progress import done, say
 from data.split import Split, ensure_split
 from data.workspace import Workspace, is_current, publishing, read_manifest, sha256, verify
 from encoders.batches import SongReader
 from encoders.card import model_card
+from encoders.checkpoint import History
 from encoders.config import Preset, preset_config
 from encoders.embed import embed_stage
 from encoders.features import Mels, ensure_mels
-from encoders.heads import fit_text_head
+from encoders.heads import start_text_head
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
-from encoders.stages import Stage, stage_settings, train_preference, train_semantic, usable_pairs
+from encoders.stages import (
+    Listening,
+    Place,
+    PreferenceSettings,
+    Stage,
+    stage_settings,
+    train_preference,
+    train_semantic,
+    usable_pairs,
+)
 from encoders.stored import read_encoder
 from encoders.text import load_text_tower, track_texts, train_wordpiece
+from encoders.towers import ShortcutHead
 from encoders.training import TrainingSettings
 from encoders.vectors import read_vectors
 
@@ -95,7 +106,7 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
         raise UserError(f'--train-on "{train_on}"', "Take split or all.")
     split = ensure_split(workspace, dataset)
     mels = ensure_mels(workspace.mels, dataset)
-    settings = stage_settings(recipe.preset, stage, recipe.text_encoder is not None)
+    settings = stage_settings(recipe.preset, stage, recipe.text_encoder is not None, bool(mels.present.any()))
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
@@ -108,20 +119,20 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
         return
     started = time.monotonic()
     trained_on = {"part": train_on, "split": split.fingerprint}
-    scratch = workspace.scratch(f"train-{stage}")
-    allowed = trainable_tracks(split, train_on)
+    place = Place(workspace.scratch(f"train-{stage}"), [made_from, recorded], workspace.logs / stage)
     if stage == "semantic":
-        catalogue = Catalogue(track_texts(dataset.tracks), mels, allowed)
-        model, tokenizer, facts = _learn_semantic(catalogue, recipe, settings, scratch, [made_from, recorded])
+        allowed = trainable_tracks(split, train_on)
+        model, tokenizer, facts = learn_semantic(dataset, mels, allowed, recipe, settings, place)
     else:
-        listening = split.training(dataset) if train_on == "split" else dataset
         model, tokenizer, _ = read_encoder(workspace, "semantic")
-        reader = SongReader(mels, track_texts(dataset.tracks), tokenizer)
+        reader = SongReader.of(dataset, mels, tokenizer)
         before = None
-        if recipe.text_encoder is not None and not reader.has_audio.any():
+        if recipe.text_encoder is not None and not mels.present.any():
             embed_stage(workspace, dataset, mels, "semantic")
             before = read_vectors(workspace.vectors("semantic"), "text", dataset).by_track(len(dataset.track_ids))
-        facts = _learn_preference(model, reader, listening, settings, scratch, [made_from, recorded], before)
+        listening = split.training(dataset) if train_on == "split" else dataset
+        assert isinstance(settings, PreferenceSettings)
+        facts = learn_preference(model, reader, mine(listening, reader, before), settings, place)
     with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
         model.save_pretrained(draft.folder)
         if tokenizer.is_fast:
@@ -152,67 +163,83 @@ def tower_fingerprint(folder: Path) -> str:
     return sha256(weights[0])[:16]
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """What stage 1 reads. allowed: rows of the tracks that may take part in training."""
-
-    texts: list[str | None]
-    mels: Mels
-    allowed: NDArray[np.int32]
-
-
-def _learn_semantic(
-    catalogue: Catalogue, recipe: Recipe, settings: TrainingSettings, scratch: Path, identity: object
-) -> tuple[HtclModel, Any, dict[str, Any]]:
-    known = [text for track in catalogue.allowed if (text := catalogue.texts[track]) is not None]
-    model, tokenizer = fresh_model(recipe, known, scratch, settings.seed)
-    reader = SongReader(catalogue.mels, catalogue.texts, tokenizer)
-    both = catalogue.allowed[reader.has_audio[catalogue.allowed] & reader.has_text[catalogue.allowed]]
-    if len(both) >= 2:
-        losses = train_semantic(model, reader, both, settings, scratch, identity)
-        summary = f"{len(both):,} songs with audio and text, loss {losses[0]:.2f} -> {losses[-1]:.2f}"
-        return model, tokenizer, {"losses": losses, "songs": len(both), "summary": summary}
-    summary = "skipped: no two songs have both audio and text"
-    if recipe.text_encoder is not None and known and not reader.has_audio.any():
-        error = fit_text_head(model, known, tokenizer, seed=settings.seed)
-        summary += f"; text head keeps the tower's cosines within {error:.3f}"
-    return model.eval(), tokenizer, {"skipped": True, "summary": summary}
-
-
-def _learn_preference(
-    model: HtclModel,
-    reader: SongReader,
-    listening: Dataset,
+def learn_semantic(
+    dataset: Dataset,
+    mels: Mels,
+    allowed: NDArray[np.int32],
+    recipe: Recipe,
     settings: TrainingSettings,
-    scratch: Path,
-    identity: object,
-    before: NDArray[np.float32] | None,
+    place: Place,
+) -> tuple[HtclModel, Any, dict[str, Any]]:
+    """Stage 1 on the allowed tracks: the model, its tokenizer, and what is to be said of the training."""
+    texts = track_texts(dataset.tracks)
+    known = [text for track in allowed if (text := texts[track]) is not None]
+    table = dataset.feature_matrix()
+    model, tokenizer = fresh_model(recipe, known, bool(mels.present.any()), table, place.scratch, settings.seed)
+    if table is not None:
+        rows = table[allowed]
+        model.feature_model.standardise_to(torch.from_numpy(rows[~np.isnan(rows[:, 0])]))
+    said = ""
+    if isinstance(model.text_head, ShortcutHead) and known and not mels.present.any():
+        said = f"; text head keeps the tower's cosines within {start_text_head(model, known, tokenizer):.3f}"
+    reader = SongReader.of(dataset, mels, tokenizer)
+    both = allowed[reader.has_audio[allowed] & reader.has_text[allowed]]
+    if len(both) < 2:
+        summary = "skipped: no two songs have both audio and text"
+        return model.eval(), tokenizer, {"skipped": True, "summary": summary + said}
+    history = train_semantic(model, reader, both, settings, place)
+    facts = history.model_dump() | {"songs": len(both)}
+    return model, tokenizer, facts | {"summary": f"{len(both):,} songs with audio and text, {_course(history)}{said}"}
+
+
+def mine(
+    listening: Dataset, reader: SongReader, before: NDArray[np.float32] | None, settings: PairSettings | None = None
+) -> Listening:
+    """What stage 2 learns from the listening of a training part: pairs, and songs skipped beside others."""
+    pairs = usable_pairs(reader, mine_pairs(listening, settings))
+    return Listening(pairs, usable_pairs(reader, mine_skips(listening, pairs, settings)), before)
+
+
+def learn_preference(
+    model: HtclModel, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: Place
 ) -> dict[str, Any]:
-    pairs = usable_pairs(reader, mine_pairs(listening, PairSettings()))
+    """Stage 2, in place; returns what is to be said of it."""
+    pairs = listening.pairs
     if pairs.height < 2:
         return {"skipped": True, "summary": "skipped: no listening that makes two songs with audio or text a pair"}
-    losses = train_preference(model, reader, pairs, settings, scratch, identity, before)
-    summary = f"{pairs.height:,} similar-song pairs, loss {losses[0]:.2f} -> {losses[-1]:.2f}"
-    return {"losses": losses, "pairs": pairs.height, "summary": summary}
+    history = train_preference(model, reader, listening, settings, place)
+    facts = history.model_dump() | {"pairs": pairs.height}
+    return facts | {"summary": f"{pairs.height:,} similar-song pairs, {_course(history)}"}
 
 
-def fresh_model(recipe: Recipe, texts: list[str], scratch: Path, seed: int) -> tuple[HtclModel, Any]:
+def _course(history: History) -> str:
+    return f"loss {history.losses[0]:.2f} -> {history.losses[-1]:.2f}, {history.kept()}"
+
+
+def fresh_model(
+    recipe: Recipe, texts: list[str], heard: bool, table: NDArray[np.float32] | None, scratch: Path, seed: int
+) -> tuple[HtclModel, Any]:
     """A model with new weights but for a pre-trained text tower, and its tokenizer (learned from `texts` without one).
 
-    Raises UserError for the paper preset without a text tower: its BERT is far too large to learn from a catalogue.
+    heard: whether any song has a mel. table: the features, or None. Raises UserError for the paper preset without a
+    text tower: its BERT is far too large to learn from a catalogue.
     """
     torch.manual_seed(seed)
     if recipe.text_encoder is not None:
         tower, tokenizer, pooling = load_text_tower(recipe.text_encoder)
         config = preset_config(recipe.preset)
         config.text_config, config.text_pooling = tower.config, pooling
-        model = HtclModel(config)
+        config.text_shortcut = recipe.preset != "paper" or not heard
+    else:
+        if recipe.preset == "paper":
+            raise UserError("the paper preset needs a pre-trained text tower", "Give --text-encoder FOLDER.")
+        tower, tokenizer = None, train_wordpiece(texts, scratch / "vocabulary")
+        config = preset_config(recipe.preset, len(tokenizer))
+    config.feature_dim = 0 if table is None else table.shape[1]
+    model = HtclModel(config)
+    if tower is not None:
         model.text_model.load_state_dict(tower.state_dict(), strict=False)
-        return model, tokenizer
-    if recipe.preset == "paper":
-        raise UserError("the paper preset needs a pre-trained text tower", "Give --text-encoder FOLDER.")
-    tokenizer = train_wordpiece(texts, scratch / "vocabulary")
-    return HtclModel(preset_config(recipe.preset, len(tokenizer))), tokenizer
+    return model, tokenizer
 
 
 if __name__ == "__main__":

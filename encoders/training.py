@@ -1,27 +1,34 @@
-"""The training loop both stages share: accelerate, warm-up and cosine, clipping, and a checkpoint after every epoch.
+"""The training loop both stages share: accelerate, warm-up and cosine, clipping, averaged weights, the best epoch kept.
 
-An epoch's data order and dropout depend on (seed, epoch) alone, so a run that was cut off and goes on from its last
-checkpoint ends with the same weights, bit for bit, as one that was not.
+A checkpoint is written after every epoch. Data order, crops and dropout depend on (seed, epoch) alone, so a run that
+was cut off and goes on from its last checkpoint ends with the same weights, bit for bit, as one that was not.
 """
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.tensorboard import SummaryWriter
 
-from data.errors import UserError
-from data.progress import meter, say
+from data.progress import Meter, meter, say
 from data.workspace import short_hash
+from encoders import processes
+from encoders.batches import SongReader, View
 from encoders.caching import loss_and_gradient
+from encoders.checkpoint import Checkpoint, History, State, load_optimizer, optimizer_tensors
 from encoders.losses import Songs
 from encoders.model import HtclModel
 
@@ -33,91 +40,220 @@ class TrainingSettings(BaseModel):
     steps_per_epoch: PositiveInt | None = None
     "Batches in an epoch; None is one pass over the songs (stage 2 needs a number)."
     batch_size: PositiveInt = 32
-    "Songs in a batch in stage 1, pairs in stage 2."
+    "Songs in a batch in stage 1, pairs in stage 2; over all processes."
+    accumulate: PositiveInt = 1
+    "Batches whose gradients are averaged into one step. Not a larger contrastive batch: see `at_once` for that."
     lr: PositiveFloat = 1e-4
     "Peak learning rate of heads, fusion and temperatures."
     audio_lr: PositiveFloat = 1e-4
-    text_lr: PositiveFloat = 1e-5
+    text_lr: float = Field(default=1e-5, ge=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     "Share of all steps in which the rates rise; then they fall along a cosine."
     weight_decay: float = Field(default=0.01, ge=0)
     clip: PositiveFloat = 1.0
     "Largest norm of the gradient."
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    "Decay a step of the average of the weights, which is then what is validated and kept; None keeps the weights."
+    validation_share: float = Field(default=0.0, ge=0, lt=0.5)
+    "Share of the songs that choose the epoch instead of being trained on; 0 keeps the last epoch."
+    patience: PositiveInt | None = None
+    "Epochs without a better validation after which training ends; None runs them all."
     crop_frames: PositiveInt | None = None
     "Random window of each mel (96 ms a frame); None takes whole songs."
     text_tokens: PositiveInt | None = None
     "Tokens at which each text is cut in training; None leaves it to the tokenizer."
     forget: float = Field(default=0.0, ge=0, lt=1)
     "Chance that a field of a song's text (title, artist, ...) is left out when it is read in training."
+    lock_text: bool = False
+    "The text tower and its head stay as they are, and sound learns to meet them (LiT, Zhai et al. 2022)."
     at_once: PositiveInt | None = None
     "Songs that go through the towers together (gradient caching bounds the memory of larger batches); None takes all."
+    compile: bool = False
+    "Let torch.compile make the model faster; worth its minutes on a GPU."
     seed: int = 20260101
 
 
-Batch = dict[str, Any]
+@dataclass(frozen=True)
+class Batch:
+    """One step: the songs whose vectors are needed, and the loss of these vectors and the model's log_scales (3,)."""
+
+    tracks: NDArray[np.int32]
+    loss: Callable[[Songs, Tensor], Tensor]
 
 
-def train(
-    model: HtclModel,
-    batches: Callable[[int], Sequence[Callable[[], Batch]]],
-    loss_of: Callable[[Songs, Tensor, Batch], Tensor],
-    settings: TrainingSettings,
-    scratch: Path,
-    name: str,
-    identity: object,
-    fresh: Callable[[], None] | None = None,
-) -> list[float]:
-    """Train `model` in place; returns the mean loss of each epoch, in nats.
+@dataclass(frozen=True)
+class Plan:
+    """What one training does. batches(epoch): what makes each batch of the epoch, in order."""
 
-    batches(epoch): thunks that make one batch each: `songs`, the model's arguments, and what else loss_of(vectors,
-    log_scales, batch) reads. scratch: where checkpoints lie; one that was made by the same
-    `identity` (data and settings) is gone on from. Raises UserError under several processes, FloatingPointError where
-    the loss or its gradient is not finite. fresh: called first where there is no checkpoint to go on from.
+    name: str
+    reader: SongReader
+    batches: Callable[[int], Sequence[Callable[[], Batch]]]
+    settings: TrainingSettings
+    identity: object
+    "Of data and settings: a checkpoint of another one is not gone on from."
+    validate: Callable[[HtclModel], float] | None = None
+    "How well songs that are not trained on are found, more is better."
+    begin: Callable[[], None] | None = None
+    "Called first where there is no checkpoint to go on from."
+
+
+def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None) -> History:
+    """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
+
+    logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
+    with the same weights. Raises FloatingPointError where the loss or its gradient is not finite.
     """
+    settings = plan.settings
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
-    if accelerator.num_processes > 1:
-        raise UserError("training runs in one process", "Start it without accelerate launch.")
+    nn.Module.to(model, accelerator.device)
+    for locked in (model.text_model, model.text_head):
+        locked.requires_grad_(not settings.lock_text)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    prepared, optimizer = accelerator.prepare(model, optimizer)
-    checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([identity, settings.model_dump()]))
-    losses = checkpoint.restore(model, optimizer)
-    if not losses and fresh is not None:
-        fresh()
-    if losses:
-        say(f"  {name}: going on after epoch {len(losses)} of {settings.epochs}")
-    per_epoch = len(batches(0))
-    total = settings.epochs * per_epoch
-    with meter(name, total) as progress:
-        for epoch in range(len(losses), settings.epochs):
-            torch.manual_seed(settings.seed + epoch)
-            prepared.train()
-            losses.append(0.0)
-            for step, make in enumerate(batches(epoch)):
-                at = epoch * per_epoch + step
-                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                    group["lr"] = peak * schedule(at / total, settings.warmup)
-                optimizer.zero_grad(set_to_none=True)
-                batch = _to(make(), accelerator.device)
-                of_vectors = partial(_loss, loss_of, model, batch)
-                loss = loss_and_gradient(prepared, batch["songs"], of_vectors, settings.at_once)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(f"{name}: the loss is {loss.item()} in epoch {epoch}, step {step}")
-                norm = accelerator.clip_grad_norm_(prepared.parameters(), settings.clip)
-                if not torch.isfinite(norm):
-                    raise FloatingPointError(f"{name}: the gradient is {norm} in epoch {epoch}, step {step}")
-                optimizer.step()
-                model.clamp_scales()
-                losses[-1] += loss.item() / per_epoch
-                scale = float(model.log_scales.detach()[0].exp())
-                progress.to(at + 1, f"epoch {epoch + 1}/{settings.epochs}  loss {loss.item():.2f}  scale {scale:.1f}")
-            checkpoint.save(model, optimizer, losses)
-    model.eval()
-    return losses
+    checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))
+    state = checkpoint.restore() or State()
+    history = state.history
+    if history.epochs:
+        model.load_state_dict(state.model)
+        load_optimizer(optimizer, state.optimizer)
+        say(f"  {plan.name}: going on after epoch {history.epochs} of {settings.epochs}")
+    elif plan.begin is not None:
+        plan.begin()
+    average = None if settings.ema is None else _average(model, settings.ema, state)
+    kept: HtclModel = model if average is None else average.module  # type: ignore[assignment]
+    first = processes.rank() == 0
+    writing = SummaryWriter(str(logs)) if logs is not None and first else nullcontext()
+    with meter(plan.name, settings.epochs * steps_of(plan, 0)) as progress, writing as board:
+        run = Run(accelerator, model, optimizer, peaks, average, plan, progress, board)
+        for epoch in range(history.epochs, settings.epochs):
+            if settings.patience is not None and history.waited() >= settings.patience:
+                break
+            history.losses.append(run.epoch(epoch))
+            if plan.validate is not None:
+                _validate(plan.validate, kept, state)
+                run.log(epoch + 1, {"validation": history.validation[-1]})
+            if first:
+                state.model, state.optimizer = model.state_dict(), optimizer_tensors(optimizer)
+                state.average = {} if average is None else average.module.state_dict()
+                checkpoint.save(state)
+    model.load_state_dict(state.best or kept.state_dict())
+    model.requires_grad_().eval()
+    return history
 
 
-def _loss(loss_of: Callable[[Songs, Tensor, Batch], Tensor], model: HtclModel, batch: Batch, vectors: Songs) -> Tensor:
-    return loss_of(vectors, model.log_scales, batch)
+@dataclass(frozen=True)
+class Run:
+    """What the steps of one training share."""
+
+    accelerator: Accelerator
+    model: HtclModel
+    optimizer: torch.optim.Optimizer
+    peaks: list[float]
+    average: AveragedModel | None
+    plan: Plan
+    meter: Meter
+    board: SummaryWriter | None
+
+    def epoch(self, epoch: int) -> float:
+        """All batches of an epoch once; returns their mean loss."""
+        settings = self.plan.settings
+        torch.manual_seed(settings.seed + epoch + 1_000_003 * processes.rank())
+        forward: Any = torch.compile(self.model) if settings.compile else self.model
+        self.model.train()
+        losses: list[float] = []
+        batches = list(self.plan.batches(epoch))
+        group = settings.accumulate
+        started = time.monotonic()
+        for number, (batch, arguments) in enumerate(self._read_ahead(epoch, batches)):
+            together = min(group, len(batches) - number // group * group)
+            with self.accelerator.autocast():
+                of_vectors = partial(_loss, batch, self.model.log_scales, 1 / together)
+                loss = loss_and_gradient(forward, arguments, of_vectors, settings.at_once).item() * together
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"{self.plan.name}: the loss is {loss} in epoch {epoch}, batch {number}")
+            losses.append(loss)
+            if number % group == together - 1:
+                step = epoch * steps_of(self.plan, 0) + number // group
+                self._step(step, f"epoch {epoch}, batch {number}")
+                rate = (number + 1) * len(batch.tracks) / (time.monotonic() - started)
+                self._report(epoch, step + 1, loss, rate)
+        return float(np.mean(losses))
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """For TensorBoard."""
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(f"{self.plan.name}/{name}", value, step)
+
+    def _read_ahead(self, epoch: int, make: Sequence[Callable[[], Batch]]) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """Each batch and the model's arguments of this process's share of it; the next is read meanwhile."""
+        settings, device = self.plan.settings, self.accelerator.device
+
+        def read(number: int) -> tuple[Batch, dict[str, Tensor]]:
+            batch = make[number]()
+            key = (settings.seed, epoch, number)
+            view = View(key, settings.crop_frames, settings.text_tokens, settings.forget)
+            places = processes.share(len(batch.tracks))
+            return batch, self.plan.reader.read(batch.tracks[places], view, places)
+
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(read, 0) if make else None
+            for number in range(len(make)):
+                assert coming is not None
+                batch, arguments = coming.result()
+                coming = pool.submit(read, number + 1) if number + 1 < len(make) else None
+                yield batch, {name: value.to(device) for name, value in arguments.items()}
+
+    def _step(self, step: int, where: str) -> None:
+        settings = self.plan.settings
+        total = settings.epochs * steps_of(self.plan, 0)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * schedule(step / total, settings.warmup)
+        processes.average_gradients(self.model.parameters())
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"{self.plan.name}: the gradient is {norm} in {where}")
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.clamp_scales()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def _report(self, epoch: int, step: int, loss: float, rate: float) -> None:
+        scales = self.model.log_scales.detach().exp().tolist()
+        self.log(step, {"loss": loss, "songs_per_second": rate, "rate": self.optimizer.param_groups[0]["lr"]})
+        self.log(step, {f"scale_{number}": scale for number, scale in enumerate(scales, start=1)})
+        facts = f"epoch {epoch + 1}/{self.plan.settings.epochs}  loss {loss:.2f}  scale {scales[0]:.1f}"
+        self.meter.to(step, f"{facts}  {rate:.0f} songs/s")
+
+
+def steps_of(plan: Plan, epoch: int) -> int:
+    """Steps of the optimiser in an epoch."""
+    return -(-len(plan.batches(epoch)) // plan.settings.accumulate)
+
+
+def _loss(batch: Batch, log_scales: Tensor, factor: float, vectors: Songs) -> Tensor:
+    return batch.loss(processes.gather(vectors, len(batch.tracks)), log_scales) * factor
+
+
+def _average(model: HtclModel, decay: float, state: State) -> AveragedModel:
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    if state.average:
+        average.module.load_state_dict(state.average)
+    average.n_averaged.fill_(1)  # at 0 the first update would drop what was restored
+    return average
+
+
+@torch.no_grad()
+def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: State) -> None:
+    """Measure the weights that would be kept now, and keep them if they are the best."""
+    history, training = state.history, kept.training
+    kept.eval()
+    history.validation.append(validate(kept))
+    kept.train(training)
+    if history.best is None or history.validation[-1] > history.validation[history.best - 1]:
+        history.best = history.epochs
+        state.best = {name: value.detach().clone() for name, value in kept.state_dict().items()}
 
 
 def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[str, Any]]:
@@ -125,6 +261,8 @@ def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[
     rates = {"audio_model": settings.audio_lr, "text_model": settings.text_lr}
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = rates.get(name.split(".")[0], settings.lr)
         groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
     return [
@@ -138,61 +276,3 @@ def schedule(share: float, warmup: float) -> float:
     if share < warmup:
         return (share + 1e-3) / (warmup + 1e-3)
     return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
-
-
-class Checkpoint:
-    """Weights and optimiser state after an epoch, in one safetensors file that is replaced whole."""
-
-    def __init__(self, path: Path, identity: str) -> None:
-        self.path, self.identity = path, identity
-
-    def save(self, model: HtclModel, optimizer: torch.optim.Optimizer, losses: Iterable[float]) -> None:
-        tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-        state = optimizer.state_dict()["state"]
-        for index, values in state.items():
-            tensors |= {f"optimizer.{index}.{key}": value.contiguous() for key, value in values.items()}
-        aside = self.path.with_suffix(".new")
-        tensors = {name: value.detach().cpu().clone() for name, value in tensors.items()}
-        facts = {"identity": self.identity, "losses": " ".join(repr(loss) for loss in losses)}
-        save_file(tensors, aside, facts | {"digest": _digest(tensors)})
-        aside.replace(self.path)
-
-    def restore(self, model: HtclModel, optimizer: torch.optim.Optimizer) -> list[float]:
-        """Load what was saved by the same identity; returns the losses of the epochs done, empty for a fresh start.
-
-        A file that cannot be read is said and passed over.
-        """
-        if not self.path.is_file():
-            return []
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                facts = file.metadata() or {}
-                if facts.get("identity") != self.identity:
-                    return []
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if facts.get("digest") != _digest(tensors):
-                raise OSError("its checksum is not the one written")
-        except (SafetensorError, OSError) as error:
-            say(f"  {self.path} is damaged ({error}); training starts afresh")
-            return []
-        model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return [float(loss) for loss in facts["losses"].split()]
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """Of every name and byte: a flipped bit in a weight would otherwise be trained upon."""
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return {key: value.to(device) if isinstance(value, Tensor) else _to(value, device) for key, value in batch.items()}

@@ -1,29 +1,49 @@
 """How songs are read for training and for encoding."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from encoders.batches import SongReader, leave_out
+from encoders.batches import SongReader, View, leave_out
 from tests.encoders.toys import build_reader, tiny_model, toy_mels
 
 TRACKS = np.arange(16, dtype=np.int32)
 
 
-def test_crops_lie_inside_the_song_and_follow_the_generator(toy_reader: SongReader) -> None:
-    one = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
-    two = toy_reader.read(TRACKS, np.random.default_rng(1), crop=20)
+def test_crops_lie_inside_the_song_and_follow_the_key(toy_reader: SongReader) -> None:
+    one = toy_reader.read(TRACKS, View((1,), crop=20))
+    two = toy_reader.read(TRACKS, View((1,), crop=20))
     assert one["input_features"].shape == (16, 20, 128)
     assert torch.equal(one["input_features"], two["input_features"])
-    other = toy_reader.read(TRACKS, np.random.default_rng(2), crop=20)
+    other = toy_reader.read(TRACKS, View((2,), crop=20))
     assert not torch.equal(one["input_features"], other["input_features"])
 
 
-def test_without_a_generator_every_song_is_read_whole(toy_reader: SongReader) -> None:
-    batch = toy_reader.read(TRACKS, None, crop=20, tokens=3, forget=0.9)
+def test_a_song_is_seen_alike_in_whatever_part_of_a_batch_it_is_read(toy_reader: SongReader) -> None:
+    view = View((1, 2), crop=20, forget=0.5)
+    whole = toy_reader.read(TRACKS, view)
+    part = toy_reader.read(TRACKS[3::4], view, np.arange(3, 16, 4))
+    assert torch.equal(part["input_features"], whole["input_features"][3::4])
+    width = part["input_ids"].shape[1]
+    assert torch.equal(part["input_ids"], whole["input_ids"][3::4, :width])
+
+
+def test_without_a_view_every_song_is_read_whole(toy_reader: SongReader) -> None:
+    batch = toy_reader.read(TRACKS)
     assert batch["audio_attention_mask"].sum(dim=1).tolist() == [toy_reader.mels.frames(t) for t in range(16)]
-    assert torch.equal(batch["input_ids"], toy_reader.read(TRACKS)["input_ids"])
+
+
+def test_rows_of_features_are_read_beside_mels(toy_reader: SongReader) -> None:
+    table = np.arange(48, dtype=np.float32).reshape(16, 3)
+    table[2] = np.nan
+    reader = replace(toy_reader, precomputed=table)
+    batch = reader.read(np.array([1, 2], np.int32))
+    assert batch["precomputed"].tolist() == [[3, 4, 5], [0, 0, 0]]
+    assert batch["has_precomputed"].tolist() == [True, False]
+    assert reader.has_audio.all()
+    assert "precomputed" not in toy_reader.read(TRACKS)
 
 
 def test_a_modality_that_no_song_has_is_left_out(tmp_path: Path) -> None:
@@ -31,7 +51,7 @@ def test_a_modality_that_no_song_has_is_left_out(tmp_path: Path) -> None:
     assert "input_features" not in reader.read(np.array([0, 1], np.int32))
     assert "input_ids" not in reader.read(np.array([2], np.int32))
     mixed = reader.read(np.array([0, 2, 3], np.int32))
-    assert mixed["has_audio"].tolist() == [False, True, True]
+    assert mixed["has_mel"].tolist() == [False, True, True]
     assert mixed["has_text"].tolist() == [True, False, True]
 
 
@@ -44,7 +64,7 @@ def test_fields_are_left_out_but_never_all() -> None:
 
 
 def test_texts_are_cut_in_training_alone(toy_reader: SongReader) -> None:
-    cut = toy_reader.read(TRACKS, np.random.default_rng(1), tokens=4)["input_ids"]
+    cut = toy_reader.read(TRACKS, View((1,), tokens=4))["input_ids"]
     assert cut.shape == (16, 4)
     assert torch.equal(cut[:, :3], toy_reader.read(TRACKS)["input_ids"][:, :3])
 

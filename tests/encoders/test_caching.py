@@ -9,7 +9,7 @@ from torch import Tensor
 
 from encoders.batches import SongReader
 from encoders.caching import loss_and_gradient
-from encoders.losses import Songs, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 
@@ -33,7 +33,9 @@ def semantic(model: HtclModel) -> Callable[[Songs], Tensor]:
 
 
 def preference(model: HtclModel) -> Callable[[Songs], Tensor]:
-    return lambda vectors: preference_loss(*vectors.halves(), model.log_scales, torch.eye(12, dtype=torch.bool))
+    return lambda vectors: preference_loss(
+        *vectors.halves(), model.log_scales, PairTerms(torch.eye(12, dtype=torch.bool))
+    )
 
 
 def gradients(model: HtclModel) -> dict[str, Tensor]:

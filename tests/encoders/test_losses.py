@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.losses import Songs, contrastive_loss, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Songs, contrastive_loss, preference_loss, semantic_loss
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -145,7 +145,7 @@ def test_preference_loss_is_the_oracles_whatever_is_missing(seed: int, size: int
     first = songs(rng, size, heard[:size], read[:size])
     second = songs(rng, size, heard[size:], read[size:])
     mask = symmetric(rng, 2 * size, 0.2)
-    found = preference_loss(first, second, SCALES, torch.from_numpy(mask)).item()
+    found = preference_loss(first, second, SCALES, PairTerms(torch.from_numpy(mask))).item()
     assert found == pytest.approx(oracle_preference(first, second, mask), rel=1e-9, abs=1e-9)
 
 
@@ -166,7 +166,7 @@ def test_texts_alone_may_be_held_to_what_stage_1_made_of_them() -> None:
     before, mask = rng.standard_normal((8, 5)), symmetric(rng, 8, 0.2)
     one, two = array(first.text), array(second.text)
     kept = oracle(np.concatenate([one, two]), before, 2.6, mask)
-    found = preference_loss(first, second, SCALES, torch.from_numpy(mask), torch.from_numpy(before))
+    found = preference_loss(first, second, SCALES, PairTerms(torch.from_numpy(mask), torch.from_numpy(before)))
     assert found.item() == pytest.approx(kept + oracle(one, two, 2.2, mask[:4, 4:]))
 
 
@@ -197,7 +197,11 @@ def test_rows_of_a_missing_modality_reach_neither_loss_nor_gradient(stage: str) 
             leaves += [batch.audio.requires_grad_(), batch.text.requires_grad_()]
         mask = torch.from_numpy(symmetric(rng, 10, 0.0))
         scales = SCALES.clone().requires_grad_()
-        loss = preference_loss(*batches, scales, mask) if stage == "preference" else semantic_loss(batches[0], scales)
+        loss = (
+            preference_loss(*batches, scales, PairTerms(mask))
+            if stage == "preference"
+            else semantic_loss(batches[0], scales)
+        )
         loss.backward()
         return loss.item(), [leaf.grad for leaf in [*leaves, scales] if leaf.grad is not None]
 

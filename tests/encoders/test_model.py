@@ -136,7 +136,7 @@ class TestVectors:
         model, values = settled(fusion), batch()
         has_audio, has_text = torch.tensor([True, False, True, True]), torch.tensor([True, True, False, True])
         with torch.no_grad():
-            songs = model(**values, has_audio=has_audio, has_text=has_text)
+            songs = model(**values, has_mel=has_audio, has_text=has_text)
             alone_text = model.get_item_features(**text_of(values)).pooler_output
             alone_audio = model.get_item_features(**audio_of(values)).pooler_output
             complete = model(**values)
@@ -161,9 +161,9 @@ class TestVectors:
         near(read.fusion, normalize(read.text, dim=1))
 
     def test_neither_modality_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="audio or text"):
+        with pytest.raises(ValueError, match="audio, precomputed features or text"):
             settled().get_item_features()
-        with pytest.raises(ValueError, match="audio or text"):
+        with pytest.raises(ValueError, match="audio, precomputed features or text"):
             settled()()
 
     def test_the_same_song_twice_gets_the_same_vector(self) -> None:
@@ -213,7 +213,7 @@ class TestTraining:
     def test_songs_without_a_modality_leave_all_gradients_finite(self) -> None:
         model = settled("mlp").train()
         present = torch.arange(8) % 3 != 0
-        first, second = model(**batch(8), has_audio=present, has_text=present.roll(1)).halves()
+        first, second = model(**batch(8), has_mel=present, has_text=present.roll(1)).halves()
         preference_loss(first, second, model.log_scales).backward()
         for name, value in model.named_parameters():
             assert value.grad is None or torch.isfinite(value.grad).all(), name
@@ -224,7 +224,7 @@ class TestTraining:
         losses = []
         for filler in (0.0, 5.0):
             values["input_features"][~present] = filler
-            first, second = model(**values, has_audio=present).halves()
+            first, second = model(**values, has_mel=present).halves()
             losses.append(preference_loss(first, second, model.log_scales).item())
         assert losses[0] == losses[1]
 

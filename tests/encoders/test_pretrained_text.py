@@ -9,6 +9,7 @@ import pytest
 
 import encoders.train as train
 from data.errors import UserError
+from encoders.checkpoint import History
 from encoders.config import Preset
 from encoders.stages import STAGES, Stage, stage_settings
 from encoders.stored import read_encoder
@@ -62,8 +63,8 @@ def test_stage_2_on_texts_alone_keeps_near_what_stage_1_made_of_them(
     handed: list[np.ndarray | None] = []
     learn = train.train_preference
 
-    def spy(*args: Any) -> list[float]:
-        handed.append(args[-1])
+    def spy(*args: Any) -> History:
+        handed.append(args[2].before)
         return learn(*args)
 
     monkeypatch.setattr(train, "train_preference", spy)
@@ -77,7 +78,7 @@ def test_stage_2_on_texts_alone_keeps_near_what_stage_1_made_of_them(
 
 def test_with_audio_stage_2_needs_no_such_hold(make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[object] = []
-    monkeypatch.setattr(train, "train_preference", lambda *args: handed.append(args[-1]) or [0.0])
+    monkeypatch.setattr(train, "train_preference", lambda *args: handed.append(args[2].before) or History(losses=[0.0]))
     both_stages(make_catalogue(COUNT, audio=[], listens=listens()), DEMO)
     both_stages(make_catalogue(COUNT, listens=listens()), DEMO)
     assert handed == [None, None]

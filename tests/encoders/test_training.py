@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-import encoders.training as training
 from encoders.batches import SongReader
+from encoders.checkpoint import Checkpoint
 from encoders.losses import Songs
 from encoders.model import HtclModel
-from encoders.stages import train_preference, train_semantic, usable_pairs
-from encoders.training import Checkpoint, TrainingSettings, parameter_groups, schedule
+from encoders.stages import Listening, Place, PreferenceSettings, train_preference, train_semantic, usable_pairs
+from encoders.training import Batch, Plan, TrainingSettings, parameter_groups, schedule, train
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)
+STAGE_2 = PreferenceSettings(**FAST.model_dump())
 TRACKS = np.arange(16, dtype=np.int32)
 Weights = dict[str, Tensor]
 
@@ -32,8 +33,8 @@ def stage_1(
 ) -> tuple[Weights, list[float]]:
     model = fresh(reader, dropout)
     scratch.mkdir(exist_ok=True)
-    losses = train_semantic(model, reader, TRACKS, settings, scratch, identity)
-    return weights(model), losses
+    history = train_semantic(model, reader, TRACKS, settings, Place(scratch, identity))
+    return weights(model), history.losses
 
 
 def weights(model: HtclModel) -> Weights:
@@ -81,9 +82,9 @@ class TestLearning:
     def test_stage_2_brings_partners_together_and_keeps_audio_near_its_text(
         self, toy_reader: SongReader, tmp_path: Path
     ) -> None:
-        settings = FAST.model_copy(update={"epochs": 4, "steps_per_epoch": 30})
+        settings = STAGE_2.model_copy(update={"epochs": 4, "steps_per_epoch": 30})
         model = fresh(toy_reader, 0.0)
-        losses = train_preference(model, toy_reader, NEIGHBOURS, settings, tmp_path, "a")
+        losses = train_preference(model, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")).losses
         assert losses[-1] < 0.7 * losses[0]
         assert model.config.fusion == "mlp"
         assert not model.training
@@ -100,8 +101,8 @@ class TestLearning:
         reader = build_reader(tmp_path, [None] * 16, toy_texts(16))
         model = fresh(reader, 0.0)
         before = weights(model)
-        settings = FAST.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
-        losses = train_preference(model, reader, NEIGHBOURS, settings, tmp_path, "a")
+        settings = STAGE_2.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
+        losses = train_preference(model, reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")).losses
         assert losses[-1] < losses[0]
         assert model.config.fusion == "mean"
         changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
@@ -112,8 +113,10 @@ class TestLearning:
         mels = [mel if n % 3 else None for n, mel in enumerate(toy_mels(16))]
         texts = [text if n % 3 != 1 else None for n, text in enumerate(toy_texts(16))]
         reader = build_reader(tmp_path, mels, texts)
-        settings = FAST.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
-        losses = train_preference(fresh(reader, 0.0), reader, NEIGHBOURS, settings, tmp_path, "a")
+        settings = STAGE_2.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
+        losses = train_preference(
+            fresh(reader, 0.0), reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")
+        ).losses
         assert losses[-1] < losses[0]
 
     def test_pairs_with_a_song_of_which_nothing_is_known_are_not_usable(self, tmp_path: Path) -> None:
@@ -140,16 +143,18 @@ class TestResuming:
     def test_stage_2_stopped_and_resumed_equals_one_that_was_not(
         self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        settings = FAST.model_copy(update={"epochs": 3, "steps_per_epoch": 2, "forget": 0.3})
+        settings = STAGE_2.model_copy(update={"epochs": 3, "steps_per_epoch": 2, "forget": 0.3})
         (tmp_path / "whole").mkdir()
         (tmp_path / "cut").mkdir()
         whole = fresh(toy_reader)
-        train_preference(whole, toy_reader, NEIGHBOURS, settings, tmp_path / "whole", "a")
+        train_preference(whole, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "whole", "a"))
         stop_after(2, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
-            train_preference(fresh(toy_reader), toy_reader, NEIGHBOURS, settings, tmp_path / "cut", "a")
+            train_preference(
+                fresh(toy_reader), toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "cut", "a")
+            )
         resumed = fresh(toy_reader)
-        train_preference(resumed, toy_reader, NEIGHBOURS, settings, tmp_path / "cut", "a")
+        train_preference(resumed, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "cut", "a"))
         assert same(weights(resumed), weights(whole))
 
     @pytest.mark.parametrize("change", ["identity", "settings"])
@@ -188,8 +193,8 @@ class TestResuming:
     def test_a_finished_training_is_not_repeated(self, toy_reader: SongReader, tmp_path: Path) -> None:
         first, losses = stage_1(toy_reader, tmp_path / "scratch")
         model = fresh(toy_reader)
-        again = train_semantic(model, toy_reader, TRACKS, FAST, tmp_path / "scratch", "a")
-        assert again == losses
+        again = train_semantic(model, toy_reader, TRACKS, FAST, Place(tmp_path / "scratch", "a"))
+        assert again.losses == losses
         assert same(weights(model), first)
 
     def test_the_seed_decides(self, toy_reader: SongReader, tmp_path: Path) -> None:
@@ -205,7 +210,7 @@ class TestWhatGoesWrong:
         mels = toy_mels(16)
         mels[5][3, 3] = np.nan
         reader = build_reader(tmp_path, mels, toy_texts(16))
-        with pytest.raises(FloatingPointError, match="stage 1: the loss is nan in epoch 0, step"):
+        with pytest.raises(FloatingPointError, match="stage 1: the loss is nan in epoch 0, batch"):
             stage_1(reader, tmp_path / "scratch", FAST.model_copy(update={"crop_frames": None}))
         assert not (tmp_path / "scratch" / "checkpoint.safetensors").exists()
 
@@ -214,14 +219,12 @@ class TestWhatGoesWrong:
     ) -> None:
         model = fresh(toy_reader)
 
-        def bad_loss(vectors: Songs, log_scales: Tensor, batch: Any) -> Tensor:
+        def bad_loss(vectors: Songs, log_scales: Tensor) -> Tensor:
             return (log_scales - log_scales.detach()).sqrt().sum()
 
-        def batches(epoch: int) -> list[Any]:
-            return [lambda: {"songs": toy_reader.read(TRACKS)}]
-
+        plan = Plan("stage 1", toy_reader, lambda epoch: [lambda: Batch(TRACKS, bad_loss)], FAST, "a")
         with pytest.raises(FloatingPointError, match="gradient"):
-            training.train(model, batches, bad_loss, FAST, tmp_path, "stage 1", "a")
+            train(model, plan, tmp_path)
         assert all(torch.isfinite(value).all() for value in model.parameters())
 
     @pytest.mark.parametrize("at_once", [3, 16])

@@ -1,0 +1,101 @@
+"""Training in several processes: each reads and encodes its share of a batch, all see the vectors of the whole batch.
+
+The negatives of a contrastive loss are the other songs of the whole batch, so vectors are gathered, and the gradient
+flows back through the gathering to the process that made them: the weights move as they would in one process. An
+average over processes of gradients that stop at the gathering would be as many times too small.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+from encoders.losses import Songs
+
+
+def count() -> int:
+    """How many processes train together; 1 without `accelerate launch`."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def share(rows: int) -> NDArray[np.int64]:
+    """The places of a batch that this process reads: every count()-th; the first again where they do not divide."""
+    each = -(-rows // count())
+    return (rank() + count() * np.arange(each, dtype=np.int64)) % rows
+
+
+def gather(songs: Songs, rows: int) -> Songs:
+    """The vectors of the whole batch of so many rows, in its order, from every process's `share`."""
+    if count() == 1:
+        return songs
+    size, device = songs.fusion.shape, songs.fusion.device
+    present = torch.tensor([songs.audio is not None, songs.text is not None], dtype=torch.long, device=device)
+    distributed.all_reduce(present, distributed.ReduceOp.MAX)
+
+    def whole(vectors: Tensor | None, anyone: Tensor) -> Tensor | None:
+        if not anyone:
+            return None
+        # A process whose songs all lack a modality takes part with zeros, which nobody reads.
+        given = vectors if vectors is not None else torch.zeros(size, device=device)
+        gathered: Tensor = _Gather.apply(given)
+        return _in_order(gathered, rows)
+
+    def flags(values: Tensor) -> Tensor:
+        return _in_order(_all(values.to(torch.uint8)), rows).bool()
+
+    fusion = whole(songs.fusion, present[:1] >= 0)
+    assert fusion is not None
+    return Songs(
+        whole(songs.audio, present[0]),
+        whole(songs.text, present[1]),
+        fusion,
+        flags(songs.has_audio),
+        flags(songs.has_text),
+    )
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Every process's gradients become their mean. A parameter that no process has a gradient for is left without."""
+    if count() == 1:
+        return
+    every = list(parameters)
+    used = torch.tensor([p.grad is not None for p in every], dtype=torch.long, device=every[0].device)
+    distributed.all_reduce(used, distributed.ReduceOp.MAX)
+    for parameter, wanted in zip(every, used.tolist(), strict=True):
+        if wanted:
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            distributed.all_reduce(gradient)
+            parameter.grad = gradient / count()
+
+
+def _all(values: Tensor) -> Tensor:
+    """(W, n, ...) every process's values."""
+    found = [torch.empty_like(values) for _ in range(count())]
+    distributed.all_gather(found, values.contiguous())
+    return torch.stack(found)
+
+
+def _in_order(values: Tensor, rows: int) -> Tensor:
+    """(W, n, ...) -> (rows, ...): undoes `share`."""
+    return values.transpose(0, 1).flatten(0, 1)[:rows]
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' vectors; backward sums what every process's loss says of ours."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        return _all(vectors)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.contiguous()
+        distributed.all_reduce(summed)
+        return summed[rank()]
