@@ -64,25 +64,27 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
 SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
-PRETRAINED: dict[Stage, dict[str, float]] = {
+PRETRAINED: dict[Stage, dict[str, Any]] = {
     "semantic": {"text_lr": 5e-5},
     "preference": {"text_lr": 1e-4, "text_tokens": 32, "forget": 0.0},
 }
 """Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and
 it is large for the processors they are meant for: nine titles in ten have at most 32 tokens."""
 
+LOCKED: dict[str, Any] = {"lock_text": True, "epochs": 4, "steps_per_epoch": 100, "batch_size": 128, "text_tokens": 32}
+"""And where no song has a mel. A few descriptors have nothing to teach such a tower, and soon learn what they can."""
+
 
 def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool, mels: bool = True) -> TrainingSettings:
     """A preset's settings for a stage, gentler where the text tower comes pre-trained, as the paper's always does.
 
-    mels: whether any song has one. A few descriptors have nothing to teach a pre-trained text tower: without mels it is
-    locked in stage 1.
+    mels: whether any song has one.
     """
     settings = SETTINGS[preset, stage]
     if not pretrained_text or preset == "paper":
         return settings
-    gentler: dict[str, float] = PRETRAINED[stage]
-    return settings.model_copy(update=gentler | ({} if mels or stage == "preference" else {"lock_text": True}))
+    locked = LOCKED if stage == "semantic" and not mels else {}
+    return settings.model_copy(update=PRETRAINED[stage] | locked)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def train_semantic(
 
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(learned)
-        starts = range(0, len(order) - size + 1, size)
+        starts = range(0, len(order) - size + 1, size)[: settings.steps_per_epoch]
         return [partial(Batch, order[at : at + size], semantic_loss) for at in starts]
 
     validate = partial(text_and_audio, reader=reader, songs=chosen) if len(chosen) else None

@@ -38,7 +38,7 @@ class TrainingSettings(BaseModel):
 
     epochs: PositiveInt = 20
     steps_per_epoch: PositiveInt | None = None
-    "Batches in an epoch; None is one pass over the songs (stage 2 needs a number)."
+    "Batches in an epoch at most; None is one pass over the songs or pairs."
     batch_size: PositiveInt = 32
     "Songs in a batch in stage 1, pairs in stage 2; over all processes."
     accumulate: PositiveInt = 1
