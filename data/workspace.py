@@ -97,6 +97,10 @@ class Workspace:
     def vectors(self, stage: str) -> Path:
         return self.root / "vectors" / stage
 
+    def ablation(self, variant: str) -> Path:
+        """Vectors of a variant of the encoder, kept for measuring."""
+        return self.root / "ablation" / variant.replace(" ", "-")
+
     def scratch(self, name: str) -> Path:
         """A folder for a step's unfinished work, kept over an interruption and removed when the step is done."""
         path = self.root / ".work" / name

@@ -126,10 +126,7 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
     else:
         model, tokenizer, _ = read_encoder(workspace, "semantic")
         reader = SongReader.of(dataset, mels, tokenizer)
-        before = None
-        if recipe.text_encoder is not None and not mels.present.any():
-            embed_stage(workspace, dataset, mels, "semantic")
-            before = read_vectors(workspace.vectors("semantic"), "text", dataset).by_track(len(dataset.track_ids))
+        before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
         listening = split.training(dataset) if train_on == "split" else dataset
         assert isinstance(settings, PreferenceSettings)
         facts = learn_preference(model, reader, mine(listening, reader, before), settings, place)
@@ -190,6 +187,15 @@ def learn_semantic(
     history = train_semantic(model, reader, both, settings, place)
     facts = history.model_dump() | {"songs": len(both)}
     return model, tokenizer, facts | {"summary": f"{len(both):,} songs with audio and text, {_course(history)}{said}"}
+
+
+def texts_before(workspace: Workspace, dataset: Dataset, mels: Mels) -> NDArray[np.float32] | None:
+    """(N, D) the text vectors that stage 1 gave the songs, to which stage 2 holds a pre-trained tower's; None where
+    sounds do that."""
+    if mels.present.any():
+        return None
+    embed_stage(workspace, dataset, mels, "semantic")
+    return read_vectors(workspace.vectors("semantic"), "text", dataset).by_track(len(dataset.track_ids))
 
 
 def mine(

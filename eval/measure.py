@@ -1,7 +1,7 @@
 """One task measured: rankings of every model against the held-out choices, per slice, with intervals and tests."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,17 @@ def slices(question: HeldOut, split: Split) -> list[Slice]:
 
 
 def measure(
-    dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, Model], resamples: int = 1000
+    dataset: Dataset,
+    split: Split,
+    question: HeldOut,
+    models: Mapping[str, Model],
+    resamples: int = 1000,
+    baselines: Collection[str] = BASELINES,
 ) -> dict[str, Any]:
-    """The result of one task as it goes into JSON. Raises UserError where the dataset asks nothing of the kind."""
+    """The result of one task as it goes into JSON; the best of the baselines is what the others are tested against.
+
+    Raises UserError where the dataset asks nothing of the kind.
+    """
     if not question.queries:
         raise UserError(
             f"nothing to measure for {question.task}: the held-out part of {dataset.summary()} has no such query",
@@ -97,7 +105,7 @@ def measure(
             "split": split.fingerprint,
         },
         "models": intervals,
-        "tests": _tests(values, groups),
+        "tests": _tests(values, groups, baselines),
         "seconds": round(time.monotonic() - started, 2),
         "seconds_per_model": seconds,
     }
@@ -124,8 +132,10 @@ def _values(ranked: Ranked, parts: list[Slice], dataset: Dataset) -> Values:
     return found
 
 
-def _tests(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]]) -> list[dict[str, Any]]:
-    """Our models against the best baseline, for the headline metrics of every slice that all models have."""
+def _tests(
+    values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]], baselines: Collection[str]
+) -> list[dict[str, Any]]:
+    """The other models against the best baseline, for the headline metrics of every slice that all models have."""
     tests: list[dict[str, Any]] = []
     for prefix, of_slice in groups.items():
         if prefix and len(groups) == 2:
@@ -136,7 +146,7 @@ def _tests(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]]
             compared = compare_all(
                 by_model,
                 metric=name,
-                baselines=set(BASELINES),
+                baselines=set(baselines),
                 lower_is_better=lower_is_better(metric),
                 groups=of_slice,
             )

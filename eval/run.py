@@ -122,7 +122,7 @@ def _measured(
         "fusion": fitted.choices.fusion[task].model_dump(),
         "ndcg@100": fitted.choices.validation.get(task, {}),
     }
-    _show(result, COLUMNS[task], HEADLINES)
+    show(result, COLUMNS[task], HEADLINES)
     return result
 
 
@@ -134,11 +134,12 @@ def _measured_semantic(space: Workspace, dataset: Dataset, split: Split, asked_f
             raise
         say(f"semantic: skipped, {error}")
         return []
-    _show(result, SEMANTIC_COLUMNS, SEMANTIC_HEADLINES)
+    show(result, SEMANTIC_COLUMNS, SEMANTIC_HEADLINES)
     return [result]
 
 
-def _show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str]) -> None:
+def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str]) -> None:
+    """A result as a table, its protocol and its headline tests."""
     console = Console(width=None if Console().is_terminal else 110, highlight=False)
     shown = [name for name in columns if any(name in found for found in result["models"].values())]
     console.print()

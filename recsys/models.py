@@ -199,7 +199,7 @@ def tune(
                 source = _fitted_source(name, settings, dataset, training, htcl, fitted)
                 for task, question in asked.items():
                     ranked = source.candidates(question.queries, DEPTH)
-                    value = _quality(ranked, question, len(dataset.track_ids))
+                    value = quality(ranked, question, len(dataset.track_ids))
                     reached = choices.validation.setdefault(task, {})
                     if name not in reached or value > reached[name]:
                         reached[name], best[task][name] = value, ranked
@@ -209,7 +209,7 @@ def tune(
         rankings = {name: best[task][name] for name in FUSED}
         value, choices.fusion[task] = tune_fusion(
             rankings,
-            partial(_quality, question=question, tracks=len(dataset.track_ids)),
+            partial(quality, question=question, tracks=len(dataset.track_ids)),
             play_counts(training) == 0,
             OBJECTIVE_AT,
             search=tune_on and len(question.queries) > 0,
@@ -234,7 +234,8 @@ def _fitted_source(
     return source.restore(dataset, fitted[key])
 
 
-def _quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
+def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
+    """What settings are chosen by: NDCG@100."""
     if not question.queries:
         return 0.0
     found = hits(ranked, question.targets, OBJECTIVE_AT, tracks)

@@ -1,0 +1,192 @@
+"""`python -m eval.ablation`: what does each part of the encoder buy? Stage 2 trained again without it, and measured.
+
+Every variant answers from content alone: neighbours of the history in its space, with the settings that validation
+prefers for it. Vectors of a variant are kept in the workspace and made again only where something has changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from data.command import WorkspaceOption, run
+from data.dataset import Dataset
+from data.errors import UserError
+from data.pairs import PairSettings
+from data.progress import say
+from data.split import Split
+from data.workspace import Workspace, is_current, publishing, read_manifest
+from encoders.batches import SongReader
+from encoders.embed import encode_songs
+from encoders.features import Mels, ensure_mels
+from encoders.stages import Place, PreferenceSettings, Stage
+from encoders.stored import read_encoder
+from encoders.train import learn_preference, mine, texts_before
+from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
+from eval.measure import measure
+from eval.models import Model
+from eval.run import COLUMNS, ready, show, write_report
+from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
+from eval.semantic import Space, measure_semantic
+from recsys.candidates import Htcl
+from recsys.held_out import Task, held_out
+from recsys.models import DEPTH, TUNING_QUERIES, exact_index, quality
+from recsys.search_space import SPACE
+
+app = typer.Typer(add_completion=False, help=__doc__)
+WHOLE = "stage 2"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Stage 2 trained in another way. changes: its settings; pairs: how pairs are mined; text: whether any is read."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    pairs: PairSettings = field(default_factory=PairSettings)
+    text: bool = True
+
+
+def variants(settings: PreferenceSettings) -> dict[str, Variant]:
+    """What is taken away, and what is done in the other way than the default."""
+    found = {
+        "no text": Variant(text=False),
+        "no alignment": Variant({"alignment": 0.0}),
+        "no popularity correction": Variant(pairs=PairSettings(popularity_power=0.0)),
+        "fused by mlp": Variant({"fusion": "mlp"}),
+        "fused by a gate": Variant({"fusion": "gated"}),
+        "no pairs of fused vectors": Variant({"fused_pairs": 0.0}),
+        "pairs of fused vectors": Variant({"fused_pairs": 1.0}),
+        "no hard negatives": Variant({"hard_negatives": 0.0}),
+        "hard negatives": Variant({"hard_negatives": 0.5}),
+        "no average of weights": Variant({"ema": None}),
+    }
+
+    def is_default(variant: Variant) -> bool:
+        same = all(getattr(settings, name) == value for name, value in variant.changes.items())
+        return bool(variant.changes) and same
+
+    return {name: variant for name, variant in found.items() if not is_default(variant)}
+
+
+@app.command()
+def main(
+    workspace: WorkspaceOption = "workspace",
+    only: Annotated[str | None, typer.Option(help="Only these variants, comma-separated.")] = None,
+    max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
+) -> None:
+    """Train what is missing (about a minute each on the demo), then measure every variant on the same questions."""
+    space = Workspace(Path(workspace))
+    dataset, split, _ = ready(space)
+    spaces = every_space(space, dataset, split, [name.strip() for name in only.split(",")] if only else None)
+    results = []
+    for task in COLUMNS:
+        question = held_out(dataset, split, task, "test", None, max_queries)
+        if not question.queries:
+            continue
+        models = {name: _asked(found, dataset, split, task) for name, found in spaces.items()}
+        result = measure(dataset, split, question, models, baselines={WHOLE})
+        show(result, COLUMNS[task], ("ndcg@100",))
+        results.append(result)
+    try:
+        semantic = measure_semantic(dataset, split, {name: _semantic(found, dataset) for name, found in spaces.items()})
+        show(semantic, SEMANTIC_COLUMNS, ())
+        results.append(semantic)
+    except UserError as error:
+        say(f"semantic: skipped, {error}")
+    report = write_report(space, "ablation", results, json_file)
+    say(f"\nReport: {report}")
+
+
+Found = dict[str, Vectors]
+"""One variant's vectors by modality; "item" is what it answers with."""
+
+
+def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str] | None) -> dict[str, Found]:
+    """Stage 2 and stage 1 as published, stage 2's audio alone, and the variants. Raises UserError for unknown names."""
+    mels = ensure_mels(space.mels, dataset)
+    manifest = read_manifest(space.encoder("preference"))
+    if manifest is None or manifest.facts.get("skipped"):
+        raise UserError(f"no stage 2 was trained in {space.root}", "An ablation needs listening or playlists.")
+    settings = PreferenceSettings.model_validate(
+        {k: v for k, v in manifest.settings.items() if k not in ("preset", "train_on")}
+    )
+    chosen = variants(settings)
+    if unknown := [name for name in only or [] if name not in chosen]:
+        raise UserError(f'no variant "{unknown[0]}"', f"There are {', '.join(chosen)}.")
+    whole = _published(space, dataset, "preference")
+    found = {WHOLE: whole, "stage 1 only": _published(space, dataset, "semantic")}
+    if len(whole["audio"].tracks):
+        found["audio only"] = whole | {"item": whole["audio"]}
+    for name, variant in chosen.items():
+        if only is None or name in only:
+            found[name] = _trained(space, dataset, split, mels, name, variant, settings)
+    return found
+
+
+def _trained(
+    space: Workspace, dataset: Dataset, split: Split, mels: Mels, name: str, variant: Variant, whole: PreferenceSettings
+) -> Found:
+    settings = whole.model_copy(update=dict(variant.changes))
+    semantic = read_manifest(space.encoder("semantic"))
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
+    made_from["encoder"] = semantic.fingerprint if semantic else ""
+    recorded = {"pairs": variant.pairs.model_dump(), "text": variant.text, **settings.model_dump()}
+    folder = space.ablation(name)
+    if not is_current(folder, made_from, recorded):
+        model, tokenizer, _ = read_encoder(space, "semantic")
+        reader = SongReader.of(dataset, mels, tokenizer)
+        if not variant.text:
+            reader = replace(reader, texts=[None] * len(reader.texts))
+        pretrained = semantic is not None and "text_encoder" in semantic.made_from
+        before = texts_before(space, dataset, mels) if pretrained and variant.text else None
+        scratch = space.scratch(f"ablation-{name.replace(' ', '-')}")
+        learn_preference(
+            model,
+            reader,
+            mine(split.training(dataset), reader, before, variant.pairs),
+            settings,
+            Place(scratch, [made_from, recorded]),
+        )
+        vectors = encode_songs(model, reader, scratch, name)
+        with publishing(folder, f"ablation {name}", made_from, recorded) as draft:
+            for modality in MODALITIES:
+                write_vectors(draft.folder, modality, vectors[modality], dataset)
+        space.discard_scratch(scratch.name)
+    return {modality: read_vectors(folder, modality, dataset) for modality in MODALITIES}
+
+
+def _published(space: Workspace, dataset: Dataset, stage: Stage) -> Found:
+    return {modality: read_vectors(space.vectors(stage), modality, dataset) for modality in MODALITIES}
+
+
+def _asked(found: Found, dataset: Dataset, split: Split, task: Task) -> Model:
+    """Neighbours in the variant's space, asked as validation prefers."""
+    source = Htcl("variant", found["item"], exact_index(found["item"])).fit(dataset)
+    question = held_out(dataset, split, task, "validation", max_queries=TUNING_QUERIES)
+    asked = [source.with_settings(settings) for settings in SPACE["htcl-stage2"]]
+    if not question.queries:
+        return asked[0].candidates
+    return max(
+        asked, key=lambda one: quality(one.candidates(question.queries, DEPTH), question, len(dataset.track_ids))
+    ).candidates
+
+
+def _semantic(found: Found, dataset: Dataset) -> Space:
+    """What a probe reads is the audio vector, as in `eval.run --task semantic`; the text's where there is no sound."""
+    audio, text = (_rows(found[modality], dataset) for modality in ("audio", "text"))
+    return Space(audio, audio, text) if len(found["audio"].tracks) else Space(text)
+
+
+def _rows(vectors: Vectors, dataset: Dataset) -> NDArray[np.float32]:
+    rows = np.full((len(dataset.track_ids), vectors.dimension), np.nan, np.float32)
+    rows[vectors.tracks] = vectors.values
+    return rows
+
+
+if __name__ == "__main__":
+    run(app)
