@@ -43,6 +43,9 @@ model.encode_text(["slow piano, late at night"])
 
 {losses}
 
+Validation, where there is any, is retrieval among songs that took no part in training: the mean reciprocal rank of text
+and sound in stage 1, NDCG@100 of a song's partners in stage 2.
+
 ## Limits
 
 The vectors know what this catalogue taught them; they are measured on it by `python -m eval.run` and nowhere else. The
@@ -56,11 +59,13 @@ def model_card(stage: Stage, size: int, dataset: Dataset, recorded: Mapping[str,
         "split": "the training part of a split made by time or playlist",
         "all": "everything, with nothing held out",
     }
-    losses = facts.get("losses", [])
-    lines = ["| epoch | loss | |", "|---|---|---|"]
+    losses, validation = facts.get("losses", []), facts.get("validation", [])
+    lines = ["| epoch | loss | | validation |", "|---|---|---|---|"]
     longest = max(losses, default=0.0) or 1.0
     for epoch, loss in enumerate(losses, start=1):
-        lines.append(f"| {epoch} | {loss:.3f} | {'█' * max(1, round(30 * loss / longest))} |")
+        found = f"{validation[epoch - 1]:.3f}" if validation else ""
+        kept = " (kept)" if epoch == facts.get("best") else ""
+        lines.append(f"| {epoch} | {loss:.3f} | {'█' * max(1, round(30 * loss / longest))} | {found}{kept} |")
     return CARD.format(
         title=TITLES[stage],
         size=size,

@@ -115,7 +115,8 @@ def _encode_block(
     }
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        songs = model(**{key: value.to(device) for key, value in reader.read(tracks[rows]).items()})
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            songs = model(**{key: value.to(device) for key, value in reader.read(tracks[rows]).items()})
         for name, vectors in (("audio", songs.audio), ("text", songs.text), ("item", songs.fusion)):
             if vectors is not None:
                 found[name][rows] = normalize(vectors, dim=1).float().cpu().numpy()
