@@ -2,21 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from torch.nn.functional import normalize
 
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
-from data.progress import done, meter, say
+from data.progress import done, say
 from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
 from encoders.batches import SongReader
+from encoders.blocks import Block, in_blocks
 from encoders.features import Mels, ensure_mels
 from encoders.model import HtclModel
 from encoders.stages import STAGES, Stage
@@ -72,18 +70,7 @@ def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.nn.Module.to(model, device)
     known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
-    blocks = []
-    with meter(name, len(known)) as progress:
-        for start in range(0, len(known), BLOCK):
-            path = scratch / f"block-{start:09d}.safetensors"
-            block = _read_block(path)
-            if block is None:
-                block = _encode_block(model, reader, known[start : start + BLOCK], device)
-                aside = path.with_suffix(".new")
-                save_file(block, aside)
-                aside.replace(path)
-            blocks.append(block)
-            progress.to(min(start + BLOCK, len(known)))
+    blocks = in_blocks(name, known, BLOCK, scratch, lambda rows: _encode_block(model, reader, rows, device))
     vectors = {}
     empty = np.zeros((0, model.config.projection_dim), np.float32)
     for modality in MODALITIES:
@@ -94,19 +81,8 @@ def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str)
     return vectors
 
 
-def _read_block(path: Path) -> dict[str, NDArray[Any]] | None:
-    """A finished block; None where there is none, or a damaged one."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
-        return None
-
-
 @torch.inference_mode()
-def _encode_block(
-    model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], device: torch.device
-) -> dict[str, NDArray[Any]]:
+def _encode_block(model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], device: torch.device) -> Block:
     """Songs of like length are batched together, which keeps padding small; the answer is in the order of `tracks`."""
     lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
     order = np.argsort(lengths, kind="stable")
@@ -125,7 +101,7 @@ def _encode_block(
         "text": reader.has_text[tracks],
         "item": np.ones(len(tracks), np.bool_),
     }
-    block: dict[str, NDArray[Any]] = {}
+    block: Block = {}
     for name in MODALITIES:
         block[name] = np.ascontiguousarray(found[name][present[name]])
         block[f"{name}-tracks"] = tracks[present[name]]

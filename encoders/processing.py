@@ -34,6 +34,11 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
         self.published = published
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
 
+    @property
+    def nb_max_samples(self) -> int:
+        """The longest sound that is taken whole, under the name that CLAP's extractor has for it."""
+        return int(MAX_SECONDS * self.sampling_rate)
+
     def __call__(
         self,
         raw_speech: NDArray[np.float32] | Sequence[NDArray[np.float32]],
@@ -46,8 +51,7 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError(f"audio at {sampling_rate} Hz; resample to {self.sampling_rate} Hz (data.audio.load_mono)")
         single = isinstance(raw_speech, np.ndarray) and raw_speech.ndim == 1
         arrays = [raw_speech] if single else list(raw_speech)
-        limit = int(MAX_SECONDS * self.sampling_rate)
-        mels = [log_mel(np.asarray(array, np.float32)[:limit]) for array in arrays]
+        mels = [log_mel(np.asarray(array, np.float32)[: self.nb_max_samples]) for array in arrays]
         features, mask = collate_mels(mels, published=self.published)
         data = {"input_features": features}
         if not self.published:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from eval.statistics import Interval
 
 STRENGTHS = tuple(10.0 ** np.arange(0, 6))
-"""Regularisation, chosen by cross-validation on the training songs, no artist on both sides."""
+"""Regularisation, chosen by cross-validation on the training songs, no group on both sides."""
 FOLDS = 3
 RESAMPLES = 300
 Floats = NDArray[np.float64]
@@ -26,8 +26,9 @@ Bools = NDArray[np.bool_]
 def probe(features: NDArray[np.float32], labels: Bools, groups: Ints, train: Ints, test: Ints) -> Floats:
     """Scores (len(test), L) of the labels by ridge regression, which answers for all labels at once.
 
-    features: (N, D), standardised on the training songs. labels: (N, L). groups: (N,), artists. Raises ValueError where
-    the training songs are of one group alone.
+    features: (N, D), standardised on the training songs. labels: (N, L). groups: (N,), what the strength is chosen
+    across, as the test songs are apart from the training songs. Raises ValueError where the training songs are of one
+    group alone.
     """
     folds = min(FOLDS, len(np.unique(groups[train])))
     splits = list(GroupKFold(folds).split(train, groups=groups[train]))
@@ -49,6 +50,17 @@ def resampled(value: Callable[..., float], groups: Ints, *columns: NDArray[Any],
         drawn.append(value(*(column[rows] for column in columns)))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Interval(mean=value(*columns), low=float(low), high=float(high))
+
+
+def resampled_difference(
+    value: Callable[..., float], groups: Ints, one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]], seed: int = 0
+) -> Interval:
+    """value(*one) - value(*other) and its paired 95 % interval: each resample draws the same songs for both."""
+
+    def difference(*columns: NDArray[Any]) -> float:
+        return value(*columns[: len(one)]) - value(*columns[len(one) :])
+
+    return resampled(difference, groups, *one, *other, seed=seed)
 
 
 def median(values: NDArray[Any]) -> float:

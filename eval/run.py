@@ -15,12 +15,13 @@ from data.errors import UserError
 from data.progress import say
 from data.split import Split, ensure_split
 from data.workspace import Manifest, Workspace, read_manifest, write_text
+from encoders.external import ExternalModel
 from encoders.stages import STAGES
 from eval.measure import measure, refuse_leaks
 from eval.models import check_names, line_up
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import measure_semantic, spaces_of
-from eval.table import result_table, test_lines
+from eval.semantic import measure_semantic, open_externals, spaces_of
+from eval.table import cost_lines, result_table, test_lines
 from recsys.build_index import build
 from recsys.held_out import TASKS, HeldOut, Task, held_out
 from recsys.models import Models, load_models
@@ -47,6 +48,10 @@ def main(
     models: Annotated[str | None, typer.Option(help="Only these, comma-separated; default all nine.")] = None,
     seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
     max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
+    external: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a transformers audio model, measured under semantic; repeatable."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
 ) -> None:
     """Measure every model on held-out listening. Builds whatever the workspace lacks first."""
@@ -55,6 +60,9 @@ def main(
     tasks: tuple[Task, ...] = tuple(one for one in TASKS if task in (one, "all"))
     names = [name.strip() for name in models.split(",")] if models else None
     check_names(names or [])
+    if external and task not in ("semantic", "all"):
+        raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
+    externals = open_externals(external or [])
     space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space)
     questions = {one: held_out(dataset, split, one, "test", seeds, max_queries) for one in tasks}
@@ -65,7 +73,7 @@ def main(
             continue
         results.append(_measured(dataset, split, fitted, one, question, names))
     if task in ("semantic", "all"):
-        results += _measured_semantic(space, dataset, split, asked_for=task == "semantic")
+        results += _measured_semantic(space, dataset, split, externals, asked_for=task == "semantic")
     report = write_report(space, task, results if task == "all" else results[0], json_file)
     _what_next(workspace, task, report)
 
@@ -126,9 +134,11 @@ def _measured(
     return result
 
 
-def _measured_semantic(space: Workspace, dataset: Dataset, split: Split, asked_for: bool) -> list[dict[str, Any]]:
+def _measured_semantic(
+    space: Workspace, dataset: Dataset, split: Split, externals: Sequence[ExternalModel], asked_for: bool
+) -> list[dict[str, Any]]:
     try:
-        result = measure_semantic(dataset, split, spaces_of(space, dataset))
+        result = measure_semantic(dataset, split, spaces_of(space, dataset, externals))
     except UserError as error:
         if asked_for:
             raise
@@ -151,7 +161,7 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
         console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
     headline = [test for test in result["tests"] if test["metric"] in headlines]
-    for line in test_lines({"tests": headline}):
+    for line in [*test_lines({"tests": headline}), *cost_lines(result, shown)]:
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -6,7 +6,8 @@ genre, language and tags from those by other artists alone: it would otherwise l
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from data.errors import UserError
 from data.progress import meter
 from data.split import Split
 from data.workspace import Workspace
+from encoders.external import ExternalModel, external_name, open_external
+from encoders.external_vectors import embed_external
 from encoders.features import Mels, ensure_mels
-from encoders.stages import Stage
 from encoders.vectors import read_vectors
 from eval.measure import describe
 from eval.probes import (
@@ -31,6 +33,7 @@ from eval.probes import (
     median,
     probe,
     resampled,
+    resampled_difference,
 )
 from eval.statistics import Interval, bootstrap_intervals, compare_all
 from recsys.models import HTCL_NAMES, text_encoder
@@ -46,6 +49,8 @@ COLUMNS = [
     "probe_album_accuracy",
     "zero_shot_tags_roc_auc",
 ]
+NAMES = ("chance", "mel", *HTCL_NAMES, "fused")
+"""Of the lines that every table may have."""
 SINGLE = ("genre", "language", "album")
 """Labels of which a song has one at most."""
 
@@ -55,27 +60,53 @@ class Space:
     """One model's vectors by track row, NaN where it has none.
 
     features: (N, D), what a probe reads. audio, text: (N, D) unit vectors that can be compared, or None.
-    encode: labels to unit vectors beside them.
+    encode: labels to unit vectors beside them. origin: of an external model, which one it is.
     """
 
     features: NDArray[np.float32]
     audio: NDArray[np.float32] | None = None
     text: NDArray[np.float32] | None = None
     encode: Callable[[list[str]], NDArray[np.float32]] | None = None
+    origin: str = ""
 
 
-def spaces_of(workspace: Workspace, dataset: Dataset) -> dict[str, Space]:
-    """Mel statistics, both stages' audio vectors, and the fused ones. Without audio: the stages' text vectors."""
+def open_externals(folders: Sequence[Path]) -> list[ExternalModel]:
+    """The models in the folders. Raises UserError for a folder that holds none, or a name that is taken."""
+    names = [*NAMES, *(external_name(folder) for folder in folders)]
+    for name, folder in zip(names[len(NAMES) :], folders, strict=True):
+        if names.count(name) > 1:
+            raise UserError(
+                f'{folder}: two models would be called "{name}"', "Rename the folder, or give a link of another name."
+            )
+    return [open_external(folder) for folder in folders]
+
+
+def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Space]:
+    """Mel statistics, both stages' audio vectors, the fused ones, and external models'.
+
+    Without audio: the stages' text vectors. Raises UserError for external models then.
+    """
     mels = ensure_mels(workspace.mels, dataset)
     heard = bool(mels.present.any())
+    if externals and not heard:
+        raise UserError("--external: none of the songs has audio that decodes", "Leave it out.")
     found = {"mel": Space(mel_statistics(mels))} if heard else {}
     for name, stage in HTCL_NAMES.items():
-        audio, text = (_by_track(workspace, stage, modality, dataset) for modality in ("audio", "text"))
+        audio, text = (_by_track(workspace.vectors(stage), modality, dataset) for modality in ("audio", "text"))
         encode = text_encoder(workspace, stage)
         found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
     if heard:
-        found["fused"] = Space(_by_track(workspace, "preference", "item", dataset))
-    return found
+        found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
+    return found | {model.name: _external_space(workspace, dataset, mels, model) for model in externals}
+
+
+def _external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:
+    folder = embed_external(workspace, dataset, mels, model)
+    origin = f"{model.model.config.model_type}, {model.digest}"
+    if model.tokenizer is None:
+        return Space(_by_track(folder, "features", dataset), origin=origin)
+    audio, text = (_by_track(folder, modality, dataset) for modality in ("audio", "text"))
+    return Space(audio, audio, text, model.encode_text, origin)
 
 
 def mel_statistics(mels: Mels) -> NDArray[np.float32]:
@@ -122,6 +153,8 @@ class Songs:
         train = np.array([row for row in self.train if labels[row]], np.int64)
         if kind != "album":
             train = train[~np.isin(self.groups[train], self.groups[test])]
+        if len(np.unique(self.folds(kind)[train])) < 2:
+            return [], train, test
         classes = frequent(labels, train, LEAST)
         if kind == "tags":
             asked = frequent(labels, test, LEAST)
@@ -130,6 +163,13 @@ class Songs:
         train, test = (np.array([row for row in side if labels[row][0] in known], np.int64) for side in (train, test))
         return classes, train, test
 
+    def folds(self, kind: str) -> Ints:
+        """(N,) what a probe's own cross-validation keeps together: artists, or songs where albums are told apart.
+
+        With artists apart, no album of the one side would be on the other, and every strength would look useless.
+        """
+        return np.arange(len(self.groups)) if kind == "album" else self.groups
+
     def has(self, kind: str, names: Sequence[str]) -> NDArray[np.bool_]:
         """(N, len(names)) which track has which label."""
         return np.array([[name in row for name in names] for row in self.labels[kind]], np.bool_)
@@ -137,16 +177,26 @@ class Songs:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one model reached. values, groups: metric -> one value, one artist per song. intervals: all metrics."""
+    """What one model reached: `intervals` of all metrics.
 
-    values: dict[str, Floats]
-    groups: dict[str, Ints]
-    intervals: dict[str, Interval]
+    values, groups: of a metric that is a mean over songs, one value and one artist per song. sampled: of another, the
+    function, the artists, and what it takes.
+    """
+
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    values: dict[str, Floats] = field(default_factory=dict)
+    groups: dict[str, Ints] = field(default_factory=dict)
+    sampled: dict[str, tuple[Callable[..., float], Ints, tuple[NDArray[Any], ...]]] = field(default_factory=dict)
 
     def add(self, metric: str, values: NDArray[Any], groups: Ints) -> None:
         """A metric that is a mean over songs."""
         self.values[metric], self.groups[metric] = np.asarray(values, np.float64), groups
         self.intervals.update(bootstrap_intervals({metric: self.values[metric]}, groups=groups))
+
+    def add_sampled(self, metric: str, of: Callable[..., float], groups: Ints, *columns: NDArray[Any]) -> None:
+        """A metric that is none: `of` the columns, a row per song each."""
+        self.sampled[metric] = of, groups, columns
+        self.intervals[metric] = resampled(of, groups, *columns)
 
 
 def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]) -> dict[str, Any]:
@@ -163,18 +213,24 @@ def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]
     found: dict[str, Measured] = {}
     with meter("semantic", len(spaces)) as progress:
         for name, space in spaces.items():
-            found[name] = Measured({}, {}, {})
+            found[name] = Measured()
             _probe_all(space, songs, found[name])
             _zero_shot(space, songs, found[name])
             _retrieve(space, songs, found[name])
             progress.advance(name)
+    tests = _tests(found)
+    external = {name: space.origin for name, space in spaces.items() if space.origin}
+    notes = ["fused vectors read the text that the labels stand in"] if "fused" in spaces else []
+    if external:
+        notes.append(f"whether {', '.join(external)} learned from these very songs is not known here")
     return {
         "task": "semantic",
         "dataset": describe(dataset),
         "protocol": {
             "text": "songs that took part in no training; probes of genre, language and tags learn from songs by other "
             "artists, those of albums from other songs; retrieval among the held-out songs with audio and text",
-            "notes": ["fused vectors read the text that the labels stand in"] if "fused" in spaces else [],
+            "notes": notes,
+            "external": external,
             "queries": {"all": len(test)},
             "labels": {kind: len(songs.sides(kind)[0]) for kind in songs.labels},
             "catalogue": len(dataset.track_ids),
@@ -182,7 +238,8 @@ def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]
             "split": split.fingerprint,
         },
         "models": {"chance": _chance(songs, spaces)} | {name: one.intervals for name, one in found.items()},
-        "tests": _tests(found),
+        "tests": tests,
+        "semantic_cost": _cost(found, tests),
         "seconds": round(time.monotonic() - started, 2),
     }
 
@@ -194,14 +251,14 @@ def _probe_all(space: Space, songs: Songs, found: Measured) -> None:
             continue
         has = songs.has(kind, classes)
         right = has[test].argmax(axis=1)
-        answers = probe(space.features, has, songs.groups, train, test).argmax(axis=1)
+        answers = probe(space.features, has, songs.folds(kind), train, test).argmax(axis=1)
         groups = songs.groups[test]
         found.add(f"probe_{kind}_accuracy", answers == right, groups)
-        found.intervals[f"probe_{kind}_macro_f1"] = resampled(macro_f1, groups, right, answers)
+        found.add_sampled(f"probe_{kind}_macro_f1", macro_f1, groups, right, answers)
     tags, train, test = songs.sides("tags")
     if tags and len(test) >= LEAST:
         has = songs.has("tags", tags)
-        scores = probe(space.features, has, songs.groups, train, test)
+        scores = probe(space.features, has, songs.folds("tags"), train, test)
         _add_tags(found, "probe", has[test], scores, songs.groups[test])
 
 
@@ -233,12 +290,12 @@ def _retrieve(space: Space, songs: Songs, found: Measured) -> None:
         groups = songs.groups[rows]
         for k in CUTOFFS:
             found.add(f"{name}_recall@{k}", rank <= k, groups)
-        found.intervals[f"{name}_median_rank"] = resampled(median, groups, rank)
+        found.add_sampled(f"{name}_median_rank", median, groups, rank)
 
 
 def _add_tags(found: Measured, prefix: str, right: NDArray[np.bool_], scores: Floats, groups: Ints) -> None:
     for metric, of in (("roc_auc", macro_roc_auc), ("pr_auc", macro_average_precision)):
-        found.intervals[f"{prefix}_tags_{metric}"] = resampled(of, groups, right, scores)
+        found.add_sampled(f"{prefix}_tags_{metric}", of, groups, right, scores)
 
 
 def _chance(songs: Songs, spaces: Mapping[str, Space]) -> dict[str, Interval]:
@@ -282,8 +339,25 @@ def _tests(found: Mapping[str, Measured]) -> list[dict[str, Any]]:
     return tests
 
 
-def _by_track(workspace: Workspace, stage: Stage, modality: str, dataset: Dataset) -> NDArray[np.float32]:
-    vectors = read_vectors(workspace.vectors(stage), modality, dataset)
+def _cost(found: Mapping[str, Measured], tests: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Stage 2 minus stage 1 on every metric that both have, with the paired interval."""
+    before, after = HTCL_NAMES
+    if before not in found or after not in found:
+        return {}
+    cost = {
+        test["metric"]: {end: float(test[end]) for end in ("difference", "low", "high")}
+        for test in tests
+        if (test["model"], test["baseline"]) == (after, before)
+    }
+    for metric, (of, groups, columns) in found[after].sampled.items():
+        if metric in found[before].sampled:
+            interval = resampled_difference(of, groups, columns, found[before].sampled[metric][2])
+            cost[metric] = {"difference": interval["mean"], "low": interval["low"], "high": interval["high"]}
+    return cost
+
+
+def _by_track(folder: Path, modality: str, dataset: Dataset) -> NDArray[np.float32]:
+    vectors = read_vectors(folder, modality, dataset)
     rows = np.full((len(dataset.track_ids), vectors.dimension), np.nan, np.float32)
     rows[vectors.tracks] = vectors.values
     return rows

@@ -62,6 +62,21 @@ def test_lines(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def cost_lines(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """What stage 2 costs in semantics against stage 1, a line for the probes, zero-shot tags and retrieval each.
+
+    result: may have {"semantic_cost": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
+    """
+    cost = result.get("semantic_cost", {})
+    lines: dict[str, list[str]] = {}
+    for metric in (metric for metric in metrics if metric in cost):
+        family = {"probe": "probes", "zero": "zero-shot"}.get(metric.partition("_")[0], "retrieval")
+        told = {"metric": metric, **cost[metric]}
+        change = f"{_signed(told, 'difference')} [{_signed(told, 'low')}, {_signed(told, 'high')}]"
+        lines.setdefault(family, []).append(f"{label(metric)} {change}")
+    return [f"Stage 2 against stage 1, {family}: {', '.join(told)}" for family, told in lines.items()]
+
+
 def label(metric: str) -> str:
     """The metric as people write it, after the slice it was measured on.
 

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from eval.probes import frequent, macro_average_precision, macro_f1, macro_roc_auc, median, probe, resampled
+from eval.probes import (
+    frequent,
+    macro_average_precision,
+    macro_f1,
+    macro_roc_auc,
+    median,
+    probe,
+    resampled,
+    resampled_difference,
+)
+from eval.statistics import bootstrap_intervals
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(3, size=240)
@@ -62,6 +72,35 @@ def test_intervals_hold_the_value_and_widen_with_fewer_groups():
     assert many["mean"] == few["mean"] == pytest.approx(f1_score(right, said, average="macro"))
     assert many["low"] < many["mean"] < many["high"]
     assert resampled(median, GROUPS, np.ones(240)) == {"mean": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_a_difference_is_paired():
+    right = LABELS
+    good, bad = (np.where(RNG.random(240) < share, LABELS, 0) for share in (0.8, 0.5))
+    found = resampled_difference(macro_f1, GROUPS, (right, good), (right, bad))
+    assert found["mean"] == pytest.approx(macro_f1(right, good) - macro_f1(right, bad))
+    assert 0 < found["low"] < found["mean"] < found["high"]
+    same = resampled_difference(macro_f1, GROUPS, (right, good), (right, good))
+    assert same == {"mean": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_a_difference_of_means_agrees_with_the_bootstrap_of_the_differences():
+    one, other = RNG.random((2, 240))
+    found = resampled_difference(lambda values: float(values.mean()), GROUPS, [one], [other])
+    expected = bootstrap_intervals({"": one - other}, groups=GROUPS)[""]
+    assert found["mean"] == pytest.approx(expected["mean"])
+    assert found["low"] == pytest.approx(expected["low"], abs=0.02)
+    assert found["high"] == pytest.approx(expected["high"], abs=0.02)
+
+
+def test_strength_is_chosen_across_groups():
+    """Features that tell the group, and so the label of songs seen, but nothing of another group's."""
+    groups = np.arange(240) // 8
+    labels = (RNG.random(30) < 0.5)[groups][:, None]
+    features = (np.eye(30)[groups] + 0.1 * RNG.normal(size=(240, 30))).astype(np.float32)
+    apart = probe(features, labels, groups, TRAIN, TEST)
+    mixed = probe(features, labels, np.arange(240), TRAIN, TRAIN)
+    assert apart.std() < 0.1 * mixed.std()
 
 
 def test_frequent_labels_are_counted_over_the_rows_alone():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from eval.semantic import LEAST, Songs, Space, measure_semantic
+from eval.semantic import LEAST, Songs, Space, measure_semantic, open_externals
 from eval.table import result_table
 from tests.conftest import BLOCKS
 
@@ -78,6 +78,59 @@ def test_every_model_is_tested_against_mel_and_stage_2_against_stage_1(result):
     assert lines[0]["difference"] > 0.8
     # Four artists cannot prove anything: with so few, all differences may have the same sign by chance.
     assert lines[0]["verdict"] == "no difference shown"
+
+
+def test_what_stage_2_costs_is_told_for_every_metric_of_both(result):
+    cost, (first, second) = result["semantic_cost"], (result["models"][f"htcl-stage{at}"] for at in (1, 2))
+    assert set(cost) == set(first) & set(second)
+    for metric, found in cost.items():
+        assert found["difference"] == pytest.approx(second[metric]["mean"] - first[metric]["mean"])
+        assert found["low"] <= found["difference"] <= found["high"]
+    assert cost["probe_tags_roc_auc"]["low"] > 0
+    assert cost["audio_to_text_median_rank"]["high"] < 0
+
+
+def test_without_both_stages_nothing_is_said_of_a_cost(world):
+    dataset, split = world
+    found = measure_semantic(dataset, split, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})
+    assert found["semantic_cost"] == {}
+
+
+def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(world, result):
+    dataset, split = world
+    theirs = by_block(dataset, 0.3, 3)
+    theirs[np.flatnonzero(split.held_out_only)[:3]] = np.nan
+    spaces = {"mel": Space(by_block(dataset, 1, 2)), "theirs": Space(theirs, origin="clap, 1234")}
+    found = measure_semantic(dataset, split, spaces)
+    assert found["protocol"]["queries"]["all"] == result["protocol"]["queries"]["all"] - 3
+    assert found["protocol"]["external"] == {"theirs": "clap, 1234"}
+    assert any("theirs" in note for note in found["protocol"]["notes"])
+    assert result["protocol"]["external"] == {}
+    assert ("theirs", "mel") in {(test["model"], test["baseline"]) for test in found["tests"]}
+
+
+def test_the_strength_of_a_probe_is_chosen_across_artists_but_for_albums(world):
+    dataset, split = world
+    songs = Songs.of(dataset, np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only))
+    assert np.array_equal(songs.folds("tags"), songs.groups)
+    # An album is by one artist: with artists apart, none would be on both sides and every strength look useless.
+    assert len(np.unique(songs.folds("album"))) == len(dataset.track_ids)
+
+
+def test_a_label_of_one_artist_alone_is_not_probed(world):
+    dataset, _ = world
+    rows = np.arange(len(dataset.track_ids))
+    one = np.flatnonzero(dataset.artists == dataset.artists[0])
+    songs = Songs.of(dataset, one, np.setdiff1d(rows, one))
+    assert songs.sides("genre")[0] == []
+
+
+def test_names_that_are_taken_are_refused_before_a_folder_is_read(tmp_path):
+    for folders in (["fused"], ["a/theirs", "b/theirs/"], ["a/../mel"]):
+        with pytest.raises(UserError, match=r'two models would be called "(fused|theirs|mel)"\n'):
+            open_externals([tmp_path / folder for folder in folders])
+    with pytest.raises(UserError, match="no transformers model"):
+        open_externals([tmp_path / "theirs"])
 
 
 def test_the_table_shows_it(result):

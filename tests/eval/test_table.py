@@ -118,3 +118,20 @@ def test_a_paired_test_reads_as_a_sentence(changes: dict[str, Any], line: str) -
 
 def test_examples() -> None:
     assert doctest.testmod(table).failed == 0
+
+
+def test_what_stage_2_costs_is_told_by_family() -> None:
+    cost = {
+        "probe_tags_roc_auc": {"difference": 0.1274, "low": 0.08, "high": 0.17},
+        "probe_album_accuracy": {"difference": -0.02, "low": -0.1, "high": 0.06},
+        "zero_shot_tags_roc_auc": {"difference": 0.0, "low": -0.01, "high": 0.01},
+        "text_to_audio_recall@10": {"difference": 0.171, "low": 0.1, "high": 0.25},
+        "text_to_audio_recall@1": {"difference": 0.5, "low": 0.5, "high": 0.5},
+    }
+    shown = [metric for metric in reversed(cost) if metric != "text_to_audio_recall@1"]
+    assert table.cost_lines({"semantic_cost": cost}, [*shown, "probe_genre_accuracy"]) == [
+        "Stage 2 against stage 1, retrieval: Text→sound Recall@10 +0.171 [+0.100, +0.250]",
+        "Stage 2 against stage 1, zero-shot: Zero-shot tags ROC-AUC +0.000 [-0.010, +0.010]",
+        "Stage 2 against stage 1, probes: Album accuracy -0.020 [-0.100, +0.060], Tags ROC-AUC +0.127 [+0.080, +0.170]",
+    ]
+    assert table.cost_lines({}, shown) == []
