@@ -91,7 +91,7 @@ class SongReader:
         if crop is not None and len(mel) > crop and rng is not None:
             start = int(rng.integers(len(mel) - crop + 1))
             mel = mel[start : start + crop]
-        return mel.astype(np.float32)
+        return mel
 
 
 def leave_out(text: str, chance: float, rng: np.random.Generator) -> str:
