@@ -24,8 +24,8 @@ def number(path: Path) -> NDArray[np.int64]:
 
 
 def levels_unless_killer(path: Path) -> NDArray[np.uint8]:
-    """The mel; a file called killer.wav crashes its decoder."""
-    if path.stem == "killer":
+    """The mel; a file that begins with `killer` crashes its decoder."""
+    if path.read_bytes().startswith(b"killer"):
         os.kill(os.getpid(), signal.SIGSEGV)
     return read_levels(path)
 
