@@ -114,7 +114,7 @@ class SongReader:
         return collate_songs(songs, self.tokenizer, view.tokens)
 
     def _song(self, track: int) -> Song:
-        mel = None if self.mels.where[track] is None else self.mels[track].astype(np.float32)
+        mel = None if self.mels.where[track] is None else self.mels[track]
         row = None if self.precomputed is None or np.isnan(self.precomputed[track, 0]) else self.precomputed[track]
         return Song(mel, self.texts[track], row)
 

@@ -1,16 +1,18 @@
 """Log-mels of the catalogue, computed once and cached: decoding is the bottleneck everywhere.
 
-The cache is a row of chunks of some hundred songs; each chunk is written whole or not at all, so an interrupted run
-goes on with the next one, and a chunk that is damaged is dropped and its songs decoded again. A song is known by its
-file's path, size and time of change; songs that no decoder reads are remembered with their reason.
+The cache is a row of chunks of some hundred songs, a byte a cell: 160 KB for two minutes. Each chunk is written whole
+or not at all, so an interrupted run goes on with the next one. A chunk is held against its checksum when it is first
+read; one that is damaged is dropped and its songs decoded again. A song is known by its file's path, size and time of
+change; songs that no decoder reads are remembered with their reason.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.audio import AudioError, load_mono
+from data.audio import load_mono
 from data.dataset import Dataset
+from data.errors import DamagedError
 from data.progress import meter, say
 from data.workspace import sha256, short_hash, write_text
-from encoders.mel import BANDS, HOP, MAX_SECONDS, SAMPLE_RATE, log_mel
+from encoders.decoding import Result, read_files
+from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
-SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "float16 dB, 2"}
+OPEN = 256
+"Chunks that are mapped at a time: each holds a file open."
+SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
 
 
 @dataclass(frozen=True)
 class Mels:
-    """Decibel mels of a catalogue by track row, memory-mapped. `where[track]` is (chunk, start, stop), or None.
+    """Decibel mels of a catalogue by track row. `where[track]` is (chunk, start, stop), or None.
 
-    digests: stands for the content of each track's mel, None where it has none.
+    rows: the levels (R, 128) in the chunk of that number. digests: stands for the content of each track's mel, None
+    where it has none.
     """
 
-    chunks: Sequence[NDArray[np.float16]]
+    rows: Callable[[int], NDArray[np.uint8]]
     where: Sequence[tuple[int, int, int] | None]
     rejects: dict[int, str]
     digests: Sequence[str | None]
@@ -55,64 +62,81 @@ class Mels:
         place = self.where[track]
         return 0 if place is None else place[2] - place[1]
 
-    def __getitem__(self, track: int) -> NDArray[np.float16]:
-        """(T, 128) decibels below the loudest cell. Raises KeyError for a track without audio."""
+    def __getitem__(self, track: int) -> NDArray[np.float32]:
+        """(T, 128) decibels below the loudest cell, to 0.16 dB.
+
+        Raises KeyError for a track without audio, DamagedError where its chunk is not what was written.
+        """
         place = self.where[track]
         if place is None:
             raise KeyError(f"track {track} has no mel")
         chunk, start, stop = place
-        return self.chunks[chunk][start:stop]
+        return LEVELS[self.rows(chunk)[start:stop]]
 
 
-def ensure_mels(folder: Path, dataset: Dataset) -> Mels:
-    """The mels of every track with audio; computes what the cache in `folder` lacks, on all cores, with progress."""
+def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> Mels:
+    """The mels of every track with audio; computes what the cache in `folder` lacks, with progress.
+
+    workers: files decoded at a time, default one a core; each is a process of about 0.5 GB.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     keys = _keys(dataset)
     cache = _read_cache(folder)
     missing = [track for track, key in enumerate(keys) if key and key not in cache.places and key not in cache.refused]
     if missing:
-        _compute(folder, dataset, keys, missing)
+        _compute(folder, dataset, keys, missing, workers)
         cache = _read_cache(folder)
     where = [cache.places.get(key) if key else None for key in keys]
     digests = [cache.digests.get(key) if key else None for key in keys]
     rejects = {track: cache.refused[key] for track, key in enumerate(keys) if key in cache.refused}
     for track, reason in list(rejects.items())[:5] if missing else []:
         say(f"  no audio for {dataset.track_ids.names[track]}: {reason}")
-    return Mels(cache.chunks, where, rejects, digests)
+    return Mels(_mapped(cache.chunks), where, rejects, digests)
 
 
-def _compute(folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks: list[int]) -> None:
+def read_samples(path: Path) -> NDArray[np.float32]:
+    """(n,) at 16 kHz, up to 120 s. Raises AudioError."""
+    return load_mono(path, SAMPLE_RATE, MAX_SECONDS)
+
+
+def read_levels(path: Path) -> NDArray[np.uint8]:
+    """(T, 128), the quantised log-mel. Raises AudioError or ValueError."""
+    return quantise(log_mel(read_samples(path)))
+
+
+def _compute(
+    folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks: list[int], workers: int | None
+) -> None:
     taken = [int(path.stem.removeprefix("chunk-")) for path in folder.glob("chunk-*.json")]
-    first_chunk = max(taken, default=-1) + 1
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one song per thread: the decoder and the transform both let go of the GIL
-    workers = os.cpu_count() or 1
-    try:
-        with ThreadPoolExecutor(workers) as pool, meter("mel", len(tracks)) as progress:
-            for number, start in enumerate(range(0, len(tracks), CHUNK), first_chunk):
-                part = tracks[start : start + CHUNK]
-                results = []
-                for result in pool.map(_one_mel, [dataset.audio_file(track) for track in part]):
-                    results.append(result)
-                    progress.advance()
-                _write_chunk(folder, number, [str(keys[track]) for track in part], results)
-    finally:
-        torch.set_num_threads(threads)
+    number = max(taken, default=-1) + 1
+    paths = [path for track in tracks if (path := dataset.audio_file(track))]
+    # Without a GPU the mel is the workers' too: there it is spread over the cores, and a 48th of the samples to send.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    read = read_levels if device == "cpu" else read_samples
+    songs: dict[str, Result] = {}
+    with meter("mel", len(tracks)) as progress, closing(read_files(read, paths, workers)) as results:
+        for done, (position, result) in enumerate(results, start=1):
+            songs[str(keys[tracks[position]])] = _levels(result, device)
+            progress.advance()
+            if len(songs) == CHUNK or done == len(paths):
+                _write_chunk(folder, number, songs)
+                number, songs = number + 1, {}
 
 
-def _one_mel(path: Path | None) -> NDArray[np.float16] | str:
-    """The mel, or why there is none."""
+def _levels(result: Result, device: str) -> Result:
+    """The quantised mel of what a worker gives, which may be a reason, samples or already that."""
+    if isinstance(result, str) or result.dtype == np.uint8:
+        return result
     try:
-        if path is None:
-            return "no file"
-        return log_mel(load_mono(path, SAMPLE_RATE, MAX_SECONDS)).astype(np.float16)
-    except (AudioError, ValueError, OSError) as error:
+        return quantise(log_mel(result, device))
+    except ValueError as error:
         return str(error)
 
 
-def _write_chunk(folder: Path, number: int, keys: list[str], results: list[NDArray[np.float16] | str]) -> None:
-    mels = [result for result in results if not isinstance(result, str)]
-    rows = np.concatenate([*mels, np.zeros((0, BANDS), np.float16)])
+def _write_chunk(folder: Path, number: int, songs: dict[str, Result]) -> None:
+    """songs: by key."""
+    mels = [result for result in songs.values() if not isinstance(result, str)]
+    rows = np.concatenate([*mels, np.zeros((0, BANDS), np.uint8)])
     path = folder / f"chunk-{number:05d}.npy"
     aside = folder / f".{path.name}.new"
     with open(aside, "wb") as file:
@@ -120,9 +144,9 @@ def _write_chunk(folder: Path, number: int, keys: list[str], results: list[NDArr
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-    songs = [{"key": key, **_describe(result)} for key, result in zip(keys, results, strict=True)]
-    content = {"settings": SETTINGS, "bytes": path.stat().st_size, "sha256": sha256(path), "songs": songs}
-    write_text(path.with_suffix(".json"), json.dumps(content))
+    described = [{"key": key, **_describe(result)} for key, result in songs.items()]
+    content = {"settings": SETTINGS, "bytes": path.stat().st_size, "sha256": sha256(path), "songs": described}
+    write_text(path.with_suffix(".json"), json.dumps(content | {"checksum": short_hash(content)}))
 
 
 @dataclass(frozen=True)
@@ -132,43 +156,62 @@ class Cache:
     places: dict[str, tuple[int, int, int]]
     digests: dict[str, str]
     refused: dict[str, str]
-    chunks: list[NDArray[np.float16]]
+    chunks: list[tuple[Path, str]]
+    "Files and their checksums."
 
 
 def _read_cache(folder: Path) -> Cache:
-    """All whole chunks. One that does not match its description is removed, and said."""
+    """All chunks by their descriptions. One that does not match its description is removed, and said."""
     cache = Cache({}, {}, {}, [])
     for description in sorted(folder.glob("chunk-*.json")):
         path = description.with_suffix(".npy")
-        songs = _whole(path, description)
-        if songs is None:
+        content = _content(path, description)
+        if content is None:
             say(f"  {path} is damaged or of another format; its songs are decoded again")
             description.unlink()
             path.unlink(missing_ok=True)
             continue
         start = 0
-        for song in songs:
+        for song in content["songs"]:
             if "reason" in song:
                 cache.refused[song["key"]] = song["reason"]
                 continue
             cache.places[song["key"]] = (len(cache.chunks), start, start + song["frames"])
             cache.digests[song["key"]] = song["digest"]
             start += song["frames"]
-        cache.chunks.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        cache.chunks.append((path, content["sha256"]))
     return cache
 
 
-def _whole(path: Path, description: Path) -> list[dict[str, Any]] | None:
-    """The songs of a chunk, None where its size or format is not what was written."""
+def _content(path: Path, description: Path) -> dict[str, Any] | None:
+    """A chunk's description, None where it is damaged or of another format, or the chunk has another size."""
     try:
-        content = json.loads(description.read_text("utf-8"))
-        whole = content["settings"] == SETTINGS and path.stat().st_size == content["bytes"]
-    except (ValueError, LookupError, OSError):
+        content: dict[str, Any] = json.loads(description.read_text("utf-8"))
+        whole = content.pop("checksum") == short_hash(content) and content["settings"] == SETTINGS
+        return content if whole and path.stat().st_size == content["bytes"] else None
+    except (ValueError, LookupError, TypeError, AttributeError, OSError):
         return None
-    return list(content["songs"]) if whole else None
 
 
-def _describe(result: NDArray[np.float16] | str) -> dict[str, object]:
+def _mapped(chunks: Sequence[tuple[Path, str]]) -> Callable[[int], NDArray[np.uint8]]:
+    """Chunk number -> its rows, memory-mapped; verified when first asked for, as a million songs are 160 GB to hash."""
+    verified: set[int] = set()
+
+    @lru_cache(OPEN)
+    def rows(number: int) -> NDArray[np.uint8]:
+        path, checksum = chunks[number]
+        if number not in verified:
+            if not path.is_file() or sha256(path) != checksum:
+                path.with_suffix(".json").unlink(missing_ok=True)
+                raise DamagedError(f"{path} is damaged", "The same command again decodes its songs again.")
+            verified.add(number)
+        levels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return levels
+
+    return rows
+
+
+def _describe(result: Result) -> dict[str, object]:
     if isinstance(result, str):
         return {"reason": result}
     return {"frames": len(result), "digest": hashlib.sha256(result.tobytes()).hexdigest()[:16]}

@@ -1,6 +1,6 @@
 """The log-mel front end: 16 kHz mono -> decibels over 128 Slaney bands, one frame every 96 ms (librosa's defaults)."""
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,23 +16,32 @@ MAX_SECONDS = 120.0
 MAX_FRAMES = 1251
 """1 + floor(120 * 16000 / 1536)."""
 QUIETEST = 1e-10
+LEVELS = np.linspace(-TOP_DB, 0, 256, dtype=np.float32)
+"The decibels that a byte stands for, 0.31 dB apart."
 
 
-def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def log_mel(samples: NDArray[np.float32], device: str = "cpu") -> NDArray[np.float32]:
     """Decibels below the track's loudest cell, (T, 128) in [-80, 0]; T = 1 + floor(len / 1536).
 
-    samples: (n,) float32 at 16 kHz. Equals librosa.power_to_db(melspectrogram(...), ref=np.max, top_db=80). Raises
-    ValueError for no samples, for samples that are not finite, and where their power is not.
+    samples: (n,) float32 at 16 kHz. device: where it is computed. Equals librosa.power_to_db(melspectrogram(...),
+    ref=np.max, top_db=80). Raises ValueError for no samples, for samples that are not finite, and where their power is
+    not.
     """
     if samples.size == 0 or not np.isfinite(samples).all():
         raise ValueError("samples are empty or not finite")
-    power = _transform()(torch.from_numpy(np.ascontiguousarray(samples)))
+    power = _transform(device)(torch.from_numpy(np.ascontiguousarray(samples)).to(device))
     if not torch.isfinite(power).all():
         raise ValueError(f"samples reach {np.abs(samples).max():.0e}, their power is not finite")
     decibels = 10 * torch.log10(power.clamp(min=QUIETEST))
     decibels = (decibels - decibels.max()).clamp(min=-TOP_DB)
-    mel: NDArray[np.float32] = decibels.T.contiguous().numpy()
+    mel: NDArray[np.float32] = decibels.T.contiguous().cpu().numpy()
     return mel
+
+
+def quantise(mel: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Decibels in [-80, 0] as the number of the nearest of LEVELS, at most 0.16 dB away."""
+    levels: NDArray[np.uint8] = np.rint((mel + TOP_DB) * (255 / TOP_DB)).astype(np.uint8)
+    return levels
 
 
 def standardise(mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -41,9 +50,9 @@ def standardise(mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return standard
 
 
-@lru_cache(maxsize=1)
-def _transform() -> MelSpectrogram:
-    return MelSpectrogram(
+@cache
+def _transform(device: str) -> MelSpectrogram:
+    transform = MelSpectrogram(
         SAMPLE_RATE,
         n_fft=N_FFT,
         hop_length=HOP,
@@ -53,3 +62,4 @@ def _transform() -> MelSpectrogram:
         mel_scale="slaney",
         pad_mode="constant",
     )
+    return transform.to(device)

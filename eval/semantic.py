@@ -113,7 +113,7 @@ def mel_statistics(mels: Mels) -> NDArray[np.float32]:
     """(N, 256) mean and deviation over time of each band's decibels: what can be told without learning anything."""
     rows = np.full((len(mels.where), 256), np.nan, np.float32)
     for track in np.flatnonzero(mels.present):
-        mel = mels[int(track)].astype(np.float32)
+        mel = mels[int(track)]
         rows[track] = np.concatenate([mel.mean(axis=0), mel.std(axis=0)])
     return rows
 

@@ -1,7 +1,6 @@
 """The mel cache."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +8,20 @@ import numpy as np
 import pytest
 import soundfile
 
+import encoders.decoding as decoding
 import encoders.features as features
+from data.errors import DamagedError
+from data.workspace import sha256, short_hash
 from encoders.features import Mels, ensure_mels
 from encoders.mel import log_mel
 from tests.encoders.conftest import MakeCatalogue, World
 from tests.encoders.toys import sound
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(features, "load_mono", spy)
     monkeypatch.setattr(features, "CHUNK", 3)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(decoding.joblib, "cpu_count", lambda: 1)
     return names
 
 
@@ -43,16 +51,17 @@ def the_same(one: Mels, two: Mels) -> bool:
     return all(np.array_equal(one[track], two[track]) for track in np.flatnonzero(one.present))
 
 
-def test_every_song_with_audio_has_its_mel_within_float16(make_catalogue: MakeCatalogue) -> None:
+def test_every_song_with_audio_has_its_mel_within_half_a_step(make_catalogue: MakeCatalogue) -> None:
     world = make_catalogue(5, audio=[0, 2, 4])
     mels = mels_of(world)
     assert mels.present.tolist() == [True, False, True, False, True]
     for track in (0, 2, 4):
         samples, _ = soundfile.read(world[0].root / "audio" / f"{track:02}.wav", dtype="float32")
         exact = log_mel(samples)
-        assert mels[track].dtype == np.float16
+        assert mels[track].dtype == np.float32
         assert mels.frames(track) == len(exact) == 32
-        assert np.abs(mels[track].astype(np.float32) - exact).max() <= 2**-5  # half a step of float16 at 80 dB
+        assert np.abs(mels[track] - exact).max() <= 40 / 255 + 1e-5
+        assert mels[track].max() == 0
     assert mels.frames(1) == 0
     with pytest.raises(KeyError, match="track 1"):
         mels[1]
@@ -142,7 +151,14 @@ def _no_description(folder: Path) -> None:
 
 def _other_format(folder: Path) -> None:
     path = folder / "chunk-00001.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": {"rate": 8000}}))
+    content = json.loads(path.read_text()) | {"settings": features.SETTINGS | {"format": "float16 dB, 2"}}
+    del content["checksum"]
+    path.write_text(json.dumps(content | {"checksum": short_hash(content)}))
+
+
+def _other_frames(folder: Path) -> None:
+    path = folder / "chunk-00001.json"
+    path.write_text(path.read_text().replace('"frames": 32', '"frames": 31'))
 
 
 def _gone(folder: Path) -> None:
@@ -150,7 +166,9 @@ def _gone(folder: Path) -> None:
     _no_description(folder)
 
 
-@pytest.mark.parametrize("damage", [_cut, _no_rows, _cut_description, _no_description, _other_format, _gone])
+@pytest.mark.parametrize(
+    "damage", [_cut, _no_rows, _cut_description, _no_description, _other_format, _other_frames, _gone]
+)
 def test_a_damaged_chunk_alone_is_decoded_again_once(
     make_catalogue: MakeCatalogue,
     decoded: list[str],
@@ -171,6 +189,50 @@ def test_a_damaged_chunk_alone_is_decoded_again_once(
     assert the_same(mels_of(world), again)
     assert decoded == []
     assert "damaged" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink])
+def test_a_chunk_that_is_damaged_in_place_is_never_read_and_decoded_again_by_the_next_run(
+    make_catalogue: MakeCatalogue, decoded: list[str], damage: Callable[[Path], None]
+) -> None:
+    world = make_catalogue(9)
+    expected = [mels_of(world)[track] for track in range(9)]
+    decoded.clear()
+    mels = mels_of(world)
+    damage(world[0].mels / "chunk-00001.npy")
+    assert np.array_equal(mels[2], expected[2])
+    with pytest.raises(DamagedError, match=r"chunk-00001\.npy is damaged"):
+        mels[3]
+    again = mels_of(world)
+    assert decoded == ["03.wav", "04.wav", "05.wav"]
+    assert all(np.array_equal(again[track], expected[track]) for track in range(9))
+
+
+def test_a_chunk_is_hashed_once_and_few_files_are_held_open(
+    make_catalogue: MakeCatalogue, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_catalogue(9)
+    mels_of(world)
+    hashed: list[str] = []
+    monkeypatch.setattr(features, "sha256", lambda path: hashed.append(path.name) or sha256(path))
+    monkeypatch.setattr(features, "OPEN", 1)
+    mels = mels_of(world)
+    assert hashed == []
+    for track in (0, 8, 1, 7, 0):
+        mels[track]
+    assert hashed == ["chunk-00000.npy", "chunk-00002.npy"]
+
+
+def test_the_mel_is_the_same_wherever_it_is_computed(
+    make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_catalogue(4)
+    (world[0].root / "audio" / "02.wav").write_text("<html>Not found</html>")
+    by_workers = mels_of(world)
+    for path in world[0].mels.iterdir():
+        path.unlink()
+    monkeypatch.setattr(features, "read_levels", features.read_samples)  # as with a GPU: the parent gets samples
+    assert mels_of(world).fingerprint == by_workers.fingerprint
 
 
 def test_a_file_that_no_decoder_reads_is_remembered_with_its_reason(
@@ -224,6 +286,6 @@ def test_songs_at_any_rate_are_read_at_16_khz(make_catalogue: MakeCatalogue) -> 
     soundfile.write(world[0].root / "audio" / "01.wav", sound(0, rate=44_100), 44_100)
     mels = mels_of(world)
     assert mels.frames(1) == 32
-    chord = mels[0].astype(np.float32) > -25  # what lies below is noise, another one at another rate
+    chord = mels[0] > -25  # what lies below is noise, another one at another rate
     assert chord.sum() > 100
-    assert np.abs(mels[0].astype(np.float32) - mels[1].astype(np.float32))[chord].max() < 1
+    assert np.abs(mels[0] - mels[1])[chord].max() < 1

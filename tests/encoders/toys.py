@@ -12,6 +12,7 @@ from transformers import BertConfig
 from encoders.batches import SongReader
 from encoders.config import HtclAudioConfig, HtclConfig
 from encoders.features import Mels
+from encoders.mel import quantise
 from encoders.model import HtclModel
 from encoders.text import train_wordpiece
 
@@ -57,18 +58,18 @@ def tiny_model(seed: int = 0, **settings: Any) -> HtclModel:
     return HtclModel(tiny_config(**settings)).eval()
 
 
-def mels_of(values: Sequence[NDArray[np.float16] | None]) -> Mels:
+def mels_of(values: Sequence[NDArray[np.float32] | None]) -> Mels:
     """Mels without files: one chunk for each song that has one."""
-    chunks = [value for value in values if value is not None]
+    chunks = [quantise(value) for value in values if value is not None]
     where, digests, at = [], [], 0
     for value in values:
         where.append(None if value is None else (at, 0, len(value)))
         digests.append(None if value is None else str(at))
         at += value is not None
-    return Mels(chunks, where, {}, digests)
+    return Mels(chunks.__getitem__, where, {}, digests)
 
 
-def toy_mels(count: int, frames: int = 24, seed: int = 0) -> list[NDArray[np.float16]]:
+def toy_mels(count: int, frames: int = 24, seed: int = 0) -> list[NDArray[np.float32]]:
     """Songs that are told apart by the band that is loud; decibels below the loudest cell."""
     rng = np.random.default_rng(seed)
     songs = []
@@ -76,7 +77,7 @@ def toy_mels(count: int, frames: int = 24, seed: int = 0) -> list[NDArray[np.flo
         mel = rng.uniform(-80, -50, (frames + number % 5, 128))
         mel[:, 4 * number % 128 : 4 * number % 128 + 6] = rng.uniform(-5, 0, (len(mel), 6))
         mel[0, 4 * number % 128] = 0
-        songs.append(mel.astype(np.float16))
+        songs.append(mel.astype(np.float32))
     return songs
 
 
@@ -84,6 +85,6 @@ def toy_texts(count: int) -> list[str]:
     return [f"{WORDS[number % 6]} {WORDS[number // 6 % 6]} number {number}" for number in range(count)]
 
 
-def build_reader(folder: Path, mels: Sequence[NDArray[np.float16] | None], texts: Sequence[str | None]) -> SongReader:
+def build_reader(folder: Path, mels: Sequence[NDArray[np.float32] | None], texts: Sequence[str | None]) -> SongReader:
     tokenizer = train_wordpiece([text for text in texts if text], folder / "vocabulary", vocabulary=200)
     return SongReader(mels_of(mels), texts, tokenizer)

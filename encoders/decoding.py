@@ -1,0 +1,153 @@
+"""Sound files through worker processes, one a core: whatever a decoder does to its process, the run goes on.
+
+Every worker has a pipe of its own. So a worker's death names the file that it was reading, which is tried once more
+and then given up, and a worker whose parent is gone meets the end of its pipe and goes too.
+"""
+
+import multiprocessing
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+import torch
+from numpy.typing import NDArray
+
+AHEAD = 2
+"Files a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
+FEW = 64
+"Fewer files are read by threads: a worker's imports take 3 s, and threads lose only some percent to the GIL."
+
+Read = Callable[[Path], NDArray[Any]]
+Result = NDArray[Any] | str
+"What was read, or why there is nothing."
+
+
+def read_files(read: Read, paths: Sequence[Path], workers: int | None = None) -> Generator[tuple[int, Result]]:
+    """What `read` makes of each file, with the file's position in `paths`; whichever is done first comes first.
+
+    read: a module's function, imported by the workers; a ValueError or OSError of it is a reason. workers: default one
+    for each core this process may use; their number is what bounds the memory. Fewer files than FEW stay in this
+    process, which a decoder that crashes then takes along. Raises RuntimeError where workers do not start at all.
+    """
+    count = max(1, min(workers or joblib.cpu_count(), len(paths)))
+    return (_by_threads if len(paths) < FEW else _by_processes)(read, paths, count)
+
+
+def _by_threads(read: Read, paths: Sequence[Path], count: int) -> Generator[tuple[int, Result]]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one file per thread: the decoders and the transform let go of the GIL
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            yield from enumerate(pool.map(partial(_attempt, read), paths))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _by_processes(read: Read, paths: Sequence[Path], count: int) -> Generator[tuple[int, Result]]:
+    waiting = deque(range(len(paths)))
+    suspects: set[int] = set()
+    workers: list[_Worker] = []
+    try:
+        while waiting or any(worker.given for worker in workers):
+            workers += [_Worker(read) for _ in range(min(count - len(workers), len(waiting)))]
+            for worker in workers:
+                while waiting and len(worker.given) < AHEAD:
+                    worker.give(waiting[0], paths[waiting.popleft()])
+            busy = {worker.pipe: worker for worker in workers if worker.given}
+            for pipe in wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]
+                try:
+                    result = worker.pipe.recv()
+                except (EOFError, OSError):
+                    workers.remove(worker)
+                    end = worker.end()
+                    if not worker.started:
+                        raise RuntimeError(f"the worker processes that decode do not start ({end})") from None
+                    fallen, *others = worker.given
+                    waiting.extend(others)
+                    if fallen in suspects:
+                        yield fallen, f"{paths[fallen]}: decoding it ends the process ({end})"
+                    else:
+                        suspects.add(fallen)
+                        waiting.append(fallen)
+                    continue
+                if worker.started:
+                    yield worker.given.popleft(), result
+                worker.started = True
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+class _Worker:
+    """A process that reads one file after the other. given: positions of those it has not answered yet, in order."""
+
+    def __init__(self, read: Read) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, far_end = context.Pipe()
+        self.given: deque[int] = deque()
+        self.started = False
+        self.process = context.Process(target=_work, args=(read, far_end), name="decoder", daemon=True)
+        with _apart():
+            self.process.start()
+        far_end.close()
+
+    def give(self, position: int, path: Path) -> None:
+        self.given.append(position)
+        with suppress(OSError):  # it is dead, which is noticed when it should answer
+            self.pipe.send(path)
+
+    def end(self) -> str:
+        """How a dead worker ended."""
+        self.process.join(5)
+        code = self.process.exitcode or 0
+        self.stop()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+
+
+def _work(read: Read, pipe: Connection) -> None:
+    """A worker's life: says that it has started, then answers each path. Ends with its parent."""
+    torch.set_num_threads(1)
+    with suppress(EOFError, OSError):
+        pipe.send(None)
+        while True:
+            pipe.send(_attempt(read, pipe.recv()))
+
+
+def _attempt(read: Read, path: Path) -> Result:
+    try:
+        return read(path)
+    except (ValueError, OSError) as error:
+        return str(error)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """A process spawned in here does not import the main module again, and leaves Ctrl-C to its parent.
+
+    The import would cost seconds, and a script without a __main__ guard would run once more.
+    """
+    main, in_main_thread = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
