@@ -97,23 +97,38 @@ def train(
                 at = epoch * per_epoch + step
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * schedule(at / total, settings.warmup)
-                optimizer.zero_grad(set_to_none=True)
                 batch = _to(make(), accelerator.device)
-                of_vectors = partial(_loss, loss_of, model, batch)
-                loss = loss_and_gradient(prepared, batch["songs"], of_vectors, settings.at_once)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(f"{name}: the loss is {loss.item()} in epoch {epoch}, step {step}")
-                norm = accelerator.clip_grad_norm_(prepared.parameters(), settings.clip)
-                if not torch.isfinite(norm):
-                    raise FloatingPointError(f"{name}: the gradient is {norm} in epoch {epoch}, step {step}")
-                optimizer.step()
-                model.clamp_scales()
+                try:
+                    loss = training_step(prepared, optimizer, batch, loss_of, settings)
+                except FloatingPointError as error:
+                    raise FloatingPointError(f"{name}: {error} in epoch {epoch}, step {step}") from None
                 losses[-1] += loss.item() / per_epoch
                 scale = float(model.log_scales.detach()[0].exp())
                 progress.to(at + 1, f"epoch {epoch + 1}/{settings.epochs}  loss {loss.item():.2f}  scale {scale:.1f}")
             checkpoint.save(model, optimizer, losses)
     model.eval()
     return losses
+
+
+def training_step(
+    model: HtclModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    loss_of: Callable[[Songs, Tensor, Batch], Tensor],
+    settings: TrainingSettings,
+) -> Tensor:
+    """One step on one batch; returns its loss, detached. FloatingPointError where it or the gradient is not finite."""
+    optimizer.zero_grad(set_to_none=True)
+    of_vectors = partial(_loss, loss_of, model, batch)
+    loss = loss_and_gradient(model, batch["songs"], of_vectors, settings.at_once)
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss.item()}")
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the gradient is {norm}")
+    optimizer.step()
+    model.clamp_scales()
+    return loss
 
 
 def _loss(loss_of: Callable[[Songs, Tensor, Batch], Tensor], model: HtclModel, batch: Batch, vectors: Songs) -> Tensor:
