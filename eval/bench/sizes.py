@@ -26,7 +26,7 @@ class Sizes:
 
     repeats: int = 3
     "Turns that ours and the floor take; the median counts."
-    files_per_core: int = 24
+    files_per_core: int = 16
     seconds: float = 120.0
     frames: int = MAX_FRAMES
     full: HtclConfig = field(default_factory=partial(preset_config, "paper"))
