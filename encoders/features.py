@@ -29,8 +29,8 @@ from encoders.decoding import Result, read_files
 from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
-OPEN = 256
-"Chunks that are mapped at a time: each holds a file open."
+OPEN = 16
+"Chunks that are mapped at a time: what is read of them counts as this process's memory, 20 MB a chunk."
 SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
 
 
@@ -91,7 +91,7 @@ def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> M
     rejects = {track: cache.refused[key] for track, key in enumerate(keys) if key in cache.refused}
     for track, reason in list(rejects.items())[:5] if missing else []:
         say(f"  no audio for {dataset.track_ids.names[track]}: {reason}")
-    return Mels(_mapped(cache.chunks), where, rejects, digests)
+    return Mels(mapped(cache.chunks), where, rejects, digests)
 
 
 def read_samples(path: Path) -> NDArray[np.float32]:
@@ -193,7 +193,7 @@ def _content(path: Path, description: Path) -> dict[str, Any] | None:
         return None
 
 
-def _mapped(chunks: Sequence[tuple[Path, str]]) -> Callable[[int], NDArray[np.uint8]]:
+def mapped(chunks: Sequence[tuple[Path, str]]) -> Callable[[int], NDArray[np.uint8]]:
     """Chunk number -> its rows, memory-mapped; verified when first asked for, as a million songs are 160 GB to hash."""
     verified: set[int] = set()
 

@@ -209,13 +209,10 @@ class Run:
         total = settings.epochs * steps_of(self.plan, 0)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * schedule(step / total, settings.warmup)
-        processes.average_gradients(self.model.parameters())
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip)
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"{self.plan.name}: the gradient is {norm} in {where}")
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.model.clamp_scales()
+        try:
+            descend(self.model, self.optimizer, settings.clip)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{self.plan.name}: {error} in {where}") from None
         if self.average is not None:
             self.average.update_parameters(self.model)
 
@@ -225,6 +222,17 @@ class Run:
         self.log(step, {f"scale_{number}": scale for number, scale in enumerate(scales, start=1)})
         facts = f"epoch {epoch + 1}/{self.plan.settings.epochs}  loss {loss:.2f}  scale {scales[0]:.1f}"
         self.meter.to(step, f"{facts}  {rate:.0f} songs/s")
+
+
+def descend(model: HtclModel, optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """One step along the gradients of all processes, which are then forgotten. FloatingPointError: not finite."""
+    processes.average_gradients(model.parameters())
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the gradient is {norm}")
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    model.clamp_scales()
 
 
 def steps_of(plan: Plan, epoch: int) -> int:

@@ -15,7 +15,7 @@ from data.errors import UserError
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.losses import Songs, contrastive_loss, preference_loss, semantic_loss
 from encoders.model import HtclModel
-from encoders.published import audio_names, published_names
+from encoders.published import audio_names, published_names, published_parts
 from encoders.towers import AudioTower, EncoderLayer, Head
 from tests.encoders.toys import GOLDEN, tiny_config, tiny_model
 
@@ -124,6 +124,13 @@ class TestPublishedShapes:
             tower = AudioTower(preset_config("paper").audio_config)
             found = published_names(tower.state_dict())
         assert {name: list(value.shape) for name, value in found.items()} == SHAPES["audio_model"]
+
+    def test_every_part_goes_back_under_the_published_names(self) -> None:
+        with torch.device("meta"):
+            parts = published_parts(HtclModel(preset_config("paper")))
+        assert set(parts) == {*SHAPES, "text_model"}
+        for part, shapes in SHAPES.items():
+            assert {name: list(value.shape) for name, value in parts[part].items()} == shapes, part
 
     def test_every_published_tensor_of_the_tower_has_a_place(self) -> None:
         with torch.device("meta"):

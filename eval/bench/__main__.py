@@ -1,0 +1,95 @@
+"""`python -m eval.bench`: timings against floors measured in the same run. A missed target is a result: exit code 0."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from data.command import run
+from data.errors import UserError
+from data.progress import done, say
+from eval.bench.encoders import decoding, encoding, memory, training
+from eval.bench.gpu import gpu
+from eval.bench.paper import paper
+from eval.bench.rows import Row, circumstances, rows_table, write_rows
+from eval.bench.sizes import Sizes, tiny_sizes
+
+GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
+DEFAULT = GROUPS[:-1]
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@app.callback()
+def benches() -> None:
+    """Timings against floors measured in the same run."""
+
+
+@app.command()
+def encoders(
+    only: Annotated[str | None, typer.Option(help=f"Some of {', '.join(GROUPS)}; default all but paper.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Decode the music in this folder, not made-up files.")] = None,
+    full: Annotated[bool, typer.Option(help="Train the full-size model too, and measure paper.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+    tiny: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Decoding, encoding, training and memory of the encoder; the same on a GPU where there is one."""
+    chosen = _chosen(only, GROUPS if full else DEFAULT)
+    sizes = tiny_sizes() if tiny else Sizes()
+    measures: dict[str, Callable[[], list[Row]]] = {
+        "decoding": lambda: decoding(sizes, audio),
+        "encoding": lambda: encoding(sizes),
+        "training": lambda: training(sizes, full),
+        "memory": lambda: memory(sizes),
+        "gpu": lambda: on_a_gpu(sizes),
+        "paper": lambda: paper(sizes),
+    }
+    rows: list[Row] = []
+    for name in chosen:
+        say(f"  {name} ...")
+        started = time.monotonic()
+        found = measures[name]()
+        rows += found
+        done(name, f"{len(found)} rows", time.monotonic() - started)
+    report("encoders", rows, json_file)
+
+
+def on_a_gpu(sizes: Sizes) -> list[Row]:
+    """The measures of a GPU, or none and a line that says so."""
+    if torch.cuda.is_available():
+        return gpu(sizes)
+    say("  no GPU at hand: nothing measured")
+    return []
+
+
+def report(bench: str, rows: list[Row], json_file: Path | None) -> None:
+    """The table and what it was measured on, on stdout; the same as JSON where it is wanted."""
+    where = circumstances()
+    out = Console(width=None if Console().is_terminal else 110, highlight=False)
+    out.print(rows_table(rows, f"bench: {bench}"))
+    for row in rows:
+        if row.note:
+            out.print(f"{row.measure}: {row.note}", markup=False, soft_wrap=True)
+    out.print("ratio: ours / floor, both measured in this run, taking turns", markup=False)
+    versions = ", ".join(f"{name} {number}" for name, number in where.versions.items())
+    out.print(f"{where.device}; {where.date}; {versions}", markup=False, soft_wrap=True)
+    if json_file is not None:
+        write_rows(json_file, bench, rows, where)
+
+
+def _chosen(only: str | None, default: tuple[str, ...]) -> list[str]:
+    if only is None:
+        return list(default)
+    names = [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in GROUPS:
+            raise UserError(f'no measure "{name}"', f"Take some of {', '.join(GROUPS)}.")
+    return [name for name in GROUPS if name in names]
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,72 @@
+"""How much each bench measures: enough for a steady number, little enough for minutes on two cores."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from encoders.config import CONFIG_MAPPING, HtclAudioConfig, HtclConfig, preset_config
+from encoders.mel import MAX_FRAMES
+
+
+def tiny_config() -> HtclConfig:
+    """Every part of the model, in one layer of 32."""
+    layer: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    audio = HtclAudioConfig(conv_filters=[32, 32, 32], positional_groups=4, dropout=0.0, **layer)
+    return HtclConfig(audio_config=audio, text_config=CONFIG_MAPPING["bert"](vocab_size=64, **layer), head_dropout=0.0)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The defaults are what the project reports; TINY is for its tests."""
+
+    repeats: int = 3
+    "Turns that ours and the floor take; the median counts."
+    files_per_core: int = 16
+    seconds: float = 120.0
+    frames: int = MAX_FRAMES
+    full: HtclConfig = field(default_factory=partial(preset_config, "paper"))
+    small: HtclConfig = field(default_factory=partial(preset_config, "small"))
+    encode_batch: int = 8
+    "Steady, and done in a minute; batches of 32 were seen to be 3-5 % slower on two cores."
+    train_batch: int = 32
+    full_train_batch: int = 8
+    "On a CPU; the full-size model at 32 takes minutes a step there."
+    few: int = 200
+    many: int = 1000
+    "Tracks between which memory must not grow."
+    square: int = 8192
+    "Side of the matrices whose product gives a GPU's peak."
+    gpu_encode: int = 2048
+    gpu_pairs: int = 2048
+    gpu_at_once: int = 256
+    gpu_cosines: int = 16
+    full_encode: int = 64
+
+
+def tiny_sizes() -> Sizes:
+    """Seconds in all, and no meaning in the numbers."""
+    config = tiny_config()
+    return Sizes(
+        repeats=1,
+        files_per_core=4,
+        seconds=1.5,
+        frames=60,
+        full=config,
+        small=config,
+        encode_batch=4,
+        train_batch=4,
+        full_train_batch=4,
+        few=4,
+        many=8,
+        square=64,
+        gpu_encode=8,
+        gpu_pairs=4,
+        gpu_at_once=4,
+        gpu_cosines=2,
+        full_encode=4,
+    )
