@@ -1,0 +1,51 @@
+"""The ablation: what is taken away, and the command on a small catalogue."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from data.errors import UserError
+from encoders.stages import PreferenceSettings
+from eval import ablation
+from eval.ablation import variants
+
+
+def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
+    paper = variants(PreferenceSettings())
+    assert "fused by a gate" in paper
+    assert "fused by mlp" not in paper
+    ours = variants(PreferenceSettings(fusion="gated", fused_pairs=1.0))
+    assert {"fused by mlp", "no pairs of fused vectors", "no text", "no alignment"} <= ours.keys()
+    assert "fused by a gate" not in ours
+    assert ours["no popularity correction"].pairs.popularity_power == 0
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """One short epoch of every variant."""
+    learn = ablation.learn_preference
+
+    def short(model, reader, listening, settings, place):
+        few = settings.model_copy(update={"epochs": 1, "steps_per_epoch": 2, "batch_size": 8})
+        return learn(model, reader, listening, few, place)
+
+    monkeypatch.setattr(ablation, "learn_preference", short)
+
+
+def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp_path, monkeypatch) -> None:
+    words = ["-w", str(copy_of_built), "--only", "no text,no alignment", "--json", str(tmp_path / "found.json")]
+    result = CliRunner().invoke(ablation.app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    tasks = json.loads((tmp_path / "found.json").read_text())["tasks"]
+    lines = {"stage 2", "stage 1 only", "audio only", "no text", "no alignment"}
+    assert tasks
+    assert all(set(task["models"]) - {"chance"} == lines for task in tasks)
+    assert {test["baseline"] for task in tasks if task["task"] != "semantic" for test in task["tests"]} == {"stage 2"}
+    monkeypatch.setattr(ablation, "learn_preference", lambda *_: pytest.fail("trained again"))
+    assert CliRunner().invoke(ablation.app, words, catch_exceptions=False).exit_code == 0
+
+
+def test_an_unknown_variant_is_refused_with_the_names_there_are(copy_of_built) -> None:
+    with pytest.raises(UserError, match='no variant "no luck"'):
+        CliRunner().invoke(ablation.app, ["-w", str(copy_of_built), "--only", "no luck"], catch_exceptions=False)
