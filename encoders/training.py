@@ -101,17 +101,18 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
 
     logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
-    with the same weights. Raises FloatingPointError where the loss or its gradient is not finite.
+    with the same weights; the first one reads and writes the checkpoint. Raises FloatingPointError where the loss or
+    its gradient is not finite.
     """
     settings = plan.settings
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = processes.join()
     nn.Module.to(model, accelerator.device)
     for locked in (model.text_model, model.text_head):
         locked.requires_grad_(not settings.lock_text)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))
-    state = checkpoint.restore() or State()
+    state = processes.from_first(checkpoint.restore) or State()
     history = state.history
     if history.epochs:
         model.load_state_dict(state.model)
@@ -119,6 +120,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
         say(f"  {plan.name}: going on after epoch {history.epochs} of {settings.epochs}")
     elif plan.begin is not None:
         plan.begin()
+    processes.same_weights(model)
     average = None if settings.ema is None else _average(model, settings.ema, state)
     kept: HtclModel = model if average is None else average.module  # type: ignore[assignment]
     first = processes.rank() == 0
@@ -249,7 +251,8 @@ def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: St
     """Measure the weights that would be kept now, and keep them if they are the best."""
     history, training = state.history, kept.training
     kept.eval()
-    history.validation.append(validate(kept))
+    # One process's word: where two differed by rounding, one might stop and the other wait for it.
+    history.validation.append(processes.from_first(lambda: validate(kept)))
     kept.train(training)
     if history.best is None or history.validation[-1] > history.validation[history.best - 1]:
         history.best = history.epochs
