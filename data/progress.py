@@ -1,5 +1,6 @@
 """What a run says while it works. Everything goes to stderr, so that stdout holds results and nothing else."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +8,22 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+FIRST = os.environ.get("RANK", "0") == "0"
+"""Of several processes that train together only the first one talks. Errors are not kept back."""
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 PLAIN_EVERY_S = 20.0
 
 
 def say(text: str) -> None:
     """One line to the person watching."""
-    console.print(text, markup=False)
+    if FIRST:
+        console.print(text, markup=False)
 
 
 def done(step: str, facts: str, seconds: float) -> None:
     """The line a finished step leaves: name, what came of it, how long it took."""
-    console.print(f"  {step:<12}{facts:<72} {seconds:6.0f} s", markup=False)
+    if FIRST:
+        console.print(f"  {step:<12}{facts:<72} {seconds:6.0f} s", markup=False)
 
 
 class Meter:
@@ -55,7 +60,7 @@ class Meter:
 @contextmanager
 def meter(step: str, total: int) -> Iterator[Meter]:
     """Progress of one step with a known total."""
-    if not console.is_terminal:
+    if not (console.is_terminal and FIRST):
         yield Meter(step, total, None)
         return
     columns = (

@@ -53,6 +53,21 @@ def _spread(head: Head, x: Tensor) -> None:
 
 
 @torch.no_grad()
+def start_fusion(model: HtclModel, seed: int) -> None:
+    """Give the fusion head weights at the scale of its inputs (He et al. 2015), its own common scheme being far below.
+
+    A gate's last layer starts at 0: both modalities count alike, as they did in stage 1.
+    """
+    torch.manual_seed(seed)
+    layers = [layer for layer in model.fusion_head if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    if model.config.fusion == "gated":
+        nn.init.zeros_(layers[-1].weight)
+
+
+@torch.no_grad()
 def start_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, seed: int = 0) -> float:
     """Let a text head with a shortcut keep what the pre-trained tower knows: the principal components of its vectors.
 

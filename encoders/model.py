@@ -75,12 +75,6 @@ class HtclModel(PreTrainedModel):
         elif isinstance(module, FeatureTower):
             init.zeros_(module.center)
             init.ones_(module.spread)
-        elif isinstance(module, Head):
-            for layer in module:
-                if isinstance(layer, nn.Linear):
-                    init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-                    init.zeros_(layer.bias)
-                    layer._is_hf_initialized = True  # type: ignore[assignment]
         elif isinstance(module, nn.Conv1d):
             # torch's own scheme, made when the layer was; the common scheme cannot see through the weight norm.
             return

@@ -5,15 +5,32 @@ flows back through the gathering to the process that made them: the weights move
 average over processes of gradients that stop at the gathering would be as many times too small.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
 from encoders.losses import Songs
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=2)
+"""How long the others wait for the first one, which decodes and mines alone. It is the launcher that sees crashes."""
+
+
+def join() -> Accelerator:
+    """Join the processes that `accelerate launch` or `torchrun` started; one alone has nobody to join."""
+    together, gpu = int(os.environ.get("WORLD_SIZE", "1")) > 1, torch.cuda.is_available()
+    waiting = [InitProcessGroupKwargs(timeout=PATIENCE)]
+    # Left to itself accelerate lets each process train alone where there is no GPU.
+    return Accelerator(mixed_precision="bf16" if gpu else "no", cpu=together and not gpu, kwargs_handlers=waiting)
 
 
 def count() -> int:
@@ -36,15 +53,18 @@ def gather(songs: Songs, rows: int) -> Songs:
     if count() == 1:
         return songs
     size, device = songs.fusion.shape, songs.fusion.device
+    precision = torch.promote_types(songs.fusion.dtype, torch.float32)
     present = torch.tensor([songs.audio is not None, songs.text is not None], dtype=torch.long, device=device)
     distributed.all_reduce(present, distributed.ReduceOp.MAX)
 
     def whole(vectors: Tensor | None, anyone: Tensor) -> Tensor | None:
         if not anyone:
             return None
-        # A process whose songs all lack a modality takes part with zeros, which nobody reads.
-        given = vectors if vectors is not None else torch.zeros(size, device=device)
-        gathered: Tensor = _Gather.apply(given)
+        # A process whose songs all lack a modality takes part with zeros, which nobody reads. Every process has to take
+        # part in the way back too, hence a gradient even for what none is wanted of.
+        given = torch.zeros(size, device=device) if vectors is None else vectors
+        given = given.to(precision)
+        gathered: Tensor = _Gather.apply(given if given.requires_grad else given.requires_grad_())
         return _in_order(gathered, rows)
 
     def flags(values: Tensor) -> Tensor:
@@ -73,6 +93,40 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             distributed.all_reduce(gradient)
             parameter.grad = gradient / count()
+
+
+@torch.no_grad()
+def same_weights(model: nn.Module) -> None:
+    """Every process takes the first one's weights and buffers."""
+    if count() > 1:
+        for value in model.state_dict().values():
+            distributed.broadcast(value, 0)
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What the first process makes, in every process; the others wait for it."""
+    if count() == 1:
+        return make()
+    made: list[Any] = [make() if rank() == 0 else None]
+    distributed.broadcast_object_list(made, 0)
+    found: T = made[0]
+    return found
+
+
+@contextmanager
+def first_then_others() -> Iterator[None]:
+    """The first process alone, then all others: what it publishes they find, and do not make again."""
+    if rank() > 0:
+        wait()
+    yield
+    if rank() == 0:
+        wait()
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if count() > 1:
+        distributed.barrier()
 
 
 def _all(values: Tensor) -> Tensor:

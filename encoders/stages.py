@@ -21,7 +21,7 @@ from data.pairs import are_pairs, pair_keys
 from encoders.batches import SongReader, View
 from encoders.checkpoint import History
 from encoders.config import Preset
-from encoders.heads import spread_heads
+from encoders.heads import spread_heads, start_fusion
 from encoders.losses import PairTerms, Skipped, Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.training import Batch, Plan, TrainingSettings, train
@@ -71,7 +71,7 @@ PRETRAINED: dict[Stage, dict[str, Any]] = {
 """Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and
 it is large for the processors they are meant for: nine titles in ten have at most 32 tokens."""
 
-LOCKED: dict[str, Any] = {"lock_text": True, "epochs": 4, "steps_per_epoch": 100, "batch_size": 128, "text_tokens": 32}
+LOCKED: dict[str, Any] = {"lock_text": True, "epochs": 3, "steps_per_epoch": 60, "batch_size": 64, "text_tokens": 32}
 """And where no song has a mel. A few descriptors have nothing to teach such a tower, and soon learn what they can."""
 
 
@@ -142,7 +142,8 @@ def train_preference(
     Pairs of a song that chooses the epoch are not trained on.
     """
     pairs = listening.pairs
-    if reader.has_audio.any():
+    fused = bool(reader.has_audio.any())
+    if fused:
         model.config.fusion = settings.fusion
     paired = np.unique(np.concatenate([pairs["first"].to_numpy(), pairs["second"].to_numpy()]))
     chosen = choose_songs(paired.astype(np.int32), settings.validation_share, settings.seed)
@@ -181,14 +182,16 @@ def train_preference(
 
         return Batch(np.concatenate([both, apart]), loss)
 
-    def begin() -> None:
-        if settings.fusion == "gated":
-            last: Any = model.fusion_head[-1]
-            torch.nn.init.zeros_(last.weight)  # both modalities count alike, as they did in stage 1
-            torch.nn.init.zeros_(last.bias)
-
     validate = Partners(reader, chosen, pairs, settings.seed) if len(chosen) else None
-    plan = Plan("stage 2", reader, batches, settings, place.identity, validate, begin)
+    plan = Plan(
+        "stage 2",
+        reader,
+        batches,
+        settings,
+        place.identity,
+        validate,
+        partial(start_fusion, model, settings.seed) if fused else None,
+    )
     return train(model, plan, place.scratch, place.logs)
 
 

@@ -1,6 +1,7 @@
 """`python -m encoders.train`: train one stage of the encoder on the workspace's catalogue and publish it."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -17,6 +18,7 @@ from data.pairs import PairSettings, mine_pairs, mine_skips
 from data.progress import done, say
 from data.split import Split, ensure_split
 from data.workspace import Workspace, is_current, publishing, read_manifest, sha256, verify
+from encoders import processes
 from encoders.batches import SongReader
 from encoders.card import model_card
 from encoders.checkpoint import History
@@ -58,13 +60,15 @@ def main(
     train_on: TrainOn = "split",
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an interrupted run.")] = True,
 ) -> None:
-    """Train one stage; skipped where nothing has changed since the last time."""
+    """Train one stage; skipped where nothing has changed since the last time. `accelerate launch` shares it out."""
     space, wanted = Workspace(Path(workspace)), check_stage(stage)
-    with space.lock():
+    processes.join()
+    with space.lock() if processes.rank() == 0 else nullcontext():
         dataset = load_dataset(space)
-        if not resume:
+        if not resume and processes.rank() == 0:
             space.discard_scratch(f"train-{wanted}")
         train_stage(space, dataset, wanted, choose_recipe(space, preset, text_encoder), train_on)
+        processes.wait()
     say(f"Encoder in {space.encoder(wanted)}. Next: python -m encoders.embed --workspace {workspace}")
 
 
@@ -100,12 +104,13 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
     """Train one stage and publish its encoder, unless the one there was made from the same things.
 
     Stage 1 is skipped where no song has audio and text, stage 2 where no two songs go together; what came before is
-    then published as it is, and the manifest says so.
+    then published as it is, and the manifest says so. Of several processes the first one publishes.
     """
     if train_on not in ("split", "all"):
         raise UserError(f'--train-on "{train_on}"', "Take split or all.")
-    split = ensure_split(workspace, dataset)
-    mels = ensure_mels(workspace.mels, dataset)
+    with processes.first_then_others():
+        split = ensure_split(workspace, dataset)
+        mels = ensure_mels(workspace.mels, dataset)
     settings = stage_settings(recipe.preset, stage, recipe.text_encoder is not None, bool(mels.present.any()))
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
@@ -114,7 +119,7 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
         made_from["semantic"] = verify(workspace.encoder("semantic")).fingerprint
     recorded = {"preset": recipe.preset, "train_on": train_on, **settings.model_dump()}
     target = workspace.encoder(stage)
-    if is_current(target, made_from, recorded):
+    if processes.from_first(lambda: is_current(target, made_from, recorded)):
         workspace.discard_scratch(f"train-{stage}")  # left where a run was cut off right after publishing
         return
     started = time.monotonic()
@@ -126,10 +131,16 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
     else:
         model, tokenizer, _ = read_encoder(workspace, "semantic")
         reader = SongReader.of(dataset, mels, tokenizer)
-        before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
         listening = split.training(dataset) if train_on == "split" else dataset
+
+        def learned_from() -> Listening:
+            before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
+            return mine(listening, reader, before)
+
         assert isinstance(settings, PreferenceSettings)
-        facts = learn_preference(model, reader, mine(listening, reader, before), settings, place)
+        facts = learn_preference(model, reader, processes.from_first(learned_from), settings, place)
+    if processes.rank() > 0:
+        return
     with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
         model.save_pretrained(draft.folder)
         if tokenizer.is_fast:
@@ -172,7 +183,8 @@ def learn_semantic(
     texts = track_texts(dataset.tracks)
     known = [text for track in allowed if (text := texts[track]) is not None]
     table = dataset.feature_matrix()
-    model, tokenizer = fresh_model(recipe, known, bool(mels.present.any()), table, place.scratch, settings.seed)
+    with processes.first_then_others():  # each writes the vocabulary
+        model, tokenizer = fresh_model(recipe, known, bool(mels.present.any()), table, place.scratch, settings.seed)
     if table is not None:
         rows = table[allowed]
         model.feature_model.standardise_to(torch.from_numpy(rows[~np.isnan(rows[:, 0])]))

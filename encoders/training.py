@@ -101,17 +101,18 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
 
     logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
-    with the same weights. Raises FloatingPointError where the loss or its gradient is not finite.
+    with the same weights; the first one reads and writes the checkpoint. Raises FloatingPointError where the loss or
+    its gradient is not finite.
     """
     settings = plan.settings
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = processes.join()
     nn.Module.to(model, accelerator.device)
     for locked in (model.text_model, model.text_head):
         locked.requires_grad_(not settings.lock_text)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))
-    state = checkpoint.restore() or State()
+    state = processes.from_first(checkpoint.restore) or State()
     history = state.history
     if history.epochs:
         model.load_state_dict(state.model)
@@ -119,12 +120,14 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
         say(f"  {plan.name}: going on after epoch {history.epochs} of {settings.epochs}")
     elif plan.begin is not None:
         plan.begin()
+    processes.same_weights(model)
     average = None if settings.ema is None else _average(model, settings.ema, state)
     kept: HtclModel = model if average is None else average.module  # type: ignore[assignment]
     first = processes.rank() == 0
     writing = SummaryWriter(str(logs)) if logs is not None and first else nullcontext()
-    with meter(plan.name, settings.epochs * steps_of(plan, 0)) as progress, writing as board:
-        run = Run(accelerator, model, optimizer, peaks, average, plan, progress, board)
+    steps = -(-len(plan.batches(0)) // settings.accumulate)
+    with meter(plan.name, settings.epochs * steps) as progress, writing as board:
+        run = Run(accelerator, model, optimizer, peaks, average, plan, steps, progress, board)
         for epoch in range(history.epochs, settings.epochs):
             if settings.patience is not None and history.waited() >= settings.patience:
                 break
@@ -151,6 +154,8 @@ class Run:
     peaks: list[float]
     average: AveragedModel | None
     plan: Plan
+    steps: int
+    "Of the optimiser, in an epoch."
     meter: Meter
     board: SummaryWriter | None
 
@@ -173,7 +178,7 @@ class Run:
                 raise FloatingPointError(f"{self.plan.name}: the loss is {loss} in epoch {epoch}, batch {number}")
             losses.append(loss)
             if number % group == together - 1:
-                step = epoch * steps_of(self.plan, 0) + number // group
+                step = epoch * self.steps + number // group
                 self._step(step, f"epoch {epoch}, batch {number}")
                 rate = (number + 1) * len(batch.tracks) / (time.monotonic() - started)
                 self._report(epoch, step + 1, loss, rate)
@@ -206,7 +211,7 @@ class Run:
 
     def _step(self, step: int, where: str) -> None:
         settings = self.plan.settings
-        total = settings.epochs * steps_of(self.plan, 0)
+        total = settings.epochs * self.steps
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * schedule(step / total, settings.warmup)
         try:
@@ -235,11 +240,6 @@ def descend(model: HtclModel, optimizer: torch.optim.Optimizer, clip: float) -> 
     model.clamp_scales()
 
 
-def steps_of(plan: Plan, epoch: int) -> int:
-    """Steps of the optimiser in an epoch."""
-    return -(-len(plan.batches(epoch)) // plan.settings.accumulate)
-
-
 def _loss(batch: Batch, log_scales: Tensor, factor: float, vectors: Songs) -> Tensor:
     return batch.loss(processes.gather(vectors, len(batch.tracks)), log_scales) * factor
 
@@ -257,7 +257,8 @@ def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: St
     """Measure the weights that would be kept now, and keep them if they are the best."""
     history, training = state.history, kept.training
     kept.eval()
-    history.validation.append(validate(kept))
+    # One process's word: where two differed by rounding, one might stop and the other wait for it.
+    history.validation.append(processes.from_first(lambda: validate(kept)))
     kept.train(training)
     if history.best is None or history.validation[-1] > history.validation[history.best - 1]:
         history.best = history.epochs

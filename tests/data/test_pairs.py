@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.dataset import Dataset
 from data.ids import IdMap
-from data.pairs import PairSettings, are_pairs, mine_pairs, pair_keys
+from data.pairs import PairSettings, are_pairs, mine_pairs, mine_skips, pair_keys
 from data.workspace import Manifest
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -211,6 +211,96 @@ class TestPerSong:
     def test_no_song_has_more_partners_than_asked(self, per_song):
         found = mined(listening(self.HUB), per_song=per_song)
         assert np.bincount(np.array(list(found)).ravel()).max() <= per_song
+
+
+NO_PAIRS = pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32})
+
+
+def beside(user: int, *tracks: int, refused: int, feedback: str = "skip", day: int = 0) -> list[Play]:
+    """A session of which one song is not wanted."""
+    return [
+        (owner, minute, track, 0.1 if track == refused else ratio, feedback if track == refused else None)
+        for owner, minute, track, ratio, _ in session(user, *tracks, day=day)
+    ]
+
+
+def told_apart(dataset: Dataset, pairs: pl.DataFrame = NO_PAIRS, **changed: float) -> dict[tuple[int, int], float]:
+    """Played, skipped -> support."""
+    frame = mine_skips(dataset, pairs, PairSettings.model_validate(changed))
+    assert frame.schema == {"first": pl.Int32, "second": pl.Int32, "support": pl.Float64}
+    assert frame.select("first", "second").rows() == sorted(frame.select("first", "second").rows())
+    return {(first, second): support for first, second, support in frame.iter_rows()}
+
+
+def skips_by_hand(plays: list[Play], s: PairSettings) -> dict[tuple[int, int], float]:
+    """The definition, without SQL; no pairs, and no song with too many."""
+    places: list[tuple[tuple[int, int], int, int, bool, bool]] = []  # session, place, track, wanted, refused
+    counted: dict[int, tuple[int, int, int]] = {}
+    for user, minute, track, ratio, feedback in sorted(plays, key=lambda play: play[:2]):
+        before, place, last = counted.get(user, (0, -1, minute))
+        counted[user] = (before + 1, 0, minute) if minute - last > 30 else (before, place + 1, minute)
+        refused = feedback in ("skip", "dislike")
+        wanted = (ratio is None or ratio >= 0.5) and not refused
+        places.append(((user, counted[user][0]), counted[user][1], track, wanted, refused))
+    found = defaultdict(set)
+    for context, place, track, wanted, _ in places:
+        for context_2, place_2, track_2, _, refused in places:
+            if wanted and refused and context == context_2 and track != track_2 and abs(place - place_2) <= s.window:
+                found[track, track_2].add(context[0])
+    return {pair: float(len(users)) for pair, users in found.items() if len(users) >= s.skip_support}
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(PLAYS, max_size=40, unique_by=lambda play: play[:2]), st.integers(1, 4), st.sampled_from([1.0, 2.0, 3.0])
+)
+def test_skips_agree_with_counting_by_hand(plays, window, skip_support):
+    wanted = PairSettings(window=window, skip_support=skip_support, per_song=100)
+    found = told_apart(listening(plays), **wanted.model_dump(exclude={"memory"}))
+    assert found == skips_by_hand(plays, wanted)
+
+
+class TestSkips:
+    def test_one_listener_is_not_enough_however_often_and_two_are(self):
+        alone = [play for day in range(9) for play in beside(0, 1, 2, refused=2, day=day)]
+        assert told_apart(listening(alone)) == {}
+        assert told_apart(listening(alone + beside(1, 2, 1, refused=2))) == {(1, 2): 2.0}
+        assert told_apart(listening(alone), skip_support=1) == {(1, 2): 1.0}
+
+    def test_a_dislike_is_as_good_as_a_skip(self):
+        plays = beside(0, 1, 2, refused=2) + beside(1, 1, 2, refused=2, feedback="dislike")
+        assert told_apart(listening(plays)) == {(1, 2): 2.0}
+
+    def test_further_apart_than_the_window_does_not_count(self):
+        plays = [play for user in range(2) for play in beside(user, 0, 1, 2, 3, refused=3)]
+        assert told_apart(listening(plays), window=2).keys() == {(1, 3), (2, 3)}
+
+    def test_songs_that_are_a_pair_all_the_same_are_left_out_whichever_way(self):
+        plays = [play for user in range(2) for play in beside(user, 3, 1, 2, refused=2)]
+        pairs = pl.DataFrame({"first": [2], "second": [3]}, NO_PAIRS.schema)
+        assert told_apart(listening(plays)).keys() == {(1, 2), (3, 2)}
+        assert told_apart(listening(plays), pairs).keys() == {(1, 2)}
+
+    def test_the_most_frequent_of_a_song_stay(self):
+        plays = [play for user in range(4) for play in beside(user, 1, 2, refused=2)]
+        plays += [play for user in range(3) for play in beside(user, 1, 3, refused=3, day=1)]
+        plays += [play for user in range(2) for play in beside(user, 1, 4, refused=4, day=2)]
+        plays += [play for user in range(2) for play in beside(user, 5, 4, refused=4, day=3)]
+        assert told_apart(listening(plays), per_song=2) == {(1, 2): 4.0, (1, 3): 3.0, (5, 4): 2.0}
+
+    def test_plays_that_are_not_wanted_are_beside_nothing(self):
+        plays = [
+            (user, 3 * place, track, ratio, feedback)
+            for user in range(3)
+            for place, (track, ratio, feedback) in enumerate(
+                [(1, 0.2, None), (2, 0.1, "skip"), (3, 1.0, "dislike"), (4, 1.0, "like")]
+            )
+        ]
+        assert told_apart(listening(plays)).keys() == {(4, 2), (4, 3)}
+
+    def test_without_feedback_there_are_none(self):
+        assert told_apart(listening([*session(0, 1, 2), *session(1, 1, 2)])) == {}
+        assert told_apart(listening()) == {}
 
 
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1])), st.data())

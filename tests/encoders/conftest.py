@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import soundfile
@@ -90,6 +91,14 @@ def listens(late: Sequence[int] = ()) -> pl.DataFrame:
                 when = START + timedelta(days=10 * session, hours=listener, minutes=3 * place)
                 rows.append({"user_id": f"u{listener}", "track_id": f"song-{number:02}", "listened_at": when})
     return pl.DataFrame(rows)
+
+
+def descriptors(songs: Sequence[int] = range(COUNT), width: int = 6) -> pl.DataFrame:
+    """A features table of these songs, in units far apart; its last column never changes."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((COUNT, width)) * 10.0 ** np.arange(width)
+    values[:, -1] = 1.0
+    return pl.DataFrame({"track_id": [f"song-{n:02}" for n in songs], "features": [values[n].tolist() for n in songs]})
 
 
 def manifest_of(workspace: Workspace, stage: Stage) -> Manifest:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.nn.functional import normalize
 
 from data.audio import AudioError
 from encoders.model import HtclModel
-from tests.encoders.conftest import MakeCatalogue
+from encoders.text import track_texts
+from tests.encoders.conftest import MakeCatalogue, descriptors
 from tests.encoders.toys import build_reader, sound, tiny_model, toy_texts
 
 RATE = 16_000
@@ -70,6 +72,33 @@ class TestAudio:
 
     def test_nothing_gives_nothing(self, model: HtclModel) -> None:
         assert model.encode_audio([]).shape == (0, 16)
+
+
+class TestTracksWithFeatures:
+    def test_each_vector_is_of_what_there_is_of_the_song(self, tmp_path: Path, make_catalogue: MakeCatalogue) -> None:
+        table = descriptors([0, 1, 4, 5])
+        _, dataset = make_catalogue(6, audio=[0, 2, 4], text=[0, 1, 2, 3], features=table)
+        reader = build_reader(tmp_path, [None] * 6, toy_texts(6))
+        model = tiny_model(vocabulary=len(reader.tokenizer), feature_dim=6)
+        model.tokenizer = reader.tokenizer
+        rows = dataset.feature_matrix()
+        model.feature_model.standardise_to(torch.from_numpy(rows[[0, 1, 4, 5]]))
+        found = model.encode_tracks(dataset)
+        with torch.no_grad():
+            described = model.feature_model(torch.from_numpy(np.nan_to_num(rows)))
+        texts = model.encode_text([track_texts(dataset.tracks)[n] for n in (1, 3)])
+        np.testing.assert_allclose(found[5], normalize(described[5], dim=0), atol=1e-5)
+        np.testing.assert_allclose(found[3], texts[1], atol=1e-5)
+        both = normalize(described[1], dim=0).numpy() + texts[0]
+        np.testing.assert_allclose(found[1], both / np.linalg.norm(both), atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+        heard = model.encode_audio(dataset.audio_file(4))
+        assert not np.allclose(found[4], heard, atol=1e-2)  # its features count too
+        without = tiny_model(vocabulary=len(reader.tokenizer))
+        without.tokenizer = reader.tokenizer
+        alone = without.encode_tracks(dataset, on_error="record")[0]  # a model without a tower for them reads none
+        assert np.isnan(alone[5]).all()
+        np.testing.assert_allclose(alone[4], without.encode_audio(dataset.audio_file(4)), atol=1e-5)
 
 
 class TestBadItems:

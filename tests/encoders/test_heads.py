@@ -7,6 +7,7 @@ from torch.nn.functional import normalize
 
 from encoders.heads import spread_heads, start_text_head
 from encoders.text import tokenize
+from encoders.towers import ShortcutHead
 from tests.encoders.toys import WORDS, build_reader, tiny_model, toy_mels, toy_texts
 
 
@@ -47,6 +48,35 @@ class TestShortcut:
         reached = (cosines(found) - wanted).square().mean().sqrt().item()
         assert reached == pytest.approx(error, abs=0.02)
         assert reached < 0.1
+        assert np.corrcoef(cosines(found).flatten(), wanted.flatten())[0, 1] > 0.95
+
+    def test_starts_from_any_vectors_keeping_their_cosines_about_the_mean(self):
+        # 12 numbers' worth in 32: the head's 16 lose nothing
+        rng = torch.Generator().manual_seed(0)
+        pooled = torch.randn(200, 12, generator=rng) @ torch.randn(12, 32, generator=rng) + 5
+        head = ShortcutHead((32, 16, 8, 16), 0.0).eval()
+        with torch.no_grad():
+            head.start_from(pooled)
+            found = head(pooled)
+        torch.testing.assert_close(cosines(found), cosines(pooled - pooled.mean(dim=0)), atol=1e-4, rtol=0)
+        assert found.mean(dim=0).abs().max() < 1e-3
+
+    def test_starts_from_fewer_vectors_than_it_has_numbers(self):
+        pooled = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+        head = ShortcutHead((32, 16, 8, 16), 0.0).eval()
+        with torch.no_grad():
+            head.start_from(pooled)
+            found = head(pooled)
+        torch.testing.assert_close(cosines(found), cosines(pooled - pooled.mean(dim=0)), atol=1e-4, rtol=0)
+
+    def test_spreading_starts_it_from_the_towers_vectors(self, reader):
+        model = tiny_model(vocabulary=len(reader.tokenizer), text_shortcut=True)
+        songs = reader.read(np.arange(30, dtype=np.int32))
+        with torch.no_grad():
+            tower = model.pool_text(songs["input_ids"], songs["attention_mask"])[1]
+            spread_heads(model, songs)
+            found = model(**songs).text
+        wanted = cosines(tower - tower.mean(dim=0))
         assert np.corrcoef(cosines(found).flatten(), wanted.flatten())[0, 1] > 0.95
 
     def test_only_the_head_changes_and_the_same_way_every_time(self, reader):

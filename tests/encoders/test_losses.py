@@ -10,21 +10,31 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.losses import PairTerms, Songs, contrastive_loss, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Skipped, Songs, contrastive_loss, preference_loss, semantic_loss
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 SCALES = torch.tensor([2.6, 2.2, 3.0], dtype=torch.float64)
 
 
-def oracle(x: Floats, y: Floats, log_scale: float, not_negative: Bools | None = None) -> float:
+def oracle(
+    x: Floats,
+    y: Floats,
+    log_scale: float,
+    not_negative: Bools | None = None,
+    skipped: tuple[Floats, list[int]] | None = None,
+) -> float:
     """Row by row, without a matrix product."""
+    beside = {} if skipped is None else dict(zip(skipped[1], skipped[0], strict=True))
     size = len(x)
     allowed = np.ones((size, size), np.bool_) if not_negative is None else ~not_negative | np.eye(size, dtype=np.bool_)
     cosine = np.array([[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in y] for a in x]) * np.exp(log_scale)
     total = 0.0
     for row in range(size):
         across, down = cosine[row][allowed[row]], cosine[:, row][allowed[:, row]]
+        if row in beside:
+            told = x[row] @ beside[row] / np.linalg.norm(x[row]) / np.linalg.norm(beside[row])
+            across = np.append(across, told * np.exp(log_scale))
         total += np.log(np.exp(across - cosine[row, row]).sum()) + np.log(np.exp(down - cosine[row, row]).sum())
     return total / size / 2
 
@@ -73,6 +83,41 @@ def test_contrastive_loss_is_the_oracles(seed: int, size: int, scale: float, sha
     assert contrastive_loss(*given_to).item() == pytest.approx(oracle(x, y, scale), rel=1e-9, abs=1e-9)
     masked = contrastive_loss(*given_to, torch.from_numpy(mask)).item()
     assert masked == pytest.approx(oracle(x, y, scale, mask), rel=1e-9, abs=1e-9)
+
+
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 8), scale=st.floats(0, 4.6), share=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_a_skipped_song_is_one_more_negative_of_its_row(seed: int, size: int, scale: float, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((2, size, 4)) * rng.uniform(0.01, 100)
+    rows = np.sort(rng.permutation(size)[: rng.integers(size + 1)])
+    others, mask = rng.standard_normal((len(rows), 4)), rng.random((size, size)) < share
+    beside = torch.from_numpy(others), torch.from_numpy(rows)
+    log_scale = torch.tensor(scale, dtype=torch.float64)
+    found = contrastive_loss(torch.from_numpy(x), torch.from_numpy(y), log_scale, torch.from_numpy(mask), beside)
+    expected = oracle(x, y, scale, mask, (others, rows.tolist()))
+    assert found.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_a_skipped_song_moves_its_row_and_no_other() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((2, 6, 4))
+    other = torch.from_numpy(values[0][2:3] + rng.standard_normal((1, 4)) / 2).requires_grad_()
+
+    def gradient(beside: tuple[Tensor, Tensor] | None) -> Tensor:
+        x, y = (torch.from_numpy(side.copy()).requires_grad_() for side in values)
+        contrastive_loss(x, y, SCALES[0], None, beside).backward()
+        assert x.grad is not None
+        return x.grad
+
+    plain, with_one = gradient(None), gradient((other, torch.tensor([2])))
+    rest = [0, 1, 3, 4, 5]
+    torch.testing.assert_close(with_one[rest], plain[rest], rtol=0, atol=1e-12)
+    assert not torch.allclose(with_one[2], plain[2])
+    assert other.grad is not None
+    step = other.detach() - 0.1 * other.grad  # and pushes the two apart
+    x = torch.from_numpy(values[0][2])
+    assert torch.cosine_similarity(step, x[None]) < torch.cosine_similarity(other.detach(), x[None])
 
 
 def test_both_directions_count_alike() -> None:
@@ -147,6 +192,40 @@ def test_preference_loss_is_the_oracles_whatever_is_missing(seed: int, size: int
     mask = symmetric(rng, 2 * size, 0.2)
     found = preference_loss(first, second, SCALES, PairTerms(torch.from_numpy(mask))).item()
     assert found == pytest.approx(oracle_preference(first, second, mask), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("fused_pairs", [0.0, 0.7])
+def test_preference_loss_tells_skipped_songs_apart_in_the_pairs_terms(fused_pairs: float) -> None:
+    rng = np.random.default_rng(0)
+    first, second, skipped = songs(rng, 5), songs(rng, 5), songs(rng, 2, has_audio=np.array([True, False]))
+    rows, mask = [1, 4], symmetric(rng, 10, 0.2)
+    terms = PairTerms(torch.from_numpy(mask), fused_pairs=fused_pairs)
+    told = replace(terms, skipped=Skipped(skipped, torch.tensor(rows)))
+    across, audio, text = mask[:5, 5:], array(first.audio), array(skipped.text)
+    primary = np.stack([array(skipped.audio)[0], text[1]])
+    expected = oracle(audio, array(second.audio), 2.2, across, (primary, rows))
+    expected -= oracle(audio, array(second.audio), 2.2, across)
+    fusions = array(first.fusion), array(second.fusion)
+    beside = array(skipped.fusion), rows
+    expected += fused_pairs * (oracle(*fusions, 3.0, across, beside) - oracle(*fusions, 3.0, across))
+    more = preference_loss(first, second, SCALES, told) - preference_loss(first, second, SCALES, terms)
+    assert more.item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("alignment", "fused_pairs"), [(0.0, 0.0), (2.5, 0.0), (1.0, 0.6)])
+def test_preference_loss_weighs_its_terms(alignment: float, fused_pairs: float) -> None:
+    rng = np.random.default_rng(0)
+    first, second, mask = songs(rng, 5), songs(rng, 5), symmetric(rng, 10, 0.2)
+    found = preference_loss(
+        first, second, SCALES, PairTerms(torch.from_numpy(mask), alignment=alignment, fused_pairs=fused_pairs)
+    )
+    audio, text = (
+        np.concatenate([array(one), array(two)])
+        for one, two in ((first.audio, second.audio), (first.text, second.text))
+    )
+    expected = oracle_preference(first, second, mask) + (alignment - 1) * oracle(audio, text, 2.6, mask)
+    expected += fused_pairs * oracle(array(first.fusion), array(second.fusion), 3.0, mask[:5, 5:])
+    assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_preference_loss_of_texts_alone_is_the_pairs_term() -> None:

