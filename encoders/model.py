@@ -30,7 +30,7 @@ from encoders.losses import Songs
 from encoders.text import track_texts
 from encoders.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
-MANY_TEXTS = 32
+MANY_TEXTS = 64
 """Rows of a batch from which it is worth taking apart by length."""
 
 

@@ -109,7 +109,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     nn.Module.to(model, accelerator.device)
     for locked in (model.text_model, model.text_head):
         locked.requires_grad_(not settings.lock_text)
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))
     state = processes.from_first(checkpoint.restore) or State()

@@ -125,7 +125,7 @@ def our_step(
 ) -> Callable[[], None]:
     """A step of stage 1 as `encoders.training` takes it, on one batch, to be called again and again."""
     chosen = settings or TrainingSettings()
-    optimizer = torch.optim.AdamW(parameter_groups(model, chosen), weight_decay=chosen.weight_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(model, chosen), weight_decay=chosen.weight_decay, fused=True)
     arguments = {name: value.to(model.device) for name, value in songs.items()}
 
     def loss_of(vectors: Songs) -> Tensor:

@@ -78,7 +78,7 @@ def _step(sizes: Sizes, songs: int, loss: Callable[[Songs, Tensor], Tensor]) -> 
     sizes.full.fusion = "mlp"
     model = fresh_model(sizes.full).train()
     settings = TrainingSettings()
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     batch = batch_of(noise_mels(songs, sizes.frames), noise_words(sizes.full, songs))
 
     def step() -> None:

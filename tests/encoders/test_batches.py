@@ -70,12 +70,12 @@ def test_texts_are_cut_in_training_alone(toy_reader: SongReader) -> None:
 
 
 def test_texts_of_any_length_get_the_vectors_they_get_alone(tmp_path: Path) -> None:
-    texts = [" ".join(["calm bright"] * (1 + number % 7)) for number in range(50)]
-    reader = build_reader(tmp_path, [None] * 50, texts)
+    texts = [" ".join(["calm bright"] * (1 + number % 7)) for number in range(70)]
+    reader = build_reader(tmp_path, [None] * 70, texts)
     model = tiny_model(vocabulary=len(reader.tokenizer))
-    batch = reader.read(np.arange(50, dtype=np.int32))
+    batch = reader.read(np.arange(70, dtype=np.int32))
     with torch.no_grad():
         together = model(**batch).text
-        for row in range(50):
+        for row in range(70):
             alone = model(**reader.read(np.array([row], np.int32))).text[0]
             torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-4)
