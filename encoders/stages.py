@@ -45,7 +45,7 @@ class PreferenceSettings(TrainingSettings):
 
 
 OURS: dict[str, Any] = {"ema": 0.98, "validation_share": 0.05}
-OURS_OF_PAIRS: dict[str, Any] = OURS | {"fusion": "gated", "fused_pairs": 1.0}
+OURS_OF_PAIRS: dict[str, Any] = OURS | {"fusion": "gated", "fused_pairs": 1.0, "hard_negatives": 0.5}
 """What demo and small have beyond the paper; validation on the demo and on real playlists preferred it."""
 
 SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
