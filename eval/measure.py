@@ -17,10 +17,13 @@ from eval.metrics import DEPTH, all_metrics, lower_is_better
 from eval.models import BASELINES, Model
 from eval.statistics import bootstrap_intervals, compare_all
 from recsys.held_out import HeldOut
+from recsys.models import HTCL_NAMES
 from recsys.quality import Targets
 from recsys.ranked import Ranked
 
 TESTED = ("ndcg@100", "recall@20")
+GAINED = (*TESTED, "recall@100", "ndcg@500")
+"""What stage 2 adds to stage 1 is told by these."""
 Values = dict[str, NDArray[np.float64]]
 
 
@@ -106,6 +109,7 @@ def measure(
         },
         "models": intervals,
         "tests": _tests(values, groups, baselines),
+        "stage2_gain": _gain(values, groups),
         "seconds": round(time.monotonic() - started, 2),
         "seconds_per_model": seconds,
     }
@@ -152,6 +156,20 @@ def _tests(
             )
             tests += [dict(row) for row in compared]
     return tests
+
+
+def _gain(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """What stage 2 adds to stage 1: metric -> a paired test; empty unless both are measured."""
+    first, second = HTCL_NAMES
+    if not {first, second} <= values.keys():
+        return {}
+    gain: dict[str, Any] = {}
+    for prefix, of_slice in groups.items():
+        for metric in (f"{prefix}{name}" for name in GAINED):
+            stages = {name: values[name][metric] for name in (first, second)}
+            (found,) = compare_all(stages, metric=metric, baselines={first}, groups=of_slice)
+            gain[metric] = {key: found[key] for key in ("difference", "low", "high", "p", "verdict")}
+    return gain
 
 
 def _prefix(metric: str) -> str:

@@ -21,7 +21,7 @@ from eval.measure import measure, refuse_leaks
 from eval.models import check_names, line_up
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import measure_semantic, open_externals, spaces_of
-from eval.table import cost_lines, result_table, test_lines
+from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.held_out import TASKS, HeldOut, Task, held_out
 from recsys.models import Models, load_models
@@ -38,6 +38,7 @@ COLUMNS: dict[Task, list[str]] = {
     "playlist": ["recall@100", "ndcg@100", "r_precision", "clicks", "cold/recall@100"],
     "cold-start": ["recall@20", "recall@100", "ndcg@100", "mrr@20"],
 }
+GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
 
@@ -161,7 +162,7 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
         console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
     headline = [test for test in result["tests"] if test["metric"] in headlines]
-    for line in [*test_lines({"tests": headline}), *cost_lines(result, shown)]:
+    for line in [*test_lines({"tests": headline}), *cost_lines(result, shown), *gain_line(result, GAIN_SHOWN)]:
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -77,6 +77,19 @@ def cost_lines(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
     return [f"Stage 2 against stage 1, {family}: {', '.join(told)}" for family, told in lines.items()]
 
 
+def gain_line(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """What stage 2 adds to stage 1 in one line; none where it was not measured.
+
+    result: may have {"stage2_gain": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
+    """
+    gain = result.get("stage2_gain", {})
+    told = [{"metric": metric, **gain[metric]} for metric in metrics if metric in gain]
+    changes = [
+        f"{label(t['metric'])} {_signed(t, 'difference')} [{_signed(t, 'low')}, {_signed(t, 'high')}]" for t in told
+    ]
+    return [f"Stage 2 against stage 1: {', '.join(changes)}"] if changes else []
+
+
 def label(metric: str) -> str:
     """The metric as people write it, after the slice it was measured on.
 

@@ -135,3 +135,10 @@ def test_what_stage_2_costs_is_told_by_family() -> None:
         "Stage 2 against stage 1, probes: Album accuracy -0.020 [-0.100, +0.060], Tags ROC-AUC +0.127 [+0.080, +0.170]",
     ]
     assert table.cost_lines({}, shown) == []
+
+
+def test_what_stage_2_adds_is_one_line() -> None:
+    gain = {"ndcg@100": {"difference": 0.0512, "low": 0.01, "high": 0.09}, "cold/ndcg@100": {}}
+    line = "Stage 2 against stage 1: NDCG@100 +0.051 [+0.010, +0.090]"
+    assert table.gain_line({"stage2_gain": gain}, ["ndcg@100", "recall@100"]) == [line]
+    assert table.gain_line({}, ["ndcg@100"]) == []
