@@ -66,10 +66,18 @@ def from_published(folder: Path, out: Path, config: Path | None = None, tokenize
 
 
 def to_published(folder: Path, out: Path) -> None:
-    """Write the five parts as .safetensors. Raises UserError where the folder holds no model."""
+    """Write the five parts as .safetensors. Raises UserError where the folder holds no model, or one that has more."""
     if not (folder / "config.json").is_file():
         raise UserError(f"no model in {folder}", "Give the folder that holds its config.json.")
-    parts = published_parts(HtclModel.from_pretrained(folder, local_files_only=True))
+    model = HtclModel.from_pretrained(folder, local_files_only=True)
+    beyond = {
+        "a shortcut beside the text head": model.config.text_shortcut,
+        "a tower for precomputed features": model.config.feature_dim > 0,
+        "a gated fusion": model.config.fusion == "gated",
+    }
+    if odd := [what for what, has in beyond.items() if has]:
+        raise UserError(f"{folder} has {' and '.join(odd)}, which the published parts lack", "Take the paper preset.")
+    parts = published_parts(model)
     out.mkdir(parents=True, exist_ok=True)
     for name, weights in parts.items():
         save_file({key: value.contiguous() for key, value in weights.items()}, out / f"{name}.safetensors")

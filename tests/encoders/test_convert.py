@@ -92,3 +92,12 @@ def test_nothing_is_written_over(published: Path, tmp_path: Path, monkeypatch: p
     before = {path: path.read_bytes() for path in published.iterdir()}
     assert call(monkeypatch, "--published", published, "--config", tmp_path / "config", "--out", published) == 2
     assert {path: path.read_bytes() for path in published.iterdir()} == before
+
+
+def test_what_the_published_parts_lack_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_model(feature_dim=3, fusion="gated").save_pretrained(tmp_path / "model")
+    assert call(monkeypatch, "--model", tmp_path / "model", "--out", tmp_path / "out") == 2
+    assert "a tower for precomputed features and a gated fusion" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
