@@ -1,7 +1,8 @@
 """`python -m eval.ablation`: what does each part of the encoder buy? Stage 2 trained again without it, and measured.
 
 Every variant answers from content alone: neighbours of the history in its space, with the settings that validation
-prefers for it. Vectors of a variant are kept in the workspace and made again only where something has changed.
+prefers for it; titles of playlists are not read. Vectors of a variant are kept in the workspace and made again only
+where something has changed.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from data.errors import UserError
 from data.pairs import PairSettings
 from data.progress import say
 from data.split import Split
-from data.workspace import Workspace, is_current, publishing, read_manifest
+from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
 from encoders.batches import SongReader
 from encoders.embed import encode_songs
 from encoders.features import Mels, ensure_mels
@@ -82,7 +83,8 @@ def main(
     """Train what is missing (about a minute each on the demo), then measure every variant on the same questions."""
     space = Workspace(Path(workspace))
     dataset, split, _ = ready(space)
-    spaces = every_space(space, dataset, split, [name.strip() for name in only.split(",")] if only else None)
+    with space.lock():
+        spaces = every_space(space, dataset, split, [name.strip() for name in only.split(",")] if only else None)
     results = []
     for task in COLUMNS:
         question = held_out(dataset, split, task, "test", None, max_queries)
@@ -144,7 +146,7 @@ def _trained(
             reader = replace(reader, texts=[None] * len(reader.texts))
         pretrained = semantic is not None and "text_encoder" in semantic.made_from
         before = texts_before(space, dataset, mels) if pretrained and variant.text else None
-        scratch = space.scratch(f"ablation-{name.replace(' ', '-')}")
+        scratch = space.scratch(f"ablation-{short_hash([made_from, recorded])}")
         learn_preference(
             model,
             reader,
