@@ -147,7 +147,7 @@ class TestPublishing:
         for name, value in first.state_dict().items():
             assert torch.equal(started[0][name], value), name
         second, _, config = read_encoder(world[0], "preference")
-        assert (first.config.fusion, config.fusion) == ("mean", "mlp")
+        assert (first.config.fusion, config.fusion) == ("mean", "gated")
         assert not torch.equal(second.audio_head[0].weight, first.audio_head[0].weight)
 
     def test_what_is_current_is_not_trained_again(
@@ -267,7 +267,7 @@ class TestPrecomputedFeatures:
         assert manifest_of(world[0], "preference").facts["pairs"] > 0
         first, _, one = read_encoder(world[0], "semantic")
         second, _, two = read_encoder(world[0], "preference")
-        assert (one.feature_dim, one.fusion, two.fusion) == (6, "mean", "mlp")
+        assert (one.feature_dim, one.fusion, two.fusion) == (6, "mean", "gated")
         assert first.feature_model.spread[-1] == torch.inf
         for name in ("center", "spread"):
             assert torch.equal(getattr(second.feature_model, name), getattr(first.feature_model, name))
