@@ -10,9 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset
@@ -32,7 +30,8 @@ from eval.measure import measure
 from eval.models import Model
 from eval.run import COLUMNS, ready, show, write_report
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import Space, measure_semantic
+from eval.semantic import measure_semantic
+from eval.spaces import Space, by_track
 from recsys.candidates import Htcl
 from recsys.held_out import Task, held_out
 from recsys.models import DEPTH, TUNING_QUERIES, exact_index, quality
@@ -180,14 +179,8 @@ def _asked(found: Found, dataset: Dataset, split: Split, task: Task) -> Model:
 
 def _semantic(found: Found, dataset: Dataset) -> Space:
     """What a probe reads is the audio vector, as in `eval.run --task semantic`; the text's where there is no sound."""
-    audio, text = (_rows(found[modality], dataset) for modality in ("audio", "text"))
+    audio, text = (by_track(found[modality], dataset) for modality in ("audio", "text"))
     return Space(audio, audio, text) if len(found["audio"].tracks) else Space(text)
-
-
-def _rows(vectors: Vectors, dataset: Dataset) -> NDArray[np.float32]:
-    rows = np.full((len(dataset.track_ids), vectors.dimension), np.nan, np.float32)
-    rows[vectors.tracks] = vectors.values
-    return rows
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from encoders.stages import STAGES
 from eval.measure import measure, refuse_leaks
 from eval.models import check_names, line_up
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import measure_semantic, open_externals, spaces_of
+from eval.semantic import measure_semantic
+from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.held_out import TASKS, HeldOut, Task, held_out

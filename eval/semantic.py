@@ -7,7 +7,6 @@ genre, language and tags from those by other artists alone: it would otherwise l
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,6 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.progress import meter
 from data.split import Split
-from data.workspace import Workspace
-from encoders.external import ExternalModel, external_name, open_external
-from encoders.external_vectors import embed_external
-from encoders.features import Mels, ensure_mels
-from encoders.vectors import read_vectors
 from eval.measure import describe
 from eval.probes import (
     Floats,
@@ -35,8 +29,9 @@ from eval.probes import (
     resampled,
     resampled_difference,
 )
+from eval.spaces import Space
 from eval.statistics import Interval, bootstrap_intervals, compare_all
-from recsys.models import HTCL_NAMES, text_encoder
+from recsys.models import HTCL_NAMES
 
 CUTOFFS = (1, 5, 10)
 LEAST = 5
@@ -49,73 +44,8 @@ COLUMNS = [
     "probe_album_accuracy",
     "zero_shot_tags_roc_auc",
 ]
-NAMES = ("chance", "mel", *HTCL_NAMES, "fused")
-"""Of the lines that every table may have."""
 SINGLE = ("genre", "language", "album")
 """Labels of which a song has one at most."""
-
-
-@dataclass(frozen=True)
-class Space:
-    """One model's vectors by track row, NaN where it has none.
-
-    features: (N, D), what a probe reads. audio, text: (N, D) unit vectors that can be compared, or None.
-    encode: labels to unit vectors beside them. origin: of an external model, which one it is.
-    """
-
-    features: NDArray[np.float32]
-    audio: NDArray[np.float32] | None = None
-    text: NDArray[np.float32] | None = None
-    encode: Callable[[list[str]], NDArray[np.float32]] | None = None
-    origin: str = ""
-
-
-def open_externals(folders: Sequence[Path]) -> list[ExternalModel]:
-    """The models in the folders. Raises UserError for a folder that holds none, or a name that is taken."""
-    names = [*NAMES, *(external_name(folder) for folder in folders)]
-    for name, folder in zip(names[len(NAMES) :], folders, strict=True):
-        if names.count(name) > 1:
-            raise UserError(
-                f'{folder}: two models would be called "{name}"', "Rename the folder, or give a link of another name."
-            )
-    return [open_external(folder) for folder in folders]
-
-
-def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Space]:
-    """Mel statistics, both stages' audio vectors, the fused ones, and external models'.
-
-    Without audio: the stages' text vectors. Raises UserError for external models then.
-    """
-    mels = ensure_mels(workspace.mels, dataset)
-    heard = bool(mels.present.any())
-    if externals and not heard:
-        raise UserError("--external: none of the songs has audio that decodes", "Leave it out.")
-    found = {"mel": Space(mel_statistics(mels))} if heard else {}
-    for name, stage in HTCL_NAMES.items():
-        audio, text = (_by_track(workspace.vectors(stage), modality, dataset) for modality in ("audio", "text"))
-        encode = text_encoder(workspace, stage)
-        found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
-    if heard:
-        found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
-    return found | {model.name: _external_space(workspace, dataset, mels, model) for model in externals}
-
-
-def _external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:
-    folder = embed_external(workspace, dataset, mels, model)
-    origin = f"{model.model.config.model_type}, {model.digest}"
-    if model.tokenizer is None:
-        return Space(_by_track(folder, "features", dataset), origin=origin)
-    audio, text = (_by_track(folder, modality, dataset) for modality in ("audio", "text"))
-    return Space(audio, audio, text, model.encode_text, origin)
-
-
-def mel_statistics(mels: Mels) -> NDArray[np.float32]:
-    """(N, 256) mean and deviation over time of each band's decibels: what can be told without learning anything."""
-    rows = np.full((len(mels.where), 256), np.nan, np.float32)
-    for track in np.flatnonzero(mels.present):
-        mel = mels[int(track)]
-        rows[track] = np.concatenate([mel.mean(axis=0), mel.std(axis=0)])
-    return rows
 
 
 @dataclass(frozen=True)
@@ -354,10 +284,3 @@ def _cost(found: Mapping[str, Measured], tests: Sequence[Mapping[str, Any]]) -> 
             interval = resampled_difference(of, groups, columns, found[before].sampled[metric][2])
             cost[metric] = {"difference": interval["mean"], "low": interval["low"], "high": interval["high"]}
     return cost
-
-
-def _by_track(folder: Path, modality: str, dataset: Dataset) -> NDArray[np.float32]:
-    vectors = read_vectors(folder, modality, dataset)
-    rows = np.full((len(dataset.track_ids), vectors.dimension), np.nan, np.float32)
-    rows[vectors.tracks] = vectors.values
-    return rows

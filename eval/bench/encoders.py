@@ -58,7 +58,12 @@ def decoding(sizes: Sizes, audio: Path | None = None) -> list[Row]:
         def ours(dataset: Dataset) -> None:
             ensure_mels(root / f"mels-{next(number)}", dataset)
 
-        calls = [partial(ours, few), partial(decode_all, first), partial(ours, every), partial(decode_all, files)]
+        calls: list[Callable[[], object]] = [
+            partial(ours, few),
+            partial(decode_all, first),
+            partial(ours, every),
+            partial(decode_all, files),
+        ]
         seconds = medians(calls, sizes.repeats, warm=False)
         between = len(files) - len(first)
         rates = [between / max(seconds[2 + side] - seconds[side], 1e-9) for side in (0, 1)]

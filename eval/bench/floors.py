@@ -62,13 +62,12 @@ def layer_products(tower: AudioTower, batch: int, frames: int, like: torch.Tenso
     return run, sum(2 * rows * width * out * times for (width, out), times in shapes.items())
 
 
-def decode_all(files: Sequence[Path]) -> None:
-    """Decode to 16 kHz mono with a process per core and nothing around it; the samples are let go at once."""
+def decode_all(files: Sequence[Path]) -> int:
+    """Decode to 16 kHz mono with a process per core and nothing around it; returns how many samples that gives."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for _ in pool.map(_decode, files):
-            pass
+        return sum(pool.map(_decode, files))
 
 
 def _decode(path: Path) -> int:

@@ -59,6 +59,3 @@ class Stillborn:
 
     def __reduce__(self) -> tuple[object, tuple[()]]:
         return stillborn, ()
-
-    def __call__(self, path: Path) -> NDArray[np.int64]:
-        raise NotImplementedError

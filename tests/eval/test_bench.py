@@ -211,6 +211,6 @@ class TestCommand:
         assert isinstance(ran.exception, UserError)
         assert "decoding, encoding, training, memory, gpu, paper" in str(ran.exception)
 
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-    def test_without_a_gpu_it_says_so(self, capsys):
+    def test_without_a_gpu_it_says_so(self, capsys, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         assert command.on_a_gpu(tiny_sizes()) == []

@@ -10,7 +10,7 @@ from data.dataset import load_dataset
 from data.split import ensure_split
 from data.workspace import Workspace
 from encoders import external_vectors
-from eval import probes, run, semantic
+from eval import probes, run, semantic, spaces
 from tests.encoders.foreign import save_clap, save_wav2vec
 
 
@@ -44,7 +44,7 @@ def test_external_models_are_measured_beside_ours(measure, folders, tmp_path, co
     result = measure(*arguments, "--json", tmp_path / "found.json")
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "found.json").read_text())
-    assert list(found["models"]) == [*semantic.NAMES, "tiny-clap", "tiny-wav2vec"]
+    assert list(found["models"]) == [*spaces.NAMES, "tiny-clap", "tiny-wav2vec"]
     assert found["protocol"]["external"].keys() == {"tiny-clap", "tiny-wav2vec"}
     assert found["models"]["tiny-clap"].keys() == found["models"]["htcl-stage2"].keys()
     assert found["models"]["tiny-wav2vec"].keys() == found["models"]["mel"].keys()
@@ -57,8 +57,8 @@ def test_external_models_are_measured_beside_ours(measure, folders, tmp_path, co
 
     monkeypatch.setattr(external_vectors, "load_mono", refuse)
     space = Workspace(copy_of_built)
-    again = semantic.spaces_of(space, load_dataset(space), semantic.open_externals(folders))
-    assert list(again) == [*semantic.NAMES[1:], "tiny-clap", "tiny-wav2vec"]
+    again = spaces.spaces_of(space, load_dataset(space), spaces.open_externals(folders))
+    assert list(again) == [*spaces.NAMES[1:], "tiny-clap", "tiny-wav2vec"]
 
 
 def test_our_own_folder_gives_what_was_measured_anyway(measure, copy_of_built, tmp_path):

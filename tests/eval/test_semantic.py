@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from eval.semantic import LEAST, Songs, Space, measure_semantic, open_externals
+from eval.semantic import LEAST, Songs, measure_semantic
+from eval.spaces import Space, open_externals
 from eval.table import result_table
 from tests.conftest import BLOCKS
 
