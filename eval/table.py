@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.metrics import lower_is_better
+from eval.models import BASELINES
 
 LABELS = {
     "recall": "Recall",
@@ -55,7 +56,7 @@ def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
 def test_lines(result: Mapping[str, Any]) -> list[str]:
     """Each paired test as a sentence: who against whom, by how much, how sure, and what that means."""
     return [
-        f"{test['model']} against {test['baseline']} (best baseline): "
+        f"{test['model']} against {test['baseline']}{' (best baseline)' if test['baseline'] in BASELINES else ''}: "
         f"{_signed(test, 'difference')} {label(test['metric'])} [{_signed(test, 'low')}, {_signed(test, 'high')}], "
         f"{_p(test['p_holm'])} (Holm): {test['verdict']}"
         for test in result["tests"]
