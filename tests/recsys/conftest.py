@@ -1,0 +1,21 @@
+"""The candidate sources, fitted once."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from data.dataset import Dataset
+from recsys.candidates import CandidateSource
+from tests.recsys.source_toys import make
+
+
+@pytest.fixture(scope="module")
+def training(fixed_world) -> Dataset:
+    _, dataset, split = fixed_world
+    return split.training(dataset)
+
+
+@pytest.fixture(scope="module")
+def fitted(training) -> Callable[[str], CandidateSource]:
+    return cache(lambda name: make(name, training).fit(training))

@@ -1,0 +1,75 @@
+"""Candidate sources at the size of a test: four blocks of songs, their vectors, and queries."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+from encoders.vectors import Vectors
+from recsys.candidates import CandidateSource, Htcl, HtclSettings
+from recsys.models import exact_index, make_source
+from recsys.queries import Query
+from recsys.ranked import Ranked
+
+BLOCKS = ("ambient", "metal", "swing", "techno")
+MUTE = "techno-11"
+"The song without a vector."
+
+
+def block_vectors(dataset: Dataset) -> Vectors:
+    """Songs of a block lie close together; one song has no vector."""
+    rng = np.random.default_rng(5)
+    tracks = [row for row, name in enumerate(dataset.track_ids.names) if name != MUTE]
+    centres = np.eye(8)[[BLOCKS.index(dataset.track_ids.names[row].split("-")[0]) for row in tracks]]
+    values = centres + 0.2 * rng.normal(size=centres.shape)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    return Vectors(np.array(tracks, np.int32), values.astype(np.float32))
+
+
+def read_blocks(texts: list[str]) -> NDArray[np.float32]:
+    """A text means the blocks it names; any other text means nothing in particular."""
+    found = [[float(block in text) for block in BLOCKS] + [0.0, 0.0, 0.0, 0.1] for text in texts]
+    return np.array(found, np.float32)
+
+
+def make(name: str, dataset: Dataset, **settings: object) -> CandidateSource:
+    """An unfitted source."""
+    if name != "htcl":
+        return make_source(name, settings)
+    vectors = block_vectors(dataset)
+    return Htcl("htcl", vectors, exact_index(vectors), read_blocks, HtclSettings(**settings))
+
+
+def songs(dataset: Dataset, *names: str) -> NDArray[np.int32]:
+    return dataset.track_ids.to_rows(names)
+
+
+def block_of(dataset: Dataset, tracks: Sequence[int]) -> list[str]:
+    return [name.split("-")[0] for name in dataset.track_ids.to_names(tracks)]
+
+
+def many_queries(dataset: Dataset, count: int = 24, seed: int = 1) -> list[Query]:
+    """Histories of 0 to 30 songs, with and without evidence, listeners, texts and exclusions."""
+    rng = np.random.default_rng(seed)
+    queries = []
+    for number in range(count):
+        history = rng.integers(len(dataset.track_ids), size=rng.integers(31) if number else 0).astype(np.int32)
+        queries.append(
+            Query(
+                history=history,
+                evidence=rng.choice([2.0, 1.0, 1.0, 0.0, -0.5], len(history)).astype(np.float32)
+                if number % 2
+                else None,
+                user=int(rng.integers(len(dataset.user_ids))) if number % 3 else None,
+                text=str(rng.choice([*BLOCKS, "something else"])) if number % 4 == 0 else None,
+                exclude=np.unique(history) if number % 5 else rng.integers(40, size=5).astype(np.int32),
+            )
+        )
+    return queries
+
+
+def assert_same(found: Ranked, expected: Ranked) -> None:
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    np.testing.assert_array_equal(found.tracks, expected.tracks)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
