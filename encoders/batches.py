@@ -1,7 +1,8 @@
 """From track rows to what the model reads: crops of mels, tokens of texts, rows of features, and who has which."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,16 +13,18 @@ from transformers import PreTrainedTokenizerBase
 from data.dataset import Dataset
 from encoders.features import Mels
 from encoders.mel import BANDS, TOP_DB
-from encoders.processing import collate_mels
+from encoders.processing import collate_levels, collate_mels
 from encoders.text import SEPARATOR, tokenize, track_texts
 from encoders.towers import SHORTEST
 
 
 @dataclass(frozen=True)
 class Song:
-    """What is known of one track. mel: (T, 128) decibels; precomputed: (F,), its row of the features table."""
+    """What is known of one track. mel: (T, 128), decibels, or levels as they are cached; the songs of a batch have the
+    same. precomputed: (F,), its row of the features table.
+    """
 
-    mel: NDArray[np.float32] | None
+    mel: NDArray[np.float32] | NDArray[np.uint8] | None
     text: str | None
     precomputed: NDArray[np.float32] | None = None
 
@@ -38,9 +41,11 @@ def collate_songs(
     read = torch.tensor([song.text is not None for song in songs])
     batch = {"has_mel": heard, "has_precomputed": described, "has_text": read}
     if heard.any():
-        silence = np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
-        mels = [silence if song.mel is None else song.mel for song in songs]
-        batch["input_features"], batch["audio_attention_mask"] = collate_mels(mels)
+        cached = any(song.mel is not None and song.mel.dtype == np.uint8 for song in songs)
+        silence = np.zeros((SHORTEST, BANDS), np.uint8) if cached else np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
+        mels: list[Any] = [silence if song.mel is None else song.mel for song in songs]
+        collate: Callable[..., tuple[Tensor, Tensor]] = collate_levels if cached else collate_mels
+        batch["input_features"], batch["audio_attention_mask"] = collate(mels)
     if described.any():
         width = next(len(song.precomputed) for song in songs if song.precomputed is not None)
         nothing = np.zeros(width, np.float32)
@@ -114,7 +119,7 @@ class SongReader:
         return collate_songs(songs, self.tokenizer, view.tokens)
 
     def _song(self, track: int) -> Song:
-        mel = None if self.mels.where[track] is None else self.mels[track]
+        mel = None if self.mels.where[track] is None else self.mels.levels(track)
         row = None if self.precomputed is None or np.isnan(self.precomputed[track, 0]) else self.precomputed[track]
         return Song(mel, self.texts[track], row)
 

@@ -13,6 +13,7 @@ from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
 from data.progress import done, say
 from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
+from encoders.ahead import ahead, moved
 from encoders.batches import SongReader
 from encoders.blocks import Block, in_blocks
 from encoders.features import Mels, ensure_mels
@@ -89,10 +90,11 @@ def _encode_block(model: HtclModel, reader: SongReader, tracks: NDArray[np.int32
     found: dict[str, NDArray[np.float32]] = {
         name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
     }
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    read = ahead(lambda number: reader.read(tracks[batches[number]]), len(batches))
+    for rows, batch in zip(batches, read, strict=True):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            songs = model(**{key: value.to(device) for key, value in reader.read(tracks[rows]).items()})
+            songs = model(**moved(batch, device))
         for name, vectors in (("audio", songs.audio), ("text", songs.text), ("item", songs.fusion)):
             if vectors is not None:
                 found[name][rows] = normalize(vectors, dim=1).float().cpu().numpy()

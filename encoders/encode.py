@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -153,6 +153,8 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
                     found[list(rows)] = (normalize(vectors, dim=1) if manner.normalize else vectors).cpu()
                 if progress is not None:
                     progress.to(start + len(block))
+                block.clear()  # else it would lie beside the next one
+                good.clear()
     finally:
         model.train(training)
     if manner.on_error == "skip":
@@ -222,7 +224,20 @@ def _read_ahead(items: Sequence[Any], kind: Kind, manner: Manner) -> Iterator[tu
     size = READ_AHEAD * manner.batch_size
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(items), size):
-            yield start, list(pool.map(attempt, items[start : start + size]))
+            yield start, [_moved(value) for value in pool.map(attempt, items[start : start + size])]
+
+
+def _moved(value: Any) -> Any:
+    """A copy of the mel in it, if any, made by this thread.
+
+    Left where a decoding thread put them, between the large arrays that come and go there, mels break up its part of
+    the heap, which then grows with the number of songs.
+    """
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Song) and value.mel is not None:
+        return replace(value, mel=value.mel.copy())
+    return value
 
 
 def _convert(vectors: Tensor, manner: Manner) -> Vectors:

@@ -63,7 +63,11 @@ class Mels:
         return 0 if place is None else place[2] - place[1]
 
     def __getitem__(self, track: int) -> NDArray[np.float32]:
-        """(T, 128) decibels below the loudest cell, to 0.16 dB.
+        """(T, 128) decibels below the loudest cell, to 0.16 dB. Raises as `levels` does."""
+        return LEVELS[self.levels(track)]
+
+    def levels(self, track: int) -> NDArray[np.uint8]:
+        """(T, 128), the bytes as they are cached, mapped.
 
         Raises KeyError for a track without audio, DamagedError where its chunk is not what was written.
         """
@@ -71,7 +75,7 @@ class Mels:
         if place is None:
             raise KeyError(f"track {track} has no mel")
         chunk, start, stop = place
-        return LEVELS[self.rows(chunk)[start:stop]]
+        return self.rows(chunk)[start:stop]
 
 
 def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> Mels:

@@ -50,6 +50,18 @@ def standardise(mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return standard
 
 
+def standardise_levels(levels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """`standardise` of the cache's bytes where they lie: levels (B, T, 128) uint8 -> float32, 0 where mask (B, T) is 0.
+
+    A level is a line through its decibels, and the mean and the deviation take the line away.
+    """
+    x = levels.float()
+    kept = torch.ones_like(x[..., 0]) if mask is None else mask.float()
+    cells = kept.sum(dim=1)[:, None, None] * levels.shape[-1]
+    x = (x - (x * kept[..., None]).sum(dim=(1, 2), keepdim=True) / cells) * kept[..., None]
+    return x / (x.square().sum(dim=(1, 2), keepdim=True) / cells).sqrt().clamp(min=1e-8)
+
+
 @cache
 def _transform(device: str) -> MelSpectrogram:
     transform = MelSpectrogram(

@@ -84,9 +84,10 @@ class HtclModel(PreTrainedModel):
     def get_audio_features(
         self, input_features: Tensor, audio_attention_mask: Tensor | None = None, **kwargs: Any
     ) -> BaseModelOutputWithPooling:
-        """input_features: (B, T, 128) standardised log-mel; audio_attention_mask: (B, T), None as published.
+        """input_features: (B, T, 128) standardised log-mel, or its cached bytes.
 
-        `.pooler_output` is the projected vector (B, projection_dim), not normalised.
+        audio_attention_mask: (B, T), None as published. `.pooler_output` is the projected vector (B, projection_dim),
+        not normalised.
         """
         tokens, pooled = self.audio_model(input_features, audio_attention_mask)
         return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=self.audio_head(pooled))

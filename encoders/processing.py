@@ -66,13 +66,23 @@ def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -
     """
     short = MAX_FRAMES if published else SHORTEST
     filled = [_silence_to(mel.astype(np.float32), short) for mel in mels]
-    longest = max(len(mel) for mel in filled)
-    features = torch.zeros(len(mels), longest, BANDS)
-    mask = torch.zeros(len(mels), longest, dtype=torch.long)
-    for row, mel in enumerate(filled):
-        features[row, : len(mel)] = torch.from_numpy(standardise(mel))
-        mask[row, : len(mel)] = 1
-    return features, mask
+    return pad([standardise(mel) for mel in filled])
+
+
+def collate_levels(mels: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of cached bytes (T_i, 128), which stay bytes: the tower standardises them, on the device it is on."""
+    return pad([np.pad(mel, ((0, max(0, SHORTEST - len(mel))), (0, 0))) for mel in mels])
+
+
+def pad(rows: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Arrays (T_i, D) filled up with zeros to one length: (B, T, D) and the mask of what is theirs (B, T)."""
+    longest = max(len(row) for row in rows)
+    padded = np.zeros((len(rows), longest, rows[0].shape[1]), rows[0].dtype)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+        mask[number, : len(row)] = 1
+    return torch.from_numpy(padded), mask
 
 
 def _silence_to(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ was cut off and goes on from its last checkpoint ends with the same weights, bit
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 from data.progress import Meter, meter, say
 from data.workspace import short_hash
 from encoders import processes
+from encoders.ahead import ahead, moved
 from encoders.batches import SongReader, View
 from encoders.caching import loss_and_gradient
 from encoders.checkpoint import Checkpoint, History, State, load_optimizer, optimizer_tensors
@@ -201,13 +201,8 @@ class Run:
             places = processes.share(len(batch.tracks))
             return batch, self.plan.reader.read(batch.tracks[places], view, places)
 
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(read, 0) if make else None
-            for number in range(len(make)):
-                assert coming is not None
-                batch, arguments = coming.result()
-                coming = pool.submit(read, number + 1) if number + 1 < len(make) else None
-                yield batch, {name: value.to(device) for name, value in arguments.items()}
+        for batch, arguments in ahead(read, len(make)):
+            yield batch, moved(arguments, device)
 
     def _step(self, step: int, where: str) -> None:
         settings = self.plan.settings

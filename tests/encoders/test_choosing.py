@@ -38,8 +38,8 @@ def same(one: Weights, two: Weights) -> bool:
 class TestChooseSongs:
     def test_the_share_in_order_and_each_once(self) -> None:
         tracks = np.arange(0, 2000, 2, dtype=np.int32)
-        chosen = choose_songs(tracks, 0.1, 0)
-        assert len(chosen) == 100
+        chosen = choose_songs(tracks, 0.2, 0)
+        assert len(chosen) == 200
         assert (np.diff(chosen) > 0).all()
         assert np.isin(chosen, tracks).all()
         assert chosen.dtype == np.int32
@@ -53,8 +53,8 @@ class TestChooseSongs:
 
     def test_the_seed_decides(self) -> None:
         tracks = np.arange(1000, dtype=np.int32)
-        assert np.array_equal(choose_songs(tracks, 0.1, 7), choose_songs(tracks, 0.1, 7))
-        assert not np.array_equal(choose_songs(tracks, 0.1, 7), choose_songs(tracks, 0.1, 8))
+        assert np.array_equal(choose_songs(tracks, 0.2, 7), choose_songs(tracks, 0.2, 7))
+        assert not np.array_equal(choose_songs(tracks, 0.2, 7), choose_songs(tracks, 0.2, 8))
 
 
 SONGS, BLOCK = 300, 10

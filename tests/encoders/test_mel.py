@@ -3,9 +3,11 @@
 import librosa
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from encoders.mel import MAX_FRAMES, log_mel, standardise
+from encoders.mel import LEVELS, MAX_FRAMES, log_mel, quantise, standardise, standardise_levels
+from encoders.processing import collate_levels
 
 RATE = 16_000
 
@@ -76,6 +78,17 @@ def test_standardised_has_mean_0_and_deviation_1() -> None:
     standard = standardise(log_mel(signals()["sweep"]))
     assert standard.mean() == pytest.approx(0, abs=1e-5)
     assert standard.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_bytes_are_standardised_as_their_decibels_each_song_over_its_own_frames() -> None:
+    mels = [quantise(log_mel(signals()[name])) for name in ("sweep", "one second", "silence")]
+    levels, mask = collate_levels(mels)
+    together = standardise_levels(levels, mask)
+    for row, mel in enumerate(mels):
+        filled = np.pad(mel, ((0, max(0, 17 - len(mel))), (0, 0)))
+        np.testing.assert_allclose(together[row, : len(filled)], standardise(LEVELS[filled]), atol=1e-5)
+        assert not together[row, len(filled) :].any()
+        torch.testing.assert_close(standardise_levels(torch.from_numpy(filled[None]))[0], together[row, : len(filled)])
 
 
 def test_silence_standardises_to_zeros() -> None:
