@@ -13,8 +13,10 @@ from encoders.losses import Songs
 from encoders.model import HtclModel
 
 LEAST = 128
-"""Songs below which a choice would be luck; the last epoch is kept then. A choice by 44 songs lost stage 1 of the demo a
-third of its next-song Recall@20."""
+"""Songs below which a choice would be luck; the last epoch is kept then.
+
+On the demo 44 of them cost stage 1 a third of its next-song Recall@20.
+"""
 MOST = 512
 POOL = 768
 """Songs among which the partners of those of stage 2 have to be found."""
