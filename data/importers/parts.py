@@ -1,0 +1,29 @@
+"""What the importer of a public data set hands over: its tables in parts, so that a part bounds the memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+Part = tuple[str, pl.DataFrame]
+"""A table of the contract, or `rejects` (REJECT_SCHEMA), and some of its rows. A part has at most some 100,000 rows;
+columns of the contract that the data set does not know may be missing. The same track, playlist or row of features may
+come more than once: the first one counts. Tracks that are only named in other tables need no row."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set: what it is, and how its published files are read."""
+
+    name: str
+    about: str
+    "One line: what it holds."
+    terms: str
+    "Its licence or terms of use, one line."
+    source: str
+    "Where its publisher gives it out."
+    files: str
+    "What --path must point to: the folder, and the files in it by their published names."
+    read: Callable[[Path], Iterator[Part]]
+    "Raises UserError where the folder holds none of the files, and says which were expected."
