@@ -29,8 +29,8 @@ from encoders.decoding import Result, read_files
 from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
-OPEN = 16
-"Chunks that are mapped at a time: what is read of them counts as this process's memory, 20 MB a chunk."
+OPEN = 2
+"Chunks that are mapped at a time: what is read of them counts as this process's memory, 20 MB each. To map one is cheap."
 SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
 
 

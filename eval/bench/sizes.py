@@ -26,6 +26,8 @@ class Sizes:
 
     repeats: int = 3
     "Turns that ours and the floor take; the median counts."
+    train_repeats: int = 9
+    "A step varies by some percent from one to the next, as much as the two loops differ."
     files_per_core: int = 16
     seconds: float = 120.0
     frames: int = MAX_FRAMES
@@ -53,6 +55,7 @@ def tiny_sizes() -> Sizes:
     config = tiny_config()
     return Sizes(
         repeats=1,
+        train_repeats=1,
         files_per_core=4,
         seconds=1.5,
         frames=60,
