@@ -30,7 +30,7 @@ from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, 
 
 CHUNK = 128
 OPEN = 2
-"Chunks that are mapped at a time: what is read of them counts as this process's memory, 20 MB each. To map one is cheap."
+"Chunks that are mapped at a time, which is cheap: what is read of them counts as this process's memory, 20 MB each."
 SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
 
 
