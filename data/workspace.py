@@ -77,6 +77,10 @@ class Workspace:
     def models(self) -> Path:
         return self.root / "models"
 
+    def baseline(self, name: str) -> Path:
+        """A source that is only compared with."""
+        return self.root / "baselines" / name
+
     @property
     def index(self) -> Path:
         return self.root / "index"

@@ -33,9 +33,9 @@ from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import measure_semantic
 from eval.spaces import Space, by_track
 from recsys.candidates import Htcl
-from recsys.held_out import Task, held_out
-from recsys.models import DEPTH, TUNING_QUERIES, exact_index, quality
-from recsys.search_space import SPACE
+from recsys.choosing import choose_settings, validation_questions
+from recsys.held_out import HeldOut, Task, held_out
+from recsys.models import exact_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
 WHOLE = "stage 2"
@@ -85,11 +85,13 @@ def main(
     with space.lock():
         spaces = every_space(space, dataset, split, [name.strip() for name in only.split(",")] if only else None)
     results = []
+    questions = validation_questions(dataset, split)
+    asked = {name: _asked(found, dataset, questions) for name, found in spaces.items()}
     for task in COLUMNS:
         question = held_out(dataset, split, task, "test", None, max_queries)
         if not question.queries:
             continue
-        models = {name: _asked(found, dataset, split, task) for name, found in spaces.items()}
+        models = {name: by_task[task] for name, by_task in asked.items()}
         result = measure(dataset, split, question, models, baselines={WHOLE})
         show(result, COLUMNS[task], ("ndcg@100",))
         results.append(result)
@@ -165,16 +167,18 @@ def _published(space: Workspace, dataset: Dataset, stage: Stage) -> Found:
     return {modality: read_vectors(space.vectors(stage), modality, dataset) for modality in MODALITIES}
 
 
-def _asked(found: Found, dataset: Dataset, split: Split, task: Task) -> Model:
-    """Neighbours in the variant's space, asked as validation prefers."""
+def _asked(found: Found, dataset: Dataset, questions: Mapping[Task, HeldOut]) -> dict[Task, Model]:
+    """Neighbours in the variant's space, asked for each task as validation prefers."""
     source = Htcl("variant", found["item"], exact_index(found["item"])).fit(dataset)
-    question = held_out(dataset, split, task, "validation", max_queries=TUNING_QUERIES)
-    asked = [source.with_settings(settings) for settings in SPACE["htcl-stage2"]]
-    if not question.queries:
-        return asked[0].candidates
-    return max(
-        asked, key=lambda one: quality(one.candidates(question.queries, DEPTH), question, len(dataset.track_ids))
-    ).candidates
+    chosen = choose_settings(
+        "htcl-stage2",
+        source.settings.model_dump(),
+        questions,
+        lambda settings, _: source.with_settings(settings),
+        len(dataset.track_ids),
+        lambda: None,
+    )
+    return {task: source.with_settings(chosen.settings[task]).candidates for task in questions}
 
 
 def _semantic(found: Found, dataset: Dataset) -> Space:

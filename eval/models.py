@@ -5,31 +5,33 @@ from collections.abc import Callable, Sequence
 from data.errors import UserError
 from recsys.candidates import SOURCES
 from recsys.held_out import Task
+from recsys.models import BASELINES as COMPARED
 from recsys.models import HTCL_NAMES, Models
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
 BASELINES = tuple(SOURCES)
 LINE_UP = (*BASELINES, *HTCL_NAMES, "fused")
+DEFAULT = tuple(name for name in LINE_UP if name not in COMPARED)
+"""What an evaluation takes unless told otherwise: the models that are fitted anyway."""
 
 Model = Callable[[Sequence[Query], int], Ranked]
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raises UserError for a name that is not in the line-up."""
+def chosen_names(models: str | None) -> tuple[str, ...]:
+    """The line-up that --models asks for: DEFAULT, `all`, or names with commas between. Raises UserError."""
+    if models is None:
+        return DEFAULT
+    names = LINE_UP if models.strip() == "all" else tuple(name.strip() for name in models.split(","))
     if unknown := [name for name in names if name not in LINE_UP]:
-        raise UserError(f'no model "{unknown[0]}"', f"There are {', '.join(LINE_UP)}.")
+        raise UserError(f'no model "{unknown[0]}"', f"There are {', '.join(LINE_UP)}; or take all.")
+    return names
 
 
-def line_up(models: Models, task: Task, names: Sequence[str] | None = None) -> dict[str, Model]:
-    """The named models with the settings validation chose for the task; None names all.
-
-    Raises UserError for a name that is not in the line-up.
-    """
-    chosen = LINE_UP if names is None else tuple(names)
-    check_names(chosen)
+def line_up(models: Models, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
+    """The named models with the settings validation chose for the task."""
     found: dict[str, Model] = {}
-    for name in chosen:
+    for name in names:
         if name == "fused":
             found[name] = lambda queries, k: models.fused(task, queries, k)
         else:

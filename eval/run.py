@@ -10,22 +10,23 @@ import typer
 from rich.console import Console
 
 from data.command import WorkspaceOption, run
-from data.dataset import Dataset, load_dataset
+from data.dataset import Dataset
 from data.errors import UserError
 from data.progress import say
-from data.split import Split, ensure_split
+from data.split import Split
 from data.workspace import Manifest, Workspace, read_manifest, write_text
 from encoders.external import ExternalModel
 from encoders.stages import STAGES
 from eval.measure import measure, refuse_leaks
-from eval.models import check_names, line_up
+from eval.models import DEFAULT, chosen_names, line_up
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import measure_semantic
 from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
+from recsys.fit_models import ensure_baselines
 from recsys.held_out import TASKS, HeldOut, Task, held_out
-from recsys.models import Models, load_models
+from recsys.models import BASELINES, Models, load_models
 from recsys.published_index import read_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -47,7 +48,10 @@ SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_
 def main(
     task: Annotated[str, typer.Option(help="next-song, playlist, cold-start, discovery, semantic or all.")] = "all",
     workspace: WorkspaceOption = "workspace",
-    models: Annotated[str | None, typer.Option(help="Only these, comma-separated; default all nine.")] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated, or all; default those that the product is made of."),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
     max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
     external: Annotated[
@@ -60,13 +64,12 @@ def main(
     if task not in (*get_args(Task), "semantic", "all"):
         raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)}, semantic or all.")
     tasks: tuple[Task, ...] = tuple(one for one in TASKS if task in (one, "all"))
-    names = [name.strip() for name in models.split(",")] if models else None
-    check_names(names or [])
+    names = chosen_names(models)
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
     externals = open_externals(external or [])
     space = Workspace(Path(workspace))
-    dataset, split, fitted = ready(space)
+    dataset, split, fitted = ready(space, names)
     questions = {one: held_out(dataset, split, one, "test", seeds, max_queries) for one in tasks}
     results = []
     for one, question in questions.items():
@@ -80,15 +83,18 @@ def main(
     _what_next(workspace, task, report)
 
 
-def ready(space: Workspace) -> tuple[Dataset, Split, Models]:
-    """Everything an evaluation reads, built where it is missing. Raises UserError where it saw the test part."""
+def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Split, Models]:
+    """Everything an evaluation of these models reads, built where it is missing.
+
+    Raises UserError where it saw the test part.
+    """
+    baselines = [name for name in names if name in BASELINES]
     with space.lock():
         refuse_production(space)
-        build(space)
-    dataset = load_dataset(space)
-    split = ensure_split(space, dataset)
+        dataset, split = build(space)
+        ensure_baselines(space, dataset, split, baselines)
     index, manifest = read_index(space, dataset)
-    fitted = load_models(space, dataset, index)
+    fitted = load_models(space, dataset, index, baselines)
     refuse_leaks({**trained_things(space), "models": fitted.manifest, "index": manifest}, split)
     return dataset, split, fitted
 
@@ -124,7 +130,7 @@ def write_report(space: Workspace, task: str, results: Any, also: Path | None) -
 
 
 def _measured(
-    dataset: Dataset, split: Split, fitted: Models, task: Task, question: HeldOut, names: list[str] | None
+    dataset: Dataset, split: Split, fitted: Models, task: Task, question: HeldOut, names: Sequence[str]
 ) -> dict[str, Any]:
     result = measure(dataset, split, question, line_up(fitted, task, names))
     result["chosen_on_validation"] = {

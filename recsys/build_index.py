@@ -21,7 +21,7 @@ from encoders.embed import embed_stage
 from encoders.features import ensure_mels
 from encoders.stages import STAGES
 from encoders.train import PresetOption, TextEncoder, TrainOn, choose_recipe, train_stage
-from recsys.models import ensure_models
+from recsys.fit_models import ensure_models
 from recsys.published_index import ensure_index
 
 app = typer.Typer(add_completion=False, help=__doc__)

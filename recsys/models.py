@@ -1,61 +1,44 @@
-"""The fitted models of a workspace: which sources there are, their tuned settings per task, and how they are fused.
+"""The models of a workspace: which sources there are, with the settings that validation chose, and how they are fused.
 
-Everything fitted lies in `models/` as npz without pickle, described by a manifest that says what it was trained on.
+Everything fitted lies in `models/` (the product's sources) and `baselines/` (one folder for each source that is only
+compared with) as npz without pickle, described by a manifest that says what it was trained on.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from torch.nn.functional import normalize
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.progress import done, meter
-from data.split import Split
-from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, short_hash, verify
-from encoders.stages import STAGES, Stage
+from data.workspace import Manifest, Workspace, read_manifest, verify
+from encoders.stages import Stage
 from encoders.stored import read_encoder
 from encoders.text import tokenize
 from encoders.vectors import Vectors, read_vectors
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
-from recsys.candidates.popularity import play_counts
-from recsys.fusion import FusionSettings, fuse
-from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.choosing import DEPTH, Choices, fit_key
+from recsys.fusion import fuse
+from recsys.held_out import Task
 from recsys.index import BACKENDS, VectorIndex
 from recsys.published_index import BUILD_AGAIN
-from recsys.quality import hits, ndcg
 from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.search_space import AT_ASKING, SPACE
-from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS, tune_fusion
 
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
 FUSED = ("popularity", "same-artist", "item-knn", "ials", "bpr", "htcl-stage2")
+BUILT = ("random", *FUSED, "htcl-stage1")
+"""What `recsys.build_index` fits: the product's sources, what stage 1 does alone, and chance. All other sources are
+compared with alone, and fitted when an evaluation asks for them."""
+BASELINES = tuple(name for name in SOURCES if name not in BUILT)
 UNPLAYED = "unplayed"
-DEPTH = 500
-"""Candidates each source brings to the fusion."""
-TUNING_QUERIES = 400
-OBJECTIVE_AT = 100
-NEW_SONGS = 0.25
-"""What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen. In the weeks after training few
-plays are of new songs; in month six many are, and to find them is what content is for."""
-
-
-class Choices(BaseModel):
-    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
-
-    settings: dict[Task, dict[str, dict[str, Any]]] = {}
-    fusion: dict[Task, FusionSettings] = {}
-    validation: dict[Task, dict[str, float]] = {}
-    trials: dict[str, int] = {}
+CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)
@@ -81,54 +64,34 @@ class Models:
         return fuse(rankings, self.choices.fusion[task], self.unplayed, k)
 
 
-def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
-    """Fit, tune and publish every source, unless that has been done from the same things.
+def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, baselines: Sequence[str] = ()) -> Models:
+    """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged.
 
-    Under `all`, settings that a run under `split` chose are kept: nothing is left to choose them with.
+    baselines: of BASELINES, those to be asked as well; `recsys.fit_models.ensure_baselines` has fitted them.
     """
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
-    made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
-    tried = short_hash([SPACE, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, TUNING_QUERIES, NEW_SONGS])
-    settings = {"train_on": train_on, "space": tried}
-    if is_current(workspace.models, made_from, settings):
-        return
-    started = time.monotonic()
-    training = split.training(dataset) if train_on == "split" else dataset
-    kept = _kept_choices(workspace, split) if train_on == "all" else None
-    htcl = htcl_sources(workspace, dataset)
-    fitted: dict[str, State] = {}
-    choices = kept or tune(dataset, training, split, htcl, fitted, tune_on=train_on == "split")
-    trained_on = {"part": train_on, "split": split.fingerprint}
-    with publishing(workspace.models, "models", made_from, settings, trained_on) as draft:
-        for chosen in choices.settings.values():
-            for name in SOURCES:
-                key = fit_key(name, chosen[name])
-                if key not in fitted:
-                    fitted[key] = make_source(name, chosen[name]).fit(training).state()
-                if not (draft.folder / f"{key}.npz").exists():
-                    np.savez(draft.folder / f"{key}.npz", **fitted[key])  # type: ignore[arg-type]
-        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(training) == 0)
-        (draft.folder / "choices.json").write_text(choices.model_dump_json(indent=1))
-        draft.facts["validation_ndcg@100"] = choices.validation
-    tuned = f"{sum(choices.trials.values())} trials" if choices.trials else "settings kept or default"
-    done("models", f"{len(fitted)} fits, {tuned}", time.monotonic() - started)
-
-
-def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> Models:
-    """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged."""
-    manifest = verify(workspace.models)
-    choices = Choices.model_validate_json((workspace.models / "choices.json").read_text("utf-8"))
-    states = {path.stem: _read_state(path) for path in sorted(workspace.models.glob("*.npz"))}
+    manifest, choices, states = read_fits(workspace.models)
     htcl = htcl_sources(workspace, dataset, index)
     sources: dict[Task, dict[str, CandidateSource]] = {}
     for task, chosen in choices.settings.items():
-        sources[task] = {}
-        for name in SOURCES:
-            source = make_source(name, chosen[name])
-            sources[task][name] = source.restore(dataset, states[fit_key(name, chosen[name])])
-        for name, source in htcl.items():
-            sources[task][name] = source.with_settings(chosen.get(name, {}))
+        sources[task] = {name: _restored(name, chosen[name], states, dataset) for name in BUILT if name not in htcl}
+        sources[task] |= {name: source.with_settings(chosen.get(name, {})) for name, source in htcl.items()}
+    for name in baselines:
+        _, own, fits = read_fits(workspace.baseline(name))
+        for task, chosen in own.settings.items():
+            sources[task][name] = _restored(name, chosen[name], fits, dataset)
+            choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
     return Models(sources, choices, manifest, states[UNPLAYED]["unplayed"])
+
+
+def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:
+    """What was published in a folder of models: its manifest, what was chosen, and the fits by `fit_key`."""
+    manifest = verify(folder)
+    choices = Choices.model_validate_json((folder / CHOICES).read_text("utf-8"))
+    return manifest, choices, {path.stem: _read_state(path) for path in sorted(folder.glob("*.npz"))}
+
+
+def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State], dataset: Dataset) -> CandidateSource:
+    return make_source(name, settings).restore(dataset, states[fit_key(name, settings)])
 
 
 def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
@@ -137,11 +100,6 @@ def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
         raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
     kind, settings_kind = SOURCES[name]
     return kind(settings_kind(**settings))
-
-
-def fit_key(name: str, settings: Mapping[str, Any]) -> str:
-    """Names a fit: sources that differ only in settings at asking share it."""
-    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
 
 
 def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:
@@ -180,93 +138,6 @@ def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], ND
         return np.asarray(normalize(vector, dim=1)[0].numpy(), np.float32)
 
     return lambda texts: np.stack([one(text) for text in texts])
-
-
-def tune(
-    dataset: Dataset,
-    training: Dataset,
-    split: Split,
-    htcl: Mapping[str, Htcl],
-    fitted: dict[str, State],
-    tune_on: bool,
-) -> Choices:
-    """Choose each source's settings by NDCG@100 on validation, and the fusion by that and NEW_SONGS, for each task.
-
-    fitted: collects the fits.
-    """
-    choices = Choices()
-    asked = {task: held_out(dataset, split, task, "validation", max_queries=TUNING_QUERIES) for task in TASKS}
-    best: dict[Task, dict[str, Ranked]] = {task: {} for task in TASKS}
-    with meter("tuning", sum(len(space) for space in SPACE.values())) as progress:
-        for name, space in SPACE.items():
-            trials = space if tune_on else space[:1]
-            choices.trials[name] = len(trials)
-            for settings in trials:
-                source = _fitted_source(name, settings, dataset, training, htcl, fitted)
-                for task, question in asked.items():
-                    ranked = source.candidates(question.queries, DEPTH)
-                    value = quality(ranked, question, len(dataset.track_ids))
-                    reached = choices.validation.setdefault(task, {})
-                    if name not in reached or value > reached[name]:
-                        reached[name], best[task][name] = value, ranked
-                        choices.settings.setdefault(task, {})[name] = settings
-                progress.advance(name)
-    unplayed = play_counts(training) == 0
-    for task, question in asked.items():
-        rankings = {name: best[task][name] for name in FUSED}
-        _, choices.fusion[task] = tune_fusion(
-            rankings,
-            partial(_fused_quality, question=question, unplayed=unplayed),
-            unplayed,
-            OBJECTIVE_AT,
-            search=tune_on and len(question.queries) > 0,
-        )
-        answer = fuse(rankings, choices.fusion[task], unplayed, OBJECTIVE_AT)
-        choices.validation[task]["fused"] = quality(answer, question, len(unplayed))
-    return choices
-
-
-def _fitted_source(
-    name: str,
-    settings: Mapping[str, Any],
-    dataset: Dataset,
-    training: Dataset,
-    htcl: Mapping[str, Htcl],
-    fitted: dict[str, State],
-) -> CandidateSource:
-    if name in htcl:
-        return htcl[name].with_settings(settings)
-    source, key = make_source(name, settings), fit_key(name, settings)
-    if key not in fitted:
-        fitted[key] = source.fit(training).state()
-    return source.restore(dataset, fitted[key])
-
-
-def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
-    """What settings are chosen by: NDCG@100."""
-    if not question.queries:
-        return 0.0
-    found = hits(ranked, question.targets, OBJECTIVE_AT, tracks)
-    return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
-
-
-def _fused_quality(ranked: Ranked, question: HeldOut, unplayed: NDArray[np.bool_]) -> float:
-    """`quality`, and a share of it on the songs without a play."""
-    new = question.targets.restrict(unplayed)
-    asked = new.nonempty()
-    value = quality(ranked, question, len(unplayed))
-    if not asked.any() or asked.all():
-        return value
-    found = hits(ranked.select(asked), new.select(asked), OBJECTIVE_AT, len(unplayed))
-    return value + NEW_SONGS * float(ndcg(found, new.select(asked).counts(), OBJECTIVE_AT).mean())
-
-
-def _kept_choices(workspace: Workspace, split: Split) -> Choices | None:
-    path = workspace.models / "choices.json"
-    manifest = read_manifest(workspace.models)
-    if manifest is None or manifest.made_from.get("split") != split.fingerprint or not path.is_file():
-        return None
-    return Choices.model_validate_json(path.read_text("utf-8"))
 
 
 def _read_state(path: Path) -> State:

@@ -36,9 +36,8 @@ def make_small() -> None:
     for key, settings in encoders.stages.SETTINGS.items():
         encoders.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.train.preset_config = small_config
-    for name, space in recsys.search_space.SPACE.items():
-        cheaper = {"bpr": {"iterations": 5, "factors": 8}}.get(name, {})
-        recsys.search_space.SPACE[name] = [{**trial, **cheaper} for trial in space[:TRIALS]]
+    recsys.search_space.TRIALS = TRIALS
+    recsys.search_space.SPACE["bpr"] = {"iterations": (5,), "factors": (8,)}
     recsys.tuning.WEIGHTS = (0.0, 1.0)
     full = data.prepare.prepare_demo
 

@@ -5,7 +5,10 @@ import polars as pl
 import pytest
 
 from data.errors import UnknownIdError, UserError
-from recsys.fusion import FusionSettings
+from data.split import ensure_split
+from data.workspace import Workspace
+from recsys.choosing import DEPTH, fused_quality, validation_questions
+from recsys.models import FUSED
 from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
 
 NEWCOMER = "nobody has heard of me"
@@ -233,10 +236,9 @@ def test_answering_changes_nothing_in_the_workspace(built, listeners):
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
 
 
-def test_the_fusion_is_what_validation_chose(recommender):
-    chosen = recommender.models.choices
-    for task, settings in chosen.fusion.items():
-        assert isinstance(settings, FusionSettings)
-        reached = chosen.validation[task]
-        single = [reached[name] for name in settings.weights]
-        assert reached["fused"] >= max(single) - 1e-12
+def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommender):
+    models, dataset = recommender.models, recommender.dataset
+    for task, question in validation_questions(dataset, ensure_split(Workspace(built), dataset)).items():
+        rankings = {name: models.sources[task][name].candidates(question.queries, DEPTH) for name in FUSED}
+        reached = fused_quality(models.fuse(task, rankings, 100), question, models.unplayed)
+        assert reached >= max(fused_quality(found, question, models.unplayed) for found in rankings.values()) - 1e-12

@@ -1,0 +1,146 @@
+"""What validation chooses: the settings of each source for each task, and how the sources are fused."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from data.dataset import Dataset
+from data.split import Split
+from data.workspace import short_hash
+from recsys import search_space
+from recsys.candidates import CandidateSource, State
+from recsys.fusion import FusionSettings, fuse
+from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.quality import hits, ndcg
+from recsys.ranked import Ranked
+from recsys.search_space import AT_ASKING
+from recsys.trials import run_trials
+from recsys.tuning import tune_fusion
+
+DEPTH = 500
+"""Candidates each source brings to the fusion."""
+TUNING_QUERIES = 400
+OBJECTIVE_AT = 100
+NEW_SONGS = 0.25
+"""What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen. In the weeks after training few
+plays are of new songs; in month six many are, and to find them is what content is for."""
+
+
+class Choices(BaseModel):
+    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
+
+    settings: dict[Task, dict[str, dict[str, Any]]] = {}
+    fusion: dict[Task, FusionSettings] = {}
+    validation: dict[Task, dict[str, float]] = {}
+    trials: dict[str, int] = {}
+
+    def add(self, name: str, chosen: "Chosen") -> None:
+        """Note what was chosen for a source."""
+        self.trials[name] = chosen.trials
+        for task in TASKS:
+            self.settings.setdefault(task, {})[name] = chosen.settings.get(task, {})
+            self.validation.setdefault(task, {})[name] = chosen.reached.get(task, 0.0)
+
+
+@dataclass
+class Chosen:
+    """One source's best settings by task, what they reached and answered, and the fits that they need."""
+
+    settings: dict[Task, dict[str, Any]] = field(default_factory=dict)
+    reached: dict[Task, float] = field(default_factory=dict)
+    ranked: dict[Task, Ranked] = field(default_factory=dict)
+    fits: dict[str, State] = field(default_factory=dict)
+    trials: int = 0
+
+
+def validation_questions(dataset: Dataset, split: Split) -> dict[Task, HeldOut]:
+    """What settings are chosen on, for every task."""
+    return {task: held_out(dataset, split, task, "validation", max_queries=TUNING_QUERIES) for task in TASKS}
+
+
+def choose_settings(
+    name: str,
+    defaults: Mapping[str, Any],
+    asked: Mapping[Task, HeldOut],
+    source_of: Callable[[dict[str, Any], dict[str, State]], CandidateSource],
+    tracks: int,
+    progress: Callable[[], None],
+) -> Chosen:
+    """The settings of the source's search space that reach the best NDCG@100 for each task.
+
+    defaults: tried first. source_of: settings and fits so far -> a source that can be asked; it adds its fit.
+    """
+    chosen = Chosen()
+    measured = [task for task, question in asked.items() if question.queries]
+
+    def evaluate(settings: dict[str, Any]) -> list[float]:
+        fits = dict(chosen.fits)
+        source = source_of(settings, fits)
+        values = []
+        for task, question in asked.items():
+            ranked = source.candidates(question.queries, DEPTH)
+            value = quality(ranked, question, tracks)
+            if task not in chosen.reached or value > chosen.reached[task]:
+                chosen.reached[task], chosen.ranked[task], chosen.settings[task] = value, ranked, settings
+            if task in measured:
+                values.append(value)
+        needed = {fit_key(name, settings) for settings in chosen.settings.values()}
+        chosen.fits = {key: state for key, state in fits.items() if key in needed}
+        progress()
+        return values
+
+    space = search_space.SPACE[name]
+    chosen.trials = run_trials(space, evaluate, len(measured), search_space.TRIALS, defaults)
+    return chosen
+
+
+def choose_fusion(
+    rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_]
+) -> tuple[float, FusionSettings]:
+    """NDCG@100 on validation of the fusion that is best by that and NEW_SONGS, and the fusion."""
+    _, settings = tune_fusion(
+        rankings,
+        partial(fused_quality, question=question, unplayed=unplayed),
+        unplayed,
+        OBJECTIVE_AT,
+        search=len(question.queries) > 0,
+    )
+    return quality(fuse(rankings, settings, unplayed, OBJECTIVE_AT), question, len(unplayed)), settings
+
+
+def fit_key(name: str, settings: Mapping[str, Any]) -> str:
+    """Names a fit: sources that differ only in settings at asking share it."""
+    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
+
+
+def default_choices(names: Collection[str], fused: Collection[str]) -> Choices:
+    """Where nothing is left to choose with: every source's own settings, fused alike."""
+    choices = Choices()
+    for name in names:
+        choices.add(name, Chosen())
+    choices.fusion = {task: FusionSettings(weights=dict.fromkeys(fused, 1.0)) for task in TASKS}
+    return choices
+
+
+def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
+    """What settings are chosen by: NDCG@100."""
+    if not question.queries:
+        return 0.0
+    found = hits(ranked, question.targets, OBJECTIVE_AT, tracks)
+    return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
+
+
+def fused_quality(ranked: Ranked, question: HeldOut, unplayed: NDArray[np.bool_]) -> float:
+    """What a fusion is chosen by: `quality`, and NEW_SONGS times that on the songs without a play."""
+    new = question.targets.restrict(unplayed)
+    asked = new.nonempty()
+    value = quality(ranked, question, len(unplayed))
+    if not asked.any() or asked.all():
+        return value
+    found = hits(ranked.select(asked), new.select(asked), OBJECTIVE_AT, len(unplayed))
+    return value + NEW_SONGS * float(ndcg(found, new.select(asked).counts(), OBJECTIVE_AT).mean())
