@@ -18,7 +18,7 @@ from data.workspace import Manifest, Workspace, read_manifest, write_text
 from encoders.external import ExternalModel
 from encoders.stages import STAGES
 from eval.measure import measure, refuse_leaks
-from eval.models import check_names, line_up
+from eval.models import LINE_UP, check_names, line_up
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import measure_semantic
 from eval.spaces import open_externals, spaces_of
@@ -47,7 +47,9 @@ SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_
 def main(
     task: Annotated[str, typer.Option(help="next-song, playlist, cold-start, discovery, semantic or all.")] = "all",
     workspace: WorkspaceOption = "workspace",
-    models: Annotated[str | None, typer.Option(help="Only these, comma-separated; default all nine.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help=f"Only these, comma-separated; default all: {', '.join(LINE_UP)}.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
     max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
     external: Annotated[

@@ -101,7 +101,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
     trained_on = {"part": train_on, "split": split.fingerprint}
     with publishing(workspace.models, "models", made_from, settings, trained_on) as draft:
         for chosen in choices.settings.values():
-            for name in SOURCES:
+            for name in [name for name in SOURCES if name in chosen]:
                 key = fit_key(name, chosen[name])
                 if key not in fitted:
                     fitted[key] = make_source(name, chosen[name]).fit(training).state()
@@ -123,7 +123,8 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex) -> M
     sources: dict[Task, dict[str, CandidateSource]] = {}
     for task, chosen in choices.settings.items():
         sources[task] = {}
-        for name in SOURCES:
+        # Models published before a source was written know nothing of it.
+        for name in [name for name in SOURCES if name in chosen]:
             source = make_source(name, chosen[name])
             sources[task][name] = source.restore(dataset, states[fit_key(name, chosen[name])])
         for name, source in htcl.items():
