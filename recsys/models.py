@@ -212,6 +212,7 @@ def tune(
                         reached[name], best[task][name] = value, ranked
                         choices.settings.setdefault(task, {})[name] = settings
                 progress.advance(name)
+            _forget_others(fitted, name, choices)
     unplayed = play_counts(training) == 0
     for task, question in asked.items():
         rankings = {name: best[task][name] for name in FUSED}
@@ -241,6 +242,13 @@ def _fitted_source(
     if key not in fitted:
         fitted[key] = source.fit(training).state()
     return source.restore(dataset, fitted[key])
+
+
+def _forget_others(fitted: dict[str, State], name: str, choices: Choices) -> None:
+    """Drop a source's fits that no task chose: a dozen song-by-song matrices would not fit into memory."""
+    chosen = {fit_key(name, settings[name]) for settings in choices.settings.values()}
+    for key in [key for key in fitted if key.rsplit("-", 1)[0] == name and key not in chosen]:
+        del fitted[key]
 
 
 def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
