@@ -30,12 +30,22 @@ HTCL: Space = {"temperature": Range(0.02, 0.4, log=True), "half_life": HALF_LIFE
 SPACE: dict[str, Space] = {
     "random": {},
     "popularity": {"half_life_days": (None, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0)},
+    "repeat": {"half_life": (*HALF_LIFE, 200.0, 500.0)},
     "same-artist": {"half_life": HALF_LIFE},
     "item-knn": {
         "kind": ("cosine", "tfidf", "bm25"),
         "neighbours": Range(5, 1000, log=True),
+        "shrinkage": (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+        "half_life_days": (None, 10.0, 30.0, 90.0),
         "half_life": HALF_LIFE,
     },
+    "rp3beta": {
+        "alpha": Range(0.0, 2.0),
+        "beta": Range(0.0, 2.0),
+        "neighbours": Range(5, 1000, log=True),
+        "half_life": HALF_LIFE,
+    },
+    "ease": {"regularization": Range(1.0, 1e7, log=True), "half_life": HALF_LIFE},
     "ials": {
         "factors": Range(8, 128, log=True),
         "regularization": Range(1e-3, 100, log=True),
@@ -47,6 +57,13 @@ SPACE: dict[str, Space] = {
         "learning_rate": Range(0.01, 0.2, log=True),
         "regularization": Range(1e-4, 0.1, log=True),
         "iterations": Range(30, 150, log=True),
+        "history": (True, False),
+        "half_life": HALF_LIFE,
+    },
+    "lmf": {
+        "factors": Range(8, 128, log=True),
+        "learning_rate": Range(0.1, 2.0, log=True),
+        "regularization": Range(0.01, 10.0, log=True),
         "history": (True, False),
         "half_life": HALF_LIFE,
     },

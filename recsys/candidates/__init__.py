@@ -6,19 +6,27 @@ from pydantic import BaseModel
 
 from recsys.candidates.bpr import Bpr, BprSettings
 from recsys.candidates.contract import CandidateSource, State
+from recsys.candidates.ease import Ease, EaseSettings
 from recsys.candidates.htcl import Htcl, HtclSettings
 from recsys.candidates.ials import Ials, IalsSettings
 from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
+from recsys.candidates.lmf import Lmf, LmfSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
+from recsys.candidates.repeat import Repeat, RepeatSettings
+from recsys.candidates.rp3beta import Rp3Beta, Rp3BetaSettings
 from recsys.candidates.same_artist import SameArtist, SameArtistSettings
 
 SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "random": (Random, RandomSettings),
     "popularity": (Popularity, PopularitySettings),
+    "repeat": (Repeat, RepeatSettings),
     "same-artist": (SameArtist, SameArtistSettings),
     "item-knn": (ItemKnn, ItemKnnSettings),
+    "rp3beta": (Rp3Beta, Rp3BetaSettings),
+    "ease": (Ease, EaseSettings),
     "ials": (Ials, IalsSettings),
     "bpr": (Bpr, BprSettings),
+    "lmf": (Lmf, LmfSettings),
 }
 """Sources that need nothing but a dataset. The HTCL sources need vectors as well: `recsys.models` makes them."""
 

@@ -10,10 +10,13 @@ from pydantic import BaseModel, PositiveFloat, PositiveInt
 from threadpoolctl import threadpool_limits
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State
+from recsys.candidates.factors import Factors
 from recsys.candidates.interactions import interactions, known_rows, seen
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
+
+BIAS = -1
 
 
 class BprSettings(BaseModel):
@@ -44,34 +47,21 @@ class Bpr:
         )
         with threadpool_limits(1, "blas"):
             model.fit(matrix, show_progress=False)
-        self.items, self.seen = model.item_factors, seen(matrix)
-        self.users = model.user_factors[: len(dataset.user_ids)]
-        self.known = known_rows(matrix, len(dataset.user_ids))
+        listeners = len(dataset.user_ids)
+        self.factors = Factors(
+            model.item_factors, model.user_factors[:listeners], seen(matrix), known_rows(matrix, listeners)
+        )
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, len(self.seen), self.settings.half_life)
-            history = history.multiply(self.seen.astype(np.float32)).tocsr()
-            history.eliminate_zeros()
-            total = np.abs(history).sum(axis=1)
-            users = np.asarray(history @ self.items / np.maximum(np.asarray(total).reshape(-1, 1), 1e-9), np.float32)
-            # The last factor of a song is its bias and meets a 1 in every listener's vector.
-            users[:, -1] = 1.0
-            answers = history.getnnz(axis=1) > 0
-            for row, query in enumerate(block):
-                if not self.settings.history and query.user is not None and self.known[query.user]:
-                    users[row], answers[row] = self.users[query.user], True
-            return users @ self.items.T, self.seen & answers[:, None]
-
-        return rank_in_blocks(queries, k, len(self.seen), score)
+        return self.factors.rank(queries, k, self.settings.half_life, own=not self.settings.history, bias=BIAS)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
         return [None] * len(tracks)
 
     def state(self) -> State:
-        return {"items": self.items, "users": self.users, "seen": self.seen, "known": self.known}
+        return self.factors.to_state()
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.items, self.users, self.seen, self.known = (state[name] for name in ("items", "users", "seen", "known"))
+        self.factors = Factors.from_state(state)
         return self

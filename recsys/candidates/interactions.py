@@ -9,14 +9,21 @@ from data.dataset import POSITIVE, Dataset
 from recsys.queries import EVIDENCE
 
 
-def interactions(dataset: Dataset) -> csr_matrix:
-    """(listeners + playlists, N) float32: listeners first. log2(1 + evidence) of wanted plays, 1 for an entry."""
+def interactions(dataset: Dataset, half_life_days: float | None = None) -> csr_matrix:
+    """(listeners + playlists, N) float32: listeners first. log2(1 + evidence) of wanted plays, 1 for an entry.
+
+    half_life_days: a play's evidence halves with its age, see `aged`; entries keep their 1.
+    """
+    wanted = dataset.listens.filter(POSITIVE)
+    evidence = EVIDENCE if half_life_days is None else EVIDENCE * pl.lit(aged(wanted, half_life_days))
     plays = (
-        dataset.listens.filter(POSITIVE)
+        wanted.with_columns(value=evidence)
         .group_by("user", "track")
-        .agg(value=EVIDENCE.sum())
+        .agg(pl.col("value").sum())
         .filter(pl.col("value") > 0)
         .with_columns(value=(pl.col("value") + 1).log(2))
+        # A play so old that it no longer changes the sum is none: a stored 0 would pass for an interaction.
+        .filter(pl.col("value") > 0)
         .sort("user", "track")
     )
     entries = dataset.playlist_tracks.select("playlist", "track").unique().sort("playlist", "track")
@@ -36,3 +43,11 @@ def seen(matrix: csr_matrix) -> NDArray[np.bool_]:
 def known_rows(matrix: csr_matrix, listeners: int) -> NDArray[np.bool_]:
     """(listeners,) which listeners have any training interaction."""
     return np.asarray(matrix.getnnz(axis=1)[:listeners] > 0, dtype=np.bool_)
+
+
+def aged(plays: pl.DataFrame, half_life_days: float | None) -> pl.Series:
+    """Float64 per play: 0.5 ** (days before the latest of them / half-life); all 1 for None or where times lack."""
+    if half_life_days is None or plays.is_empty() or plays["listened_at"].null_count():
+        return pl.Series("weight", np.ones(plays.height))
+    age = (plays["listened_at"].max() - pl.col("listened_at")).dt.total_seconds() / 86_400
+    return plays.select(weight=0.5 ** (age / half_life_days)).to_series()

@@ -1,24 +1,25 @@
-"""Item-kNN: songs that the same listeners and playlists have, by cosine, tf-idf or BM25 (implicit)."""
+"""Item-kNN: songs that the same listeners and playlists have, by cosine, tf-idf or BM25.
 
-import warnings
-from collections.abc import Mapping, Sequence
+The three weigh the matrix as the library implicit does. With them go what a tuned neighbourhood needs: shrinkage of
+similarities that few listeners vouch for (Bell and Koren 2007), and plays that count less the older they are.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
-from implicit.utils import ParameterWarning
 from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveInt
+from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State
 from recsys.candidates.interactions import interactions
-from recsys.queries import Query, history_matrix
+from recsys.candidates.neighbours import best_products, from_state, pattern, rank_neighbours, speaks_most, to_state
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
-KINDS = {"cosine": CosineRecommender, "tfidf": TFIDFRecommender, "bm25": BM25Recommender}
+BM25_K1, BM25_B = 1.2, 0.75
 
 
 class ItemKnnSettings(BaseModel):
@@ -27,8 +28,12 @@ class ItemKnnSettings(BaseModel):
     kind: Literal["cosine", "tfidf", "bm25"] = "cosine"
     neighbours: PositiveInt = 200
     "Most similar songs kept for each."
+    shrinkage: NonNegativeFloat = 0.0
+    "Two songs that n listeners and playlists share keep n / (n + shrinkage) of their similarity."
+    half_life_days: PositiveFloat | None = None
+    "A training play counts half after so many days; None: all plays count the same."
     half_life: float | None = 20.0
-    "Plays after which one counts half."
+    "Plays of the query's history after which one counts half."
 
 
 class ItemKnn:
@@ -40,35 +45,60 @@ class ItemKnn:
         self.settings = settings or ItemKnnSettings()
 
     def fit(self, dataset: Dataset) -> Self:
-        model = KINDS[self.settings.kind](K=self.settings.neighbours, num_threads=1)
-        with threadpool_limits(1, "blas"), warnings.catch_warnings():
-            # implicit hands its own weighted matrix on in another sparse format and then warns about it.
-            warnings.simplefilter("ignore", ParameterWarning)
-            # BM25 divides by the mean length of the histories, which is 0 where nobody plays anything.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            model.fit(interactions(dataset), show_progress=False)
-        self.similarity = csr_matrix(model.similarity, dtype=np.float32)
+        s, matrix = self.settings, interactions(dataset, self.settings.half_life_days)
+        weighted, having = WEIGHTINGS[s.kind](matrix), pattern(matrix)
+        had_by = having.T.tocsr()
+
+        def shrink(similarity: csr_matrix, rows: slice) -> csr_matrix:
+            shared = had_by[rows] @ having
+            shared.data /= shared.data + np.float32(s.shrinkage)
+            return similarity.multiply(shared)
+
+        self.similarity = best_products(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, self.similarity.shape[0], self.settings.half_life)
-            scores = (history @ self.similarity).toarray()
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, self.similarity.shape[0], score)
+        return rank_neighbours(self.similarity, queries, k, self.settings.half_life)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        if not len(query.history):
-            return [None] * len(tracks)
-        spoken = self.similarity[query.history][:, tracks].toarray() * query.weights(self.settings.half_life)[:, None]
-        best = spoken.argmax(axis=0)
-        return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+        return speaks_most(self.similarity, query, tracks, self.settings.half_life)
 
     def state(self) -> State:
-        return {"data": self.similarity.data, "indices": self.similarity.indices, "indptr": self.similarity.indptr}
+        return to_state(self.similarity)
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        shape = (len(dataset.track_ids), len(dataset.track_ids))
-        self.similarity = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=shape)
+        self.similarity = from_state(state, len(dataset.track_ids))
         return self
+
+
+def _cosine(matrix: csr_matrix) -> csr_matrix:
+    """Columns of unit length."""
+    columns = matrix.indices
+    lengths = np.sqrt(np.bincount(columns, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[1]))
+    return _with_values(matrix, matrix.data / np.maximum(lengths, 1e-30)[columns])
+
+
+def _tfidf(matrix: csr_matrix) -> csr_matrix:
+    """Columns of unit length over sqrt(value) * idf."""
+    return _cosine(_with_values(matrix, np.sqrt(matrix.data) * _idf(matrix)))
+
+
+def _bm25(matrix: csr_matrix) -> csr_matrix:
+    """Okapi BM25 with songs as documents and listeners as their words; not normalised."""
+    sums = np.asarray(matrix.sum(axis=0), np.float64).ravel()
+    length = (1 - BM25_B) + BM25_B * sums / max(float(sums.mean()) if len(sums) else 0.0, 1e-30)
+    tf = matrix.data * (BM25_K1 + 1) / (BM25_K1 * length[matrix.indices] + matrix.data)
+    return _with_values(matrix, tf * _idf(matrix))
+
+
+def _idf(matrix: csr_matrix) -> NDArray[np.float64]:
+    """Per entry: log(songs / (1 + songs of its listener or playlist)). Who plays everything says little."""
+    songs = matrix.getnnz(axis=1)
+    return np.repeat(np.log(max(matrix.shape[1], 1)) - np.log1p(songs), songs)
+
+
+def _with_values(matrix: csr_matrix, values: NDArray[Any]) -> csr_matrix:
+    return csr_matrix((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+WEIGHTINGS: dict[str, Callable[[csr_matrix], csr_matrix]] = {"cosine": _cosine, "tfidf": _tfidf, "bm25": _bm25}

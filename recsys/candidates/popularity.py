@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from data.dataset import POSITIVE, Dataset
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.interactions import aged
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -54,11 +54,7 @@ def play_counts(dataset: Dataset, half_life_days: float | None = None) -> NDArra
     """(N,) wanted plays plus playlist entries of each song; plays are discounted by their age where times are known."""
     counts = np.zeros(len(dataset.track_ids), np.float32)
     plays = dataset.listens.filter(POSITIVE)
-    weights = np.ones(plays.height, np.float32)
-    if half_life_days is not None and plays.height and plays["listened_at"].null_count() == 0:
-        age = (plays["listened_at"].max() - pl.col("listened_at")).dt.total_seconds() / 86_400
-        weights = plays.select((0.5 ** (age / half_life_days)).cast(pl.Float32)).to_series().to_numpy()
-    np.add.at(counts, plays["track"].to_numpy(), weights)
+    np.add.at(counts, plays["track"].to_numpy(), aged(plays, half_life_days).to_numpy().astype(np.float32))
     np.add.at(counts, dataset.playlist_tracks["track"].to_numpy(), 1.0)
     return counts
 

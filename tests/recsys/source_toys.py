@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from data.dataset import Dataset
+from data.dataset import POSITIVE, Dataset
 from encoders.vectors import Vectors
 from recsys.candidates import CandidateSource, Htcl, HtclSettings
 from recsys.models import exact_index, make_source
-from recsys.queries import Query
+from recsys.queries import EVIDENCE, Query
 from recsys.ranked import Ranked
 
 BLOCKS = ("ambient", "metal", "swing", "techno")
@@ -73,3 +74,30 @@ def assert_same(found: Ranked, expected: Ranked) -> None:
     np.testing.assert_array_equal(found.offsets, expected.offsets)
     np.testing.assert_array_equal(found.tracks, expected.tracks)
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
+
+
+def training_matrix(dataset: Dataset, half_life_days: float | None = None) -> NDArray[np.float64]:
+    """Listeners, then playlists, by songs: log2(1 + evidence of wanted plays), 1 for entries; row by row.
+
+    half_life_days: a play counts half so many days before the latest wanted one.
+    """
+    listeners = len(dataset.user_ids)
+    matrix = np.zeros((listeners + len(dataset.playlist_ids), len(dataset.track_ids)))
+    plays = dataset.listens.filter(POSITIVE).select("user", "track", "listened_at", EVIDENCE.alias("value"))
+    latest = plays["listened_at"].max()
+    for user, track, moment, value in plays.iter_rows():
+        days = 0.0 if half_life_days is None else (latest - moment).total_seconds() / 86_400 / half_life_days
+        matrix[user, track] += value * 0.5**days
+    matrix = np.log2(1 + np.maximum(matrix, 0))
+    for playlist, track in dataset.playlist_tracks.select(pl.col("playlist", "track")).iter_rows():
+        matrix[listeners + playlist, track] = 1
+    return matrix
+
+
+def history_weights(query: Query, tracks: int, half_life: float) -> NDArray[np.float64]:
+    """(N,) evidence per song, halved every `half_life` plays back from the latest."""
+    weights = np.zeros(tracks)
+    for age, place in enumerate(range(len(query.history) - 1, -1, -1)):
+        evidence = 1.0 if query.evidence is None else float(query.evidence[place])
+        weights[query.history[place]] += evidence * 0.5 ** (age / half_life)
+    return weights

@@ -1,17 +1,23 @@
 """What each candidate source computes, against an independent oracle."""
 
 import numpy as np
-import polars as pl
 import pytest
-from numpy.typing import NDArray
 
-from data.dataset import POSITIVE, Dataset
+from data.dataset import POSITIVE
 from encoders.vectors import Vectors
 from recsys.candidates import Htcl
-from recsys.candidates.interactions import interactions
 from recsys.models import exact_index
-from recsys.queries import EVIDENCE, Query
-from tests.recsys.source_toys import MUTE, block_of, block_vectors, make, many_queries, read_blocks, songs
+from recsys.queries import Query
+from tests.recsys.source_toys import (
+    MUTE,
+    block_of,
+    block_vectors,
+    history_weights,
+    make,
+    many_queries,
+    read_blocks,
+    songs,
+)
 
 
 class TestOracles:
@@ -56,18 +62,6 @@ class TestOracles:
     def test_same_artist_knows_songs_nobody_played(self, fitted, training):
         tracks, _ = fitted("same-artist").candidates([Query(history=songs(training, "swing-00"))], 60)[0]
         assert songs(training, "swing-12")[0] in tracks
-
-    def test_item_knn_sums_cosines(self, training):
-        matrix = training_matrix(training)
-        lengths = np.linalg.norm(matrix, axis=0)
-        cosine = matrix.T @ matrix / np.maximum(np.outer(lengths, lengths), 1e-12)
-        source = make("item-knn", training, kind="cosine", neighbours=60, half_life=5.0).fit(training)
-        queries = many_queries(training)
-        for query, (tracks, scores) in zip(queries, source.candidates(queries, 60), strict=True):
-            expected = history_weights(query, 60, 5.0) @ cosine
-            np.testing.assert_allclose(scores, expected[tracks], rtol=1e-4, atol=1e-5)
-            rest = np.setdiff1d(np.arange(60), [*tracks, *query.exclude])
-            assert (expected[rest] < 1e-5).all()
 
     def test_ials_solves_the_normal_equations(self, fitted, training):
         source = fitted("ials")
@@ -148,30 +142,3 @@ class TestHtclWithGaps:
         assert tracks[0] == songs(training, "metal-00")[0]
         assert scores[0] == pytest.approx(1, abs=1e-5)
         assert block_of(training, tracks) == ["metal"] * 5
-
-
-class TestInteractions:
-    def test_match_a_plain_count(self, training):
-        np.testing.assert_allclose(interactions(training).toarray(), training_matrix(training), rtol=1e-6)
-
-
-def training_matrix(dataset: Dataset) -> NDArray[np.float64]:
-    """Listeners, then playlists, by songs: log2(1 + evidence of wanted plays), 1 for entries; row by row."""
-    listeners = len(dataset.user_ids)
-    matrix = np.zeros((listeners + len(dataset.playlist_ids), len(dataset.track_ids)))
-    plays = dataset.listens.filter(POSITIVE).select("user", "track", EVIDENCE.alias("value"))
-    for user, track, value in plays.iter_rows():
-        matrix[user, track] += value
-    matrix = np.log2(1 + np.maximum(matrix, 0))
-    for playlist, track in dataset.playlist_tracks.select(pl.col("playlist", "track")).iter_rows():
-        matrix[listeners + playlist, track] = 1
-    return matrix
-
-
-def history_weights(query: Query, tracks: int, half_life: float) -> NDArray[np.float64]:
-    """(N,) evidence per song, halved every `half_life` plays back from the latest."""
-    weights = np.zeros(tracks)
-    for age, place in enumerate(range(len(query.history) - 1, -1, -1)):
-        evidence = 1.0 if query.evidence is None else float(query.evidence[place])
-        weights[query.history[place]] += evidence * 0.5 ** (age / half_life)
-    return weights
