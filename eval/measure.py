@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,22 @@ from data.errors import UserError
 from data.progress import meter
 from data.split import Split
 from data.workspace import Manifest
-from eval.metrics import DEPTH, all_metrics, lower_is_better
+from encoders.vectors import Vectors
+from eval.beyond import Asked, Songs, beyond
+from eval.curves import CUTOFFS, over_k
+from eval.metrics import DEPTH, METRICS, all_metrics, lower_is_better
 from eval.models import BASELINES, Model
-from eval.statistics import bootstrap_intervals, compare_all
+from eval.per_query import PerQuery
+from eval.slices import EXPLAINED, HEADLINE, Slice, slices
+from eval.statistics import adjust, bootstrap_intervals, compare_all
 from recsys.held_out import HeldOut
 from recsys.models import HTCL_NAMES
-from recsys.quality import Targets
 from recsys.ranked import Ranked
 
 TESTED = ("ndcg@100", "recall@20")
 GAINED = (*TESTED, "recall@100", "ndcg@500")
 """What stage 2 adds to stage 1 is told by these."""
 Values = dict[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Targets of one kind: a prefix for its metrics, the targets, and which queries have any."""
-
-    prefix: str
-    targets: Targets
-    asked: NDArray[np.bool_]
 
 
 def refuse_leaks(trained: Mapping[str, Manifest], split: Split) -> None:
@@ -48,18 +42,6 @@ def refuse_leaks(trained: Mapping[str, Manifest], split: Split) -> None:
             )
 
 
-def slices(question: HeldOut, split: Split) -> list[Slice]:
-    """All targets, then cold and warm ones and, for listeners, repeats and discoveries, as far as there are any."""
-    targets = question.targets
-    cold = split.cold
-    found = [("", targets), ("cold/", targets.restrict(cold)), ("warm/", targets.restrict(~cold))]
-    if question.task == "next-song":
-        single = np.ones(len(targets), np.bool_)
-        by_kind = {"repeat/": question.repeats, "discovery/": ~question.repeats}
-        found += [(prefix, _only(targets, single & kind)) for prefix, kind in by_kind.items()]
-    return [Slice(prefix, part, part.nonempty()) for prefix, part in found if part.nonempty().any()]
-
-
 def measure(
     dataset: Dataset,
     split: Split,
@@ -67,10 +49,25 @@ def measure(
     models: Mapping[str, Model],
     resamples: int = 1000,
     baselines: Collection[str] = BASELINES,
+    vectors: Vectors | None = None,
 ) -> dict[str, Any]:
-    """The result of one task as it goes into JSON; the best of the baselines is what the others are tested against.
+    """The result of one task as it goes into JSON; for the rest see `measure_each`."""
+    return measure_each(dataset, split, question, models, resamples, baselines, vectors)[0]
 
-    Raises UserError where the dataset asks nothing of the kind.
+
+def measure_each(
+    dataset: Dataset,
+    split: Split,
+    question: HeldOut,
+    models: Mapping[str, Model],
+    resamples: int = 1000,
+    baselines: Collection[str] = BASELINES,
+    vectors: Vectors | None = None,
+) -> tuple[dict[str, Any], PerQuery]:
+    """The result of one task as it goes into JSON, and what every query contributed to it.
+
+    The best of the baselines is what the others are tested against. vectors: of the songs, for the diversity of the
+    answers. Raises UserError where the dataset asks nothing of the kind.
     """
     if not question.queries:
         raise UserError(
@@ -78,15 +75,23 @@ def measure(
             "Take another --task, or more data.",
         )
     started = time.monotonic()
-    parts = slices(question, split)
+    training = split.training(dataset)
+    songs = Songs.of(dataset, training, vectors)
+    asked = Asked.of(question.queries, question.targets, training)
+    parts = slices(question, split, songs.plays)
     values: dict[str, Values] = {}
     seconds: dict[str, float] = {}
+    further: dict[str, Any] = {}
+    curves: dict[str, Any] = {"k": list(CUTOFFS), "recall": {}, "ndcg": {}}
     with meter(question.task, len(models)) as progress:
         for name, model in models.items():
             begun = time.monotonic()
             ranked = model(question.queries, DEPTH)
             seconds[name] = round(time.monotonic() - begun, 3)
             values[name] = _values(ranked, parts, dataset)
+            further[name] = beyond(ranked, asked, songs, question.groups, resamples)
+            for metric, points in over_k(ranked, question.targets, len(songs)).items():
+                curves[metric][name] = points
             progress.advance(name)
     # A listener's queries resemble each other, so whole listeners are drawn; a playlist is one query.
     groups = {part.prefix: question.groups[part.asked] for part in parts}
@@ -95,7 +100,8 @@ def measure(
         for prefix, of_slice in groups.items():
             wanted = {metric: value for metric, value in found.items() if _prefix(metric) == prefix}
             intervals[name] |= bootstrap_intervals(wanted, groups=of_slice, resamples=resamples)
-    return {
+    tests = _tests(values, groups, baselines)
+    result = {
         "task": question.task,
         "dataset": describe(dataset),
         "protocol": {
@@ -105,14 +111,19 @@ def measure(
             "catalogue": len(dataset.track_ids),
             "depth": DEPTH,
             "intervals": f"95 % percentile bootstrap, {resamples} resamples of listeners (playlists)",
+            "slices": EXPLAINED,
+            "family": f"paired sign-flip tests; Holm over all {len(tests)} of this task",
             "split": split.fingerprint,
         },
         "models": intervals,
-        "tests": _tests(values, groups, baselines),
+        "beyond": further,
+        "curves": curves,
+        "tests": tests,
         "stage2_gain": _gain(values, groups),
         "seconds": round(time.monotonic() - started, 2),
         "seconds_per_model": seconds,
     }
+    return result, PerQuery.of(dataset, question, parts, values)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -127,59 +138,58 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def _values(ranked: Ranked, parts: list[Slice], dataset: Dataset) -> Values:
+    """metric -> (queries of its slice,). parts: the first is of all targets."""
     found: Values = {}
+    whole = parts[0].targets.counts()
     for part in parts:
-        of_slice = all_metrics(
-            ranked.select(part.asked), part.targets.select(part.asked), dataset.artists, len(dataset.track_ids)
-        )
+        if part.prefix and np.array_equal(part.targets.counts()[part.asked], whole[part.asked]):
+            # The slice leaves queries out, but asks those that are in for all their targets.
+            of_slice = {metric: found[metric][part.asked] for metric in METRICS}
+        else:
+            of_slice = all_metrics(
+                ranked.select(part.asked), part.targets.select(part.asked), dataset.artists, len(dataset.track_ids)
+            )
         found |= {f"{part.prefix}{metric}": value for metric, value in of_slice.items()}
     return found
+
+
+def _tested(groups: Mapping[str, NDArray[np.int64]]) -> list[str]:
+    """The headline slices there are; a single one beside all targets is all of them, and would be tested twice."""
+    kinds = [prefix for prefix in HEADLINE if prefix in groups]
+    return [""] if len(kinds) == 2 else kinds
 
 
 def _tests(
     values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]], baselines: Collection[str]
 ) -> list[dict[str, Any]]:
-    """The other models against the best baseline, for the headline metrics of every slice that all models have."""
-    tests: list[dict[str, Any]] = []
-    for prefix, of_slice in groups.items():
-        if prefix and len(groups) == 2:
-            continue  # all targets are of this one kind, and the comparison has been made
+    """The other models against the best baseline, by TESTED on every headline slice: one family for Holm."""
+    tests = []
+    for prefix in _tested(groups):
         for metric in TESTED:
             name = f"{prefix}{metric}"
-            by_model = {model: found[name] for model, found in values.items()}
-            compared = compare_all(
-                by_model,
+            tests += compare_all(
+                {model: found[name] for model, found in values.items()},
                 metric=name,
                 baselines=set(baselines),
                 lower_is_better=lower_is_better(metric),
-                groups=of_slice,
+                groups=groups[prefix],
             )
-            tests += [dict(row) for row in compared]
-    return tests
+    return [dict(row) for row in adjust(tests)]
 
 
 def _gain(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
-    """What stage 2 adds to stage 1: metric -> a paired test; empty unless both are measured."""
+    """What stage 2 adds to stage 1: metric -> a paired test; empty unless both are measured. A family of its own."""
     first, second = HTCL_NAMES
     if not {first, second} <= values.keys():
         return {}
-    gain: dict[str, Any] = {}
-    for prefix, of_slice in groups.items():
+    tests = []
+    for prefix in _tested(groups):
         for metric in (f"{prefix}{name}" for name in GAINED):
             stages = {name: values[name][metric] for name in (first, second)}
-            (found,) = compare_all(stages, metric=metric, baselines={first}, groups=of_slice)
-            gain[metric] = {key: found[key] for key in ("difference", "low", "high", "p", "verdict")}
-    return gain
+            tests += compare_all(stages, metric=metric, baselines={first}, groups=groups[prefix])
+    told = ("difference", "low", "high", "p", "p_holm", "verdict")
+    return {test["metric"]: {key: test[key] for key in told} for test in adjust(tests)}  # type: ignore[literal-required]
 
 
 def _prefix(metric: str) -> str:
     return metric[: metric.rfind("/") + 1]
-
-
-def _only(targets: Targets, queries: NDArray[np.bool_]) -> Targets:
-    """The same queries, with the targets of some of them."""
-    starts = targets.offsets
-    nothing = targets.tracks[:0]
-    return Targets.from_rows(
-        [targets.tracks[starts[q] : starts[q + 1]] if queries[q] else nothing for q in range(len(targets))]
-    )

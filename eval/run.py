@@ -1,7 +1,7 @@
 """`python -m eval.run`: how good is it? Held-out listening, full ranking, intervals, tests, a table and a JSON file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -17,15 +17,19 @@ from data.split import Split
 from data.workspace import Manifest, Workspace, read_manifest, write_text
 from encoders.external import ExternalModel
 from encoders.stages import STAGES
-from eval.measure import measure, refuse_leaks
+from encoders.vectors import read_vectors
+from eval.compare import compare, lines, name_of, read_report
+from eval.curves import SEED_QUERIES, over_seeds
+from eval.measure import measure_each, refuse_leaks
 from eval.models import DEFAULT, chosen_names, line_up
+from eval.per_query import PerQuery, save_per_query
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import measure_semantic
 from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.fit_models import ensure_baselines
-from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.held_out import TASKS, Task, held_out
 from recsys.models import BASELINES, Models, load_models
 from recsys.published_index import read_index
 
@@ -59,8 +63,15 @@ def main(
         typer.Option(help="Folder of a transformers audio model, measured under semantic; repeatable."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
+    two_reports: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--compare", help="Measure nothing; tell what changed from report A to report B."),
+    ] = None,
 ) -> None:
     """Measure every model on held-out listening. Builds whatever the workspace lacks first."""
+    if two_reports is not None:
+        _compare(*two_reports, json_file)
+        return
     if task not in (*get_args(Task), "semantic", "all"):
         raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)}, semantic or all.")
     tasks: tuple[Task, ...] = tuple(one for one in TASKS if task in (one, "all"))
@@ -71,15 +82,24 @@ def main(
     space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space, names)
     questions = {one: held_out(dataset, split, one, "test", seeds, max_queries) for one in tasks}
+    vectors = read_vectors(space.vectors("preference"), "item", dataset)
     results = []
+    per_query: dict[str, PerQuery] = {}
     for one, question in questions.items():
         if not question.queries and task == "all":
             say(f"{one}: skipped, the dataset has nothing of the kind.")
             continue
-        results.append(_measured(dataset, split, fitted, one, question, names))
+        line = line_up(fitted, one, names)
+        result, values = measure_each(dataset, split, question, line, vectors=vectors)
+        if one == "playlist" and seeds is None:
+            result["curves"]["seeds"] = over_seeds(dataset, split, line, min(max_queries, SEED_QUERIES))
+        result["chosen_on_validation"] = chosen(fitted, one)
+        show(result, COLUMNS[one], HEADLINES)
+        results.append(result)
+        per_query[name_of(result)] = values
     if task in ("semantic", "all"):
         results += _measured_semantic(space, dataset, split, externals, asked_for=task == "semantic")
-    report = write_report(space, task, results if task == "all" else results[0], json_file)
+    report = write_report(space, task, results if task == "all" else results[0], json_file, per_query)
     _what_next(workspace, task, report)
 
 
@@ -116,30 +136,39 @@ def refuse_production(space: Workspace) -> None:
             )
 
 
-def write_report(space: Workspace, task: str, results: Any, also: Path | None) -> Path:
-    """One JSON file per evaluation below reports/, and a copy where the user wants one."""
+def write_report(
+    space: Workspace, task: str, results: Any, also: Path | None, per_query: Mapping[str, PerQuery] | None = None
+) -> Path:
+    """A JSON file per evaluation below reports/, and a copy where the user wants one; values per query beside each."""
     content = {"tasks": results} if isinstance(results, list) else results
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    space.reports.mkdir(parents=True, exist_ok=True)
     report = space.reports / f"{task}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    write_text(report, text)
-    if also is not None:
-        also.parent.mkdir(parents=True, exist_ok=True)
-        write_text(also, text)
+    for path in (report, *([also] if also is not None else [])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".npz")
+        if per_query:
+            save_per_query(beside, per_query)
+        told = {**content, "per_query": beside.name} if per_query else content
+        write_text(path, json.dumps(told, indent=1, ensure_ascii=False))
     return also or report
 
 
-def _measured(
-    dataset: Dataset, split: Split, fitted: Models, task: Task, question: HeldOut, names: Sequence[str]
-) -> dict[str, Any]:
-    result = measure(dataset, split, question, line_up(fitted, task, names))
-    result["chosen_on_validation"] = {
+def chosen(fitted: Models, task: Task) -> dict[str, Any]:
+    """What validation chose for a task, as it goes into JSON."""
+    return {
         "settings": fitted.choices.settings[task],
         "fusion": fitted.choices.fusion[task].model_dump(),
         "ndcg@100": fitted.choices.validation.get(task, {}),
     }
-    show(result, COLUMNS[task], HEADLINES)
-    return result
+
+
+def _compare(a: Path, b: Path, json_file: Path | None) -> None:
+    found = compare(read_report(a), read_report(b))
+    out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
+    for line in lines(found):
+        out.print(line, markup=False)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(json_file, json.dumps(found, indent=1, ensure_ascii=False))
 
 
 def _measured_semantic(

@@ -4,7 +4,7 @@ Everything resamples queries, or whole groups of them (the queries of one listen
 independently. The same seed draws the same resamples for every model and metric.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -67,6 +67,32 @@ def bootstrap_intervals(
     return {
         name: Interval(mean=float(means[i]), low=float(low[i]), high=float(high[i])) for i, name in enumerate(values)
     }
+
+
+def ratio_interval(
+    above: Matrix,
+    below: Matrix,
+    *,
+    groups: NDArray[np.generic] | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The mean of `above` divided by the mean of `below`, and its percentile bootstrap interval.
+
+    above, below: (Q,) of the same queries, drawn together. groups: as for bootstrap_intervals. Resamples whose `below`
+    is 0 altogether count for nothing. Raises ValueError where that is so of all queries.
+
+    >>> ratio_interval(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    {'mean': 0.5, 'low': 0.5, 'high': 0.5}
+    """
+    if not below.sum() > 0:
+        raise ValueError("a ratio needs something to divide by")
+    sums, _ = _per_group(_columns({"above": above, "below": below}), groups)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = _resampled(sums[:, :1], sums[:, 1], resamples, seed)
+    low, high = np.quantile(ratios[np.isfinite(ratios)], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean=float(above.sum() / below.sum()), low=float(low), high=float(high))
 
 
 def paired_test(
@@ -146,6 +172,20 @@ def compare_all(
     ]
 
 
+def adjust(tests: Sequence[Comparison], level: float = 0.95) -> list[Comparison]:
+    """The same tests as one family: Holm over all of them, and the verdicts that this leaves.
+
+    A model that was better or worse by its own metric alone stays so only below 1 - level.
+    """
+    adjusted = holm({str(at): test["p"] for at, test in enumerate(tests)})
+    found = []
+    for at, test in enumerate(tests):
+        p = adjusted[str(at)]
+        verdict = test["verdict"] if p < 1 - level else "no difference shown"
+        found.append(Comparison(**{**test, "p_holm": p, "verdict": verdict}))
+    return found
+
+
 def _paired_tests(
     differences: Mapping[str, Matrix],
     groups: NDArray[np.generic] | None,
@@ -177,6 +217,12 @@ def _paired_tests(
 
 def _bootstrap(sums: Matrix, sizes: Matrix, resamples: int, level: float, seed: int) -> tuple[Matrix, Matrix]:
     """The ends of the percentile interval of the mean, drawing groups (rows of `sums`) with replacement."""
+    low, high = np.quantile(_resampled(sums, sizes, resamples, seed), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def _resampled(sums: Matrix, sizes: Matrix, resamples: int, seed: int) -> Matrix:
+    """(resamples, M) means: the sums of the groups drawn over their sizes."""
     n = len(sums)
 
     def weights(rng: np.random.Generator, rows: int) -> Matrix:
@@ -184,9 +230,7 @@ def _bootstrap(sums: Matrix, sizes: Matrix, resamples: int, level: float, seed: 
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
         return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
-    means = np.concatenate([w @ sums / (w @ sizes)[:, None] for w in _blocks(weights, resamples, n, seed)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+    return np.concatenate([w @ sums / (w @ sizes)[:, None] for w in _blocks(weights, resamples, n, seed)])
 
 
 def _blocks(draw: Callable[[np.random.Generator, int], Matrix], rows: int, width: int, seed: int) -> Iterator[Matrix]:

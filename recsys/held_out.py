@@ -35,6 +35,13 @@ class HeldOut:
     repeats: NDArray[np.bool_]
     groups: NDArray[np.int64]
     protocol: str
+    given: Literal["history", "seeds"] = "history"
+    "What a query's songs are: plays of a listener, or the first songs of a playlist."
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether repeats and discoveries are both asked for."""
+        return bool(self.repeats.any()) and not self.repeats.all()
 
 
 def held_out(
@@ -45,14 +52,16 @@ def held_out(
     seeds: int | None = None,
     max_queries: int = 5000,
     seed: int = 20260101,
+    targets_from: int | None = None,
 ) -> HeldOut:
     """The queries of a task in a part of the data. Empty where the dataset has nothing of the kind.
 
     seeds: songs given of each playlist, 0 = title only; None = the first half. max_queries: a random sample of the
-    queries beyond it, the same for every model.
+    queries beyond it, the same for every model. targets_from: place of a playlist's first target, the songs between the
+    seeds and it may not be answered; None = right after the seeds.
     """
     if task == "playlist":
-        return _playlists(dataset, split, part, seeds, max_queries, seed, cold_only=False)
+        return _playlists(dataset, split, part, seeds, max_queries, seed, targets_from=targets_from)
     if task == "cold-start" and dataset.listens.is_empty():
         return _playlists(dataset, split, part, seeds, max_queries, seed, cold_only=True)
     listening = _Listening(dataset, split)
@@ -139,7 +148,14 @@ def _cold_start(listening: _Listening, part: Part, max_queries: int, seed: int) 
 
 
 def _playlists(
-    dataset: Dataset, split: Split, part: Part, seeds: int | None, max_queries: int, seed: int, cold_only: bool
+    dataset: Dataset,
+    split: Split,
+    part: Part,
+    seeds: int | None,
+    max_queries: int,
+    seed: int,
+    cold_only: bool = False,
+    targets_from: int | None = None,
 ) -> HeldOut:
     titles = dataset.playlists["title"]
     entries = dataset.playlist_tracks
@@ -149,12 +165,13 @@ def _playlists(
     for row in _sample(split.playlists_of(part), max_queries, seed):
         songs = tracks[start[row] : start[row + 1]].astype(np.int32)
         given = len(songs) // 2 if seeds is None else seeds
-        rest = songs[given:]
+        hidden = given if targets_from is None else max(given, targets_from)
+        rest = songs[hidden:]
         if cold_only:
             rest = rest[split.cold[rest]]
-        if len(songs) < 2 or len(songs) <= given or not len(rest) or (given == 0 and not titles[int(row)]):
+        if len(songs) < 2 or not len(rest) or (given == 0 and not titles[int(row)]):
             continue
-        queries.append(Query(history=songs[:given], text=titles[int(row)], exclude=songs[:given]))
+        queries.append(Query(history=songs[:given], text=titles[int(row)], exclude=songs[:hidden]))
         targets.append(rest)
         rows.append(int(row))
     found = Targets.from_rows(targets)
@@ -168,6 +185,7 @@ def _playlists(
         f"whole held-out playlists of the {part} part, {given_text} given with the title; "
         + ("targets: the songs that no training playlist has; " if cold_only else "targets: the rest; ")
         + "the whole catalogue but the given songs is ranked",
+        given="seeds",
     )
 
 

@@ -44,7 +44,10 @@ class Targets:
 
     def restrict(self, songs: NDArray[np.bool_]) -> "Targets":
         """The same queries, only with targets among `songs`, a mask over the catalogue (N,)."""
-        kept = songs[self.tracks]
+        return self.keep(songs[self.tracks])
+
+    def keep(self, kept: NDArray[np.bool_]) -> "Targets":
+        """The same queries, only with the targets of a mask over `tracks`."""
         return Targets(_offsets(kept)[self.offsets], self.tracks[kept])
 
     def select(self, queries: NDArray[np.bool_]) -> "Targets":

@@ -7,9 +7,12 @@ import pytest
 
 from data.errors import UserError
 from data.workspace import Manifest
-from eval.measure import describe, measure, refuse_leaks, slices
+from eval.measure import describe, measure, measure_each, refuse_leaks
 from eval.metrics import METRICS
 from eval.models import BASELINES, LINE_UP, chosen_names
+from eval.slices import HEADLINE, slices
+from eval.statistics import holm
+from recsys.candidates.popularity import play_counts
 from recsys.held_out import HeldOut, held_out
 from recsys.models import BUILT
 from recsys.queries import Query
@@ -42,35 +45,11 @@ def silent(queries: list[Query], k: int) -> Ranked:
     return Ranked.from_rows([nothing] * len(queries))
 
 
-class TestSlices:
-    @pytest.mark.parametrize("task", ["next-song", "playlist", "cold-start"])
-    def test_cold_and_warm_divide_all_targets(self, world, task):
-        dataset, split = world
-        question = held_out(dataset, split, task, "test")
-        found = {part.prefix: part for part in slices(question, split)}
-        cold = found["cold/"].targets
-        warm_count = len(found["warm/"].targets.tracks) if "warm/" in found else 0
-        assert len(cold.tracks) + warm_count == len(question.targets.tracks)
-        assert split.cold[cold.tracks].all()
-        assert "warm/" not in found or not split.cold[found["warm/"].targets.tracks].any()
-        for part in found.values():
-            assert len(part.targets) == len(part.asked) == len(question.queries)
-            np.testing.assert_array_equal(part.asked, part.targets.counts() > 0)
-
-    def test_cold_start_has_no_warm_targets(self, world):
-        question = held_out(*world, "cold-start", "test")
-        assert [part.prefix for part in slices(question, world[1])] == ["", "cold/"]
-
-    def test_repeats_and_discoveries_divide_the_next_songs(self, world):
-        question = held_out(*world, "next-song", "test")
-        found = {part.prefix: part for part in slices(question, world[1])}
-        assert set(found) == {"", "cold/", "warm/", "repeat/", "discovery/"}
-        np.testing.assert_array_equal(found["repeat/"].asked, question.repeats)
-        np.testing.assert_array_equal(found["discovery/"].asked, ~question.repeats)
-        for query in np.flatnonzero(found["repeat/"].asked):
-            target = found["repeat/"].targets.tracks[found["repeat/"].targets.offsets[query]]
-            heard = world[0].listens.filter(user=question.queries[query].user)["track"].to_list()
-            assert heard.count(target) > 1
+def popular_first(plays: np.ndarray):
+    """A model that always answers with the most played songs."""
+    return lambda queries, k: rank_scores(
+        np.tile(plays, (len(queries), 1)), np.ones((len(queries), len(plays)), bool), k
+    )
 
 
 class TestMeasure:
@@ -81,7 +60,8 @@ class TestMeasure:
         return measure(*world, question, models, resamples=50)
 
     def test_every_metric_of_every_slice_has_an_interval(self, result):
-        prefixes = ("", "cold/", "warm/", "repeat/", "discovery/")
+        prefixes = {"" if name == "all" else name for name in result["protocol"]["queries"]}
+        assert prefixes > {*HEADLINE, "head/", "mid/", "tail/"}
         for measured in result["models"].values():
             assert set(measured) == {f"{prefix}{metric}" for prefix in prefixes for metric in METRICS}
             assert all(value["low"] <= value["mean"] <= value["high"] for value in measured.values())
@@ -103,6 +83,54 @@ class TestMeasure:
         assert queries["all"] == queries["cold/"] + queries["warm/"] == queries["repeat/"] + queries["discovery/"]
         assert result["protocol"]["targets"]["all"] == 120
         assert result["protocol"]["catalogue"] == 60
+
+    def test_a_slice_of_whole_queries_is_measured_as_if_nothing_else_were_asked(self, world):
+        dataset, split = world
+        question = held_out(dataset, split, "next-song", "test", max_queries=60)
+        model = popular_first(play_counts(split.training(dataset)))
+        together = measure(dataset, split, question, {"random": model}, resamples=10)["models"]["random"]
+        for part in slices(question, split, play_counts(split.training(dataset))):
+            rows = np.flatnonzero(part.asked)
+            queries, targets = [question.queries[row] for row in rows], part.targets.select(part.asked)
+            alone = HeldOut("next-song", queries, targets, question.repeats[rows], question.groups[rows], "")
+            found = measure(dataset, split, alone, {"random": model}, resamples=10)["models"]["random"]
+            assert {m: found[m]["mean"] for m in METRICS} == {m: together[part.prefix + m]["mean"] for m in METRICS}
+
+    def test_only_headline_slices_are_tested_and_all_tests_are_one_family(self, result):
+        tests = result["tests"]
+        assert {test["metric"].rpartition("/")[0] for test in tests} == {name.rstrip("/") for name in HEADLINE}
+        adjusted = holm({test["metric"]: test["p"] for test in tests})
+        assert {test["metric"]: test["p_holm"] for test in tests} == pytest.approx(adjusted)
+        assert str(len(tests)) in result["protocol"]["family"]
+
+    def test_curves_pass_through_the_table(self, result):
+        curves = result["curves"]
+        assert curves["k"] == [1, 2, 5, 10, 20, 50, 100, 200, 500]
+        for name in result["models"]:
+            for metric in ("recall", "ndcg"):
+                points = dict(zip(curves["k"], curves[metric][name], strict=True))
+                for k in (10, 20, 100, 500):
+                    assert points[k] == pytest.approx(result["models"][name][f"{metric}@{k}"]["mean"])
+            assert curves["recall"][name] == sorted(curves["recall"][name])
+
+    def test_tells_of_each_model_what_lies_beyond_accuracy(self, result):
+        found = result["beyond"]
+        assert found["htcl-stage2"]["coverage@20"]["mean"] > 0
+        assert found["htcl-stage2"]["answered@20"]["mean"] == 1
+        assert found["random"]["answered@20"]["mean"] == 0
+        assert "coverage@20" not in found["random"]  # nothing recommended
+        assert "diversity_htcl@20" not in found["htcl-stage2"]  # no vectors were handed in
+
+    def test_what_each_query_contributed_adds_up_to_the_means(self, world):
+        question = held_out(*world, "next-song", "test", max_queries=60)
+        models = {"random": silent, "htcl-stage2": clairvoyant(question, len(world[0].track_ids))}
+        result, values = measure_each(*world, question, models, resamples=10)
+        assert len(values.keys) == len(np.unique(values.keys)) == 60
+        for metric, value in values.values.items():
+            prefix = metric[: metric.rfind("/") + 1]
+            assert value.shape == (2, values.asked[prefix].sum())
+            means = [result["models"][model][metric]["mean"] for model in values.models]
+            assert value.mean(axis=1).tolist() == pytest.approx(means)
 
     def test_is_plain_json(self, result):
         assert json.loads(json.dumps(result, allow_nan=False)) == result

@@ -18,7 +18,7 @@ from tests.encoders.foreign import save_clap, save_wav2vec
 def measure(copy_of_built, monkeypatch):
     """`measure(*arguments)`: the semantic task in this process, of a catalogue too small for it as it is."""
 
-    def as_built(space: Workspace):
+    def as_built(space: Workspace, names: object):
         dataset = load_dataset(space)
         return dataset, ensure_split(space, dataset), None
 
