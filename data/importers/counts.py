@@ -25,10 +25,7 @@ def one_listen_each(counts: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, pl.
     """
     count = pl.col("count").str.strip_chars().cast(pl.Int64, strict=False)
     reason = (
-        pl.when(count.is_null())
-        .then(pl.format('count "{}" cannot be read', pl.col("count").fill_null("")))
-        .when(count < 1)
-        .then(pl.lit("not played once"))
+        pl.when(count.is_null()).then(pl.lit("count cannot be read")).when(count < 1).then(pl.lit("not played once"))
     )
     good, bad = refuse(counts.select("user_id", "track_id", "count"), reason, "listens", path)
     return good.select("user_id", "track_id", position=drawn(good["user_id"], good["track_id"])), bad

@@ -22,7 +22,7 @@ def read(path: Path) -> Iterator[Part]:
     """Listens from user_artists.dat, tracks from artists.dat with the tags given to them."""
     plays = find(path, "user_artists.dat")
     if plays is None:
-        raise nothing_found(path, ["user_artists.dat"], f"--path: {DATA_SET.files}")
+        raise nothing_found(path, ["user_artists.dat"], f"--path is {DATA_SET.files}.")
     for block, bad in named_records(plays, "listens", ("userID", "artistID", "weight")):
         yield "rejects", bad
         counts = block.rename({"userID": "user_id", "artistID": "track_id", "weight": "count"})

@@ -30,8 +30,8 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def nothing_found(path: Path, expected: Sequence[str], where: str) -> UserError:
-    """The error of a reader that finds none of its files."""
-    what = "is not a folder" if not path.is_dir() else f"holds none of {', '.join(expected)} (nor one packed)"
+    """The error of a reader that finds none of its files, packed or not."""
+    what = "is not a folder" if not path.is_dir() else f"holds none of {', '.join(expected)}"
     return UserError(f"{path} {what}.", where)
 
 

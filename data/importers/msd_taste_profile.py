@@ -24,7 +24,7 @@ def read(path: Path) -> Iterator[Part]:
     """Listens from train_triplets.txt, tracks from unique_tracks.txt."""
     triplets = find(path, TRIPLETS)
     if triplets is None:
-        raise nothing_found(path, [TRIPLETS], f"--path: {DATA_SET.files}")
+        raise nothing_found(path, [TRIPLETS], f"--path is {DATA_SET.files}.")
     wrong: set[str] = set()
     if file := find(path, MISMATCHES):
         yield "rejects", _read_mismatches(file, wrong)

@@ -43,7 +43,7 @@ def read(path: Path) -> Iterator[Part]:
     features = _feature_files(path)
     metadata = [name for name in (*MUSIC4ALL, TAGS) if find(path, name)]
     if not (times or counts or features or metadata):
-        raise nothing_found(path, [TIMES, COUNTS, "id_essentia.tsv", *MUSIC4ALL], f"--path: {DATA_SET.files}")
+        raise nothing_found(path, [TIMES, COUNTS, "id_essentia.tsv", *MUSIC4ALL], f"--path is {DATA_SET.files}.")
     if times:
         yield from _timed(times)
     elif counts:
@@ -60,9 +60,8 @@ def read(path: Path) -> Iterator[Part]:
 
 def _timed(file: Path) -> Iterator[Part]:
     at = pl.col("timestamp").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
-    unread = pl.format('timestamp "{}" cannot be read', pl.col("timestamp").fill_null(""))
     for block, bad in named_records(file, "listens", ("user_id", "track_id", "timestamp")):
-        good, more = refuse(block, pl.when(at.is_null()).then(unread), "listens", file)
+        good, more = refuse(block, pl.when(at.is_null()).then(pl.lit("timestamp cannot be read")), "listens", file)
         yield from (("rejects", bad), ("rejects", more))
         yield "listens", good.select("user_id", "track_id", listened_at=at.cast(TIME))
 

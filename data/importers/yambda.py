@@ -78,7 +78,7 @@ def _events_folder(path: Path) -> Path:
     within = [path, *sorted(path.glob("*")), *sorted(path.glob("flat/*"))]
     folders = [folder for folder in within if any((folder / name).is_file() for name in names)]
     if not folders:
-        raise nothing_found(path, names, f"--path: {DATA_SET.files}")
+        raise nothing_found(path, names, f"--path is {DATA_SET.files}.")
     if len(folders) > 1 and folders[0] != path:
         sizes = ", ".join(str(folder.relative_to(path)) for folder in folders)
         raise UserError(f"{path} holds several sizes: {sizes}.", f"Give one of them, --path {folders[0]}.")

@@ -66,11 +66,8 @@ def test_each_weight_is_one_listen_without_a_time(folder):
 
 def test_broken_lines_are_rejected_with_their_reason(folder):
     valid = checked(read(folder))
-    assert sorted(reasons(valid, "listens"))[:2] == [
-        ('count "many" cannot be read', "3\t52\tmany"),
-        ("no user_id", next(content for reason, content in reasons(valid, "listens") if reason == "no user_id")),
-    ]
-    assert ("not played once", "3\t51\t0") in reasons(valid, "listens")
+    assert reasons(valid, "listens")[:2] == [("not played once", "3\t51\t0"), ("count cannot be read", "3\t52\tmany")]
+    assert [reason for reason, _ in reasons(valid, "listens")[2:]] == ["no user_id"]
     assert sorted(reasons(valid, "tracks")) == [
         ("a tag of an artist that artists.dat does not have", "4\t7777\t1\t1238536800000"),
         ("a tag that tags.dat does not have", "4\t51\t9999\t1238536800000"),

@@ -83,9 +83,9 @@ def test_listens_have_the_published_times(onion):
 def test_broken_lines_are_rejected(onion):
     valid = checked(read(onion))
     assert [reason for reason, _ in reasons(valid, "listens")] == [
-        'timestamp "never" cannot be read',
-        'timestamp "" cannot be read',
-        'timestamp "2013-02-30 00:00:00" cannot be read',
+        "timestamp cannot be read",
+        "timestamp cannot be read",
+        "timestamp cannot be read",
         "no user_id",
     ]
     assert [reason for reason, _ in reasons(valid, "features")] == [
