@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from data.errors import UserError
 from recsys.candidates import SOURCES
-from recsys.held_out import Task
+from recsys.held_out import Task, tuned_for
 from recsys.models import HTCL_NAMES, Models
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -22,10 +22,11 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def line_up(models: Models, task: Task, names: Sequence[str] | None = None) -> dict[str, Model]:
-    """The named models with the settings validation chose for the task; None names all.
+    """The named models with the settings validation chose for the task (or the nearest that is tuned); None names all.
 
     Raises UserError for a name that is not in the line-up.
     """
+    task = tuned_for(task)
     chosen = LINE_UP if names is None else tuple(names)
     check_names(chosen)
     found: dict[str, Model] = {}
