@@ -96,7 +96,7 @@ def scenario(
     """
     artists = dataset.artists
     long_enough = []
-    for row, songs, title in _songs(dataset, split.playlists_of(part)):
+    for row, songs, title in _songs(dataset, split.playlists_of(part).astype(np.int64)):
         by = artists[songs]
         few = (by >= 0).all() and len(np.unique(by)) < LEAST_ARTISTS
         fits = max(SHORTEST, asked.seeds + 1) <= len(songs) <= LONGEST
