@@ -2,15 +2,19 @@
 
 One moment divides past from future for all listeners: before `validation_from` is training, from `test_from` on is
 test, between them validation. Where plays have only an order, each listener's own order is divided instead, which lets
-a model see other listeners' later plays; results say so.
+a model see other listeners' later plays; results say so. The plays within `gap` before either moment belong to no part:
+else a session that the moment cuts in two would be half in training.
+
+`leave-last-out` holds out each listener's last play (test) and the one before (validation), whenever these were. Models
+then learn from what others played later: the future leaks. It exists for numbers to be compared with published ones.
 
 Playlists are held out whole: all those last changed after the training period, and as many of the others as the share
 asks for. A track is *cold* if the training part holds no play and no playlist entry of it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,6 +27,13 @@ from data.workspace import Manifest, Workspace, is_current, publishing, read_man
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+IN_GAP = -1
+"""The part of a listen that is in none: it trains nothing, is no target, and yet is known of whoever is asked for."""
+Method = Literal["time", "leave-last-out"]
+LEAKS = (
+    "each listener's last play is held out, whenever it was: models have learned from plays of others that came later, "
+    "so the future LEAKS into these numbers; compare them with published ones of the same protocol and with no others"
+)
 
 
 class SplitSettings(BaseModel):
@@ -38,15 +49,33 @@ class SplitSettings(BaseModel):
     "Share of the songs that nobody plays and no playlist holds that measure what an encoder makes of new songs."
     seed: int = 20260101
     "Which playlists and songs are held out."
+    method: Method = "time"
+    "What divides the listens; leave-last-out leaks the future and is for comparison with published numbers alone."
+    gap: timedelta = Field(default=timedelta(minutes=30), ge=timedelta(0))
+    "Plays within so long before validation and before test belong to no part (30 minutes as in Yambda's protocol)."
+
+    def recorded(self) -> dict[str, Any]:
+        """As a manifest keeps them. Splits made before there was a gap or a method name neither, and stay valid."""
+        kept = self.model_dump(mode="json")
+        if self.method == "time":
+            del kept["method"]
+        if not self.gap:
+            del kept["gap"]
+        return kept
+
+    @classmethod
+    def from_recorded(cls, settings: dict[str, Any]) -> "SplitSettings":
+        """What `recorded` wrote."""
+        return cls.model_validate({"gap": timedelta(0), **settings})
 
 
 @dataclass(frozen=True)
 class Split:
     """Which part each row of a dataset belongs to.
 
-    listens, playlists: int8 index into PARTS, aligned with the dataset's rows. cold: bool per track, nothing of it in
-    training. held_out_only: bool per track, those that take part in no training: cold and yet listened to, and some of
-    those that nobody listens to.
+    listens, playlists: int8 index into PARTS, IN_GAP for none, aligned with the dataset's rows. cold: bool per track,
+    nothing of it in training. held_out_only: bool per track, those that take part in no training: cold and yet listened
+    to, and some of those that nobody listens to.
     """
 
     listens: NDArray[np.int8]
@@ -61,7 +90,8 @@ class Split:
 
     @property
     def order(self) -> str:
-        """`time` where one moment divides everybody, `position` where each listener's order is divided."""
+        """`time` where one moment divides everybody, `position` where each listener's order is divided, or
+        `leave-last-out`."""
         return str(self.manifest.facts["order"])
 
     def moment(self, part: Part) -> datetime | None:
@@ -93,8 +123,8 @@ def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings
     """
     made_from = {"dataset": dataset.fingerprint}
     recorded = settings or _recorded_settings(workspace, made_from) or SplitSettings()
-    if not is_current(workspace.split, made_from, recorded.model_dump()):
-        with publishing(workspace.split, "split", made_from, recorded.model_dump()) as draft:
+    if not is_current(workspace.split, made_from, recorded.recorded()):
+        with publishing(workspace.split, "split", made_from, recorded.recorded()) as draft:
             listens, draft.facts = _divide_listens(dataset, recorded)
             playlists = _divide_playlists(dataset, recorded, draft.facts)
             pl.DataFrame({"playlist_id": dataset.playlists["playlist_id"], "part": playlists}).write_parquet(
@@ -120,7 +150,7 @@ def _recorded_settings(workspace: Workspace, made_from: dict[str, str]) -> Split
         return None
     if manifest is None or manifest.made_from != made_from:
         return None
-    return SplitSettings.model_validate(manifest.settings)
+    return SplitSettings.from_recorded(manifest.settings)
 
 
 def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[np.int8], dict[str, object]]:
@@ -129,6 +159,11 @@ def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[
     timed = listens["listened_at"].null_count() == 0
     if listens.is_empty():
         return np.zeros(0, np.int8), {"order": "time"}
+    if settings.method == "leave-last-out":
+        left = listens.select(pl.len().over("user") - 1 - pl.int_range(pl.len()).over("user")).to_series().to_numpy()
+        # Who has a single play trains with it.
+        alone = listens.select(pl.len().over("user") == 1).to_series().to_numpy()
+        return np.where(alone, 0, np.clip(2 - left, 0, 2)).astype(np.int8), {"order": "leave-last-out"}
     if not timed:
         fraction = (pl.int_range(pl.len()).over("user") + 0.5) / pl.len().over("user")
         share = listens.select(fraction).to_series().to_numpy()
@@ -136,8 +171,12 @@ def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[
     moments = listens["listened_at"].sort()
     starts = [moments[min(int(q * len(moments)), len(moments) - 1)] for q in (train, 1 - settings.test_share)]
     facts = {"order": "time", "validation_from": starts[0].isoformat(), "test_from": starts[1].isoformat()}
-    part = (listens["listened_at"] >= starts[0]).cast(pl.Int8) + (listens["listened_at"] >= starts[1]).cast(pl.Int8)
-    return part.to_numpy(), facts
+    at = listens["listened_at"]
+    part = ((at >= starts[0]).cast(pl.Int8) + (at >= starts[1]).cast(pl.Int8)).to_numpy().copy()
+    for start in starts:
+        part[((at >= start - settings.gap) & (at < start)).to_numpy()] = IN_GAP
+    facts["in_gap"] = int((part == IN_GAP).sum())
+    return part, facts
 
 
 def _divide_playlists(dataset: Dataset, settings: SplitSettings, facts: dict[str, object]) -> NDArray[np.int8]:

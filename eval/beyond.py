@@ -6,22 +6,17 @@ vector, no history) has no value there, and the report tells how many have one. 
 itself: popular songs in any order are not novel, random ones are novel and useless.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from data.dataset import Dataset
-from encoders.vectors import Vectors
+from eval.known import AT, Asked, Floats, Songs
 from eval.statistics import Interval, bootstrap_intervals, ratio_interval
-from recsys.candidates.popularity import Popularity, play_counts
-from recsys.quality import Targets, first_ranks, pair_keys
-from recsys.queries import Query, history_matrix
+from recsys.quality import first_ranks, pair_keys
 from recsys.ranked import Ranked
 
-AT = (10, 20, 100)
 PER_QUERY = ("novelty", "diversity_htcl", "diversity_artist", "serendipity", "calibration_genre", "answered")
 OVER_ALL = ("coverage", "gini", "popularity_lift")
 BEYOND = tuple(f"{name}@{k}" for k in AT for name in (*PER_QUERY, *OVER_ALL))
@@ -29,57 +24,6 @@ SMOOTHING = 0.01
 """Steck's alpha: so much of the listener's own taste is mixed into what is answered, and no genre is missing wholly."""
 BLOCK = 4096
 """Queries whose genres are held densely at once."""
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Songs:
-    """What is known of the N songs of the catalogue.
-
-    plays: (N,) wanted plays and playlist entries in training. artists: (N,), -1 where unknown. genres: (N, G), rows sum
-    to 1, empty where unknown. vectors: (N, D), unit rows, zeros where a song has none; D may be 0.
-    """
-
-    plays: Floats
-    artists: NDArray[np.int32]
-    genres: csr_matrix
-    vectors: Floats
-
-    @classmethod
-    def of(cls, dataset: Dataset, training: Dataset, vectors: Vectors | None) -> "Songs":
-        """training: the part of the dataset that models learned from, whose plays say what is popular."""
-        count = len(dataset.track_ids)
-        rows = np.zeros((count, 0)) if vectors is None else vectors.by_track(count).astype(np.float64)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return cls(
-            play_counts(training).astype(np.float64),
-            dataset.artists,
-            genre_matrix(dataset.tracks["genres"].to_list()),
-            np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0),
-        )
-
-    def __len__(self) -> int:
-        return len(self.plays)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What does not depend on the model: the targets, the songs that anybody would expect, and (Q, N) histories.
-
-    expected: the most played songs that may be answered. history: weights of the songs that were liked, none negative.
-    """
-
-    targets: Targets
-    expected: Ranked
-    history: csr_matrix
-
-    @classmethod
-    def of(cls, queries: Sequence[Query], targets: Targets, training: Dataset) -> "Asked":
-        """training: where the plays are counted that make a song expected."""
-        history = history_matrix(queries, len(training.track_ids), None)
-        history.data = history.data.clip(min=0)
-        return cls(targets, Popularity().fit(training).candidates(queries, max(AT)), history)
 
 
 def beyond(
@@ -242,16 +186,6 @@ def popularities(ranked: Ranked, history: csr_matrix, plays: Floats, k: int) -> 
     """
     queries, _, tracks = first_ranks(ranked, np.full(len(ranked), k, np.int64))
     return _mean(plays[tracks], queries, len(ranked)), _share(history @ plays, history.sum(axis=1).A1)
-
-
-def genre_matrix(genres: Sequence[Sequence[str] | None]) -> csr_matrix:
-    """(N, G): a song's weight is divided evenly among its distinct genres, named in any case; empty where none."""
-    rows = [sorted({name.strip().lower() for name in of or [] if name and name.strip()}) for of in genres]
-    column = {name: at for at, name in enumerate(sorted({name for row in rows for name in row}))}
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    columns = np.fromiter((column[name] for row in rows for name in row), np.int64)
-    values = np.fromiter((1 / len(row) for row in rows for _ in row), np.float64)
-    return csr_matrix((values, columns, offsets), shape=(len(rows), len(column)))
 
 
 def _with_intervals(

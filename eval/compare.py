@@ -8,15 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from data.errors import UserError
 from eval.measure import TESTED
-from eval.metrics import lower_is_better
+from eval.metrics import SEMANTIC, lower_is_better
 from eval.per_query import PerQuery, load_per_query
-from eval.statistics import Comparison, adjust, compare_all
+from eval.statistics import Comparison, PairedTest, adjust, paired_tests
 from eval.table import label
 
 NOT_TESTED = "not tested"
@@ -94,7 +94,7 @@ def compare(a: Report, b: Report) -> dict[str, Any]:
 
 
 def circumstances(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """What two results of a task do not have in common beside the models: {"same", "changed": sentences}."""
+    """What two results of a task do not have in common beside the models, as sentences: {"changed"}."""
     changed = []
     for what, at, value in (
         ("the data", ("dataset", "fingerprint"), "contents"),
@@ -149,18 +149,26 @@ def _paired(a: PerQuery, b: PerQuery) -> tuple[list[tuple[Comparison, float, flo
         if not both.any():
             continue
         rows_a, rows_b = ((np.cumsum(side.asked[prefix]) - 1)[rows[both]] for side, rows in ((a, in_a), (b, in_b)))
-        for model in (name for name in a.models if name in b.models):
-            before = a.values[metric][a.models.index(model), rows_a].astype(np.float64)
-            after = b.values[metric][b.models.index(model), rows_b].astype(np.float64)
-            (test,) = compare_all(
-                {"": before, model: after},
-                metric=metric,
-                baselines={""},
-                lower_is_better=lower_is_better(metric),
-                groups=a.groups[in_a][both],
-            )
-            found.append((test, float(before.mean()), float(after.mean())))
+        before, after = (
+            {model: side.values[metric][at, rows].astype(np.float64) for at, model in enumerate(side.models)}
+            for side, rows in ((a, rows_a), (b, rows_b))
+        )
+        differences = {model: after[model] - before[model] for model in before if model in after}
+        if not differences:
+            continue
+        tests = paired_tests(differences, groups=a.groups[in_a][both])
+        found += [
+            (_judged(metric, model, test), float(before[model].mean()), float(after[model].mean()))
+            for model, test in tests.items()
+        ]
     return found, len(in_a)
+
+
+def _judged(metric: str, model: str, test: PairedTest) -> Comparison:
+    """A test as if it were alone; `adjust` makes it one of a family."""
+    up = (test["difference"] < 0) == lower_is_better(metric)
+    verdict: Literal["better", "worse"] = "better" if up else "worse"
+    return Comparison(metric=metric, model=model, baseline="", **test, p_holm=test["p"], verdict=verdict)
 
 
 def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -176,4 +184,4 @@ def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]
 
 def _told(metric: str) -> bool:
     """Recommendation tasks are told by what is tested of them, the semantic one by all it has."""
-    return metric.rpartition("/")[2] in TESTED or "_" in metric
+    return metric.rpartition("/")[2] in TESTED or metric.startswith(SEMANTIC)

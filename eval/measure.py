@@ -13,8 +13,9 @@ from data.progress import meter
 from data.split import Split
 from data.workspace import Manifest
 from encoders.vectors import Vectors
-from eval.beyond import Asked, Songs, beyond
+from eval.beyond import beyond
 from eval.curves import CUTOFFS, over_k
+from eval.known import Asked, Songs
 from eval.metrics import DEPTH, METRICS, all_metrics, lower_is_better
 from eval.models import BASELINES, Model
 from eval.per_query import PerQuery

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from data.errors import UserError
 from recsys.candidates import SOURCES
-from recsys.held_out import Task
+from recsys.held_out import Task, tuned_for
 from recsys.models import BASELINES as COMPARED
 from recsys.models import HTCL_NAMES, Models
 from recsys.queries import Query
@@ -29,7 +29,8 @@ def chosen_names(models: str | None) -> tuple[str, ...]:
 
 
 def line_up(models: Models, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
-    """The named models with the settings validation chose for the task."""
+    """The named models with the settings validation chose for the task, or the nearest that is tuned for."""
+    task = tuned_for(task)
     found: dict[str, Model] = {}
     for name in names:
         if name == "fused":

@@ -1,9 +1,11 @@
 """What every query contributed to the means, kept beside a report, so that two runs can be compared query by query."""
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +87,7 @@ def load_per_query(path: Path) -> dict[str, PerQuery]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DamagedError(f"{path} cannot be read", "Measure again with python -m eval.run.") from error
     found = {}
     for task in dict.fromkeys(name.partition(SEPARATOR)[0] for name in arrays):

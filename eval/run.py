@@ -29,12 +29,14 @@ from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.fit_models import ensure_baselines
-from recsys.held_out import TASKS, Task, held_out
+from recsys.held_out import SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
 from recsys.models import BASELINES, Models, load_models
 from recsys.published_index import read_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
+SCENARIO_QUERIES = 1000
+"""Playlists of each scenario, as in the challenge."""
 HEADLINES = ("ndcg@100", "cold/ndcg@100")
 """The tests that are printed; all of them are in the report."""
 
@@ -43,20 +45,27 @@ COLUMNS: dict[Task, list[str]] = {
     "discovery": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
     "playlist": ["recall@100", "ndcg@100", "r_precision", "clicks", "cold/recall@100"],
     "cold-start": ["recall@20", "recall@100", "ndcg@100", "mrr@20"],
+    "session": ["recall@20", "ndcg@100", "mrr@20", "discovery/recall@20", "cold/recall@20"],
+    "cold-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
+    "new-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
 }
+KNOWN = (*get_args(Task), "semantic", "all")
+TASK_HELP = f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic."
+SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name for one in SCENARIOS)} or all."
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
 
 @app.command()
 def main(
-    task: Annotated[str, typer.Option(help="next-song, playlist, cold-start, discovery, semantic or all.")] = "all",
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "all",
     workspace: WorkspaceOption = "workspace",
     models: Annotated[
         str | None,
         typer.Option(help="Only these, comma-separated, or all; default those that the product is made of."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=0, help="Songs given of a playlist; 0 = title only.")] = None,
+    scenario_name: Annotated[str | None, typer.Option("--scenario", help=SCENARIO_HELP)] = None,
     max_queries: Annotated[int, typer.Option(min=1, help="Random sample of the queries beyond this many.")] = 5000,
     external: Annotated[
         list[Path] | None,
@@ -72,34 +81,44 @@ def main(
     if two_reports is not None:
         _compare(*two_reports, json_file)
         return
-    if task not in (*get_args(Task), "semantic", "all"):
-        raise UserError(f'no task "{task}"', f"Take {', '.join(TASKS)}, semantic or all.")
-    tasks: tuple[Task, ...] = tuple(one for one in TASKS if task in (one, "all"))
+    if task not in KNOWN:
+        raise UserError(f'no task "{task}"', f"Take {', '.join(KNOWN[:-1])} or all.")
+    tasks: tuple[Task, ...] = TASKS if task == "all" else tuple(one for one in get_args(Task) if task == one)
+    scenarios = chosen_scenarios(task, scenario_name, seeds)
     names = chosen_names(models)
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
     externals = open_externals(external or [])
     space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space, names)
-    questions = {one: held_out(dataset, split, one, "test", seeds, max_queries) for one in tasks}
+    questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
+    most = min(max_queries, SCENARIO_QUERIES)
+    questions += [(scenario(dataset, split, "test", asked, most), asked.name) for asked in scenarios]
     vectors = read_vectors(space.vectors("preference"), "item", dataset)
     results = []
     per_query: dict[str, PerQuery] = {}
-    for one, question in questions.items():
-        if not question.queries and task == "all":
-            say(f"{one}: skipped, the dataset has nothing of the kind.")
+    for question, name in questions:
+        if not question.queries and len(questions) > 1:
+            say(f"{' '.join([question.task, name]).strip()}: skipped, the dataset has nothing of the kind.")
             continue
-        line = line_up(fitted, one, names)
+        line = line_up(fitted, question.task, names)
         result, values = measure_each(dataset, split, question, line, vectors=vectors)
-        if one == "playlist" and seeds is None:
+        if name:
+            result["scenario"] = name
+        elif question.task == "playlist" and seeds is None:
             result["curves"]["seeds"] = over_seeds(dataset, split, line, min(max_queries, SEED_QUERIES))
-        result["chosen_on_validation"] = chosen(fitted, one)
-        show(result, COLUMNS[one], HEADLINES)
+        result["chosen_on_validation"] = chosen(fitted, question.task)
+        if question.task in UNTUNED:
+            result["protocol"]["notes"] = [f"settings as validation chose them for {tuned_for(question.task)}"]
+        show(result, COLUMNS[question.task], HEADLINES)
         results.append(result)
         per_query[name_of(result)] = values
+    if not results and task not in ("semantic", "all"):
+        raise UserError(f"nothing to measure for {task}: {dataset.summary()}", "Take another --task, or more data.")
     if task in ("semantic", "all"):
         results += _measured_semantic(space, dataset, split, externals, asked_for=task == "semantic")
-    report = write_report(space, task, results if task == "all" else results[0], json_file, per_query)
+    single = task != "all" and len(questions) <= 1
+    report = write_report(space, task, results[0] if single else results, json_file, per_query)
     _what_next(workspace, task, report)
 
 
@@ -152,8 +171,21 @@ def write_report(
     return also or report
 
 
+def chosen_scenarios(task: str, name: str | None, seeds: int | None) -> tuple[Scenario, ...]:
+    """What --scenario asks for. Raises UserError for an unknown name, or where the task is not playlist."""
+    if name is None:
+        return ()
+    if task != "playlist" or seeds is not None:
+        raise UserError("--scenario says what is given of playlists", "Take it with --task playlist, without --seeds.")
+    found = tuple(one for one in SCENARIOS if name in (one.name, "all"))
+    if not found:
+        raise UserError(f'no scenario "{name}"', f"There are {', '.join(one.name for one in SCENARIOS)}; or take all.")
+    return found
+
+
 def chosen(fitted: Models, task: Task) -> dict[str, Any]:
-    """What validation chose for a task, as it goes into JSON."""
+    """What validation chose for a task, or for the nearest that is tuned, as it goes into JSON."""
+    task = tuned_for(task)
     return {
         "settings": fitted.choices.settings[task],
         "fusion": fitted.choices.fusion[task].model_dump(),

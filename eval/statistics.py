@@ -115,7 +115,10 @@ def paired_test(
     """
     if a.shape != b.shape:
         raise ValueError(f"a paired test needs the same queries on both sides, not {len(a)} and {len(b)}")
-    return _paired_tests({"": a - b}, groups, permutations, resamples, level, seed)[""]
+    tests = paired_tests(
+        {"": a - b}, groups=groups, permutations=permutations, resamples=resamples, level=level, seed=seed
+    )
+    return tests[""]
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -156,7 +159,9 @@ def compare_all(
     _columns(values)
     best = max(known, key=lambda name: sign * values[name].mean())
     differences = {name: values[name] - values[best] for name in others}
-    tests = _paired_tests(differences, groups, permutations, resamples, level, seed)
+    tests = paired_tests(
+        differences, groups=groups, permutations=permutations, resamples=resamples, level=level, seed=seed
+    )
     adjusted = holm({name: test["p"] for name, test in tests.items()})
 
     def verdict(name: str) -> Literal["better", "worse", "no difference shown"]:
@@ -186,15 +191,16 @@ def adjust(tests: Sequence[Comparison], level: float = 0.95) -> list[Comparison]
     return found
 
 
-def _paired_tests(
+def paired_tests(
     differences: Mapping[str, Matrix],
-    groups: NDArray[np.generic] | None,
-    permutations: int,
-    resamples: int,
-    level: float,
-    seed: int,
+    *,
+    groups: NDArray[np.generic] | None = None,
+    permutations: int = 10_000,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> dict[str, PairedTest]:
-    """Sign-flip tests of several (Q,) differences, all with the same flips."""
+    """`paired_test` of several (Q,) differences a - b over the same queries at once, all with the same flips."""
     sums, sizes = _per_group(_columns(differences), groups)
     low, high = _bootstrap(sums, sizes, resamples, level, seed)
     total = sums.sum(axis=0)

@@ -104,7 +104,8 @@ def label(metric: str) -> str:
 
 def _title(result: Mapping[str, Any]) -> Text:
     dataset = result["dataset"]
-    words = [result["task"], *(["on", dataset["name"]] if "name" in dataset else [])]
+    words = [result["task"], *([result["scenario"]] if "scenario" in result else [])]
+    words += ["on", dataset["name"]] if "name" in dataset else []
     return Text(" ".join([*words, *(["(simulated data)"] if dataset.get("simulated") else [])]))
 
 

@@ -6,7 +6,7 @@ date is skipped, one that was cut off goes on where it stopped.
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,7 +15,7 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.prepare import prepare_demo
 from data.progress import done, say
-from data.split import Split, ensure_split
+from data.split import LEAKS, Method, Split, SplitSettings, ensure_split
 from data.workspace import Workspace, read_manifest
 from encoders.embed import embed_stage
 from encoders.features import ensure_mels
@@ -40,6 +40,10 @@ def main(
     text_encoder: TextEncoder = None,
     train_on: TrainOn = "split",
     index: Annotated[str | None, typer.Option(help=INDEX_HELP)] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="time, or leave-last-out, which leaks the future; default: as recorded before, else time."),
+    ] = None,
 ) -> None:
     """Build or bring up to date everything the recommender needs."""
     space = Workspace(Path(workspace))
@@ -47,8 +51,12 @@ def main(
         raise UserError(
             f'no source "{source}"', f"Other data: python -m data.prepare --help, then this with -w {workspace}"
         )
+    if split not in (None, *get_args(Method)):
+        raise UserError(f'no split "{split}"', f"Take {' or '.join(get_args(Method))}.")
+    if split == "leave-last-out":
+        say(f"leave-last-out: {LEAKS}.")
     with space.lock():
-        build(space, preset, text_encoder, train_on, index)
+        build(space, preset, text_encoder, train_on, index, split)
     say(f"Index in {space.index}. Next: python -m recsys.recommend --workspace {workspace} --help")
     say(f"          or: python -m eval.run --task all --workspace {workspace}")
 
@@ -59,6 +67,7 @@ def build(
     text_encoder: Path | None = None,
     train_on: str = "split",
     index: str | None = None,
+    method: str | None = None,
 ) -> tuple[Dataset, Split]:
     """Run every step that is missing or out of date; the caller holds the workspace's lock."""
     recipe = choose_recipe(workspace, preset, text_encoder)
@@ -68,7 +77,7 @@ def build(
         prepare_demo(workspace)
         done("catalogue", load_dataset(workspace).summary(), time.monotonic() - started)
     dataset = load_dataset(workspace)
-    split = ensure_split(workspace, dataset)
+    split = ensure_split(workspace, dataset, SplitSettings.model_validate({"method": method}) if method else None)
     started, cached = time.monotonic(), any(workspace.mels.glob("chunk-*.json"))
     mels = ensure_mels(workspace.mels, dataset)
     if not cached and mels.present.any():

@@ -1,3 +1,4 @@
+import json
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.dataset import Dataset, load_dataset, save_dataset
-from data.split import PARTS, Split, SplitSettings, ensure_split
+from data.split import IN_GAP, LEAKS, PARTS, Split, SplitSettings, ensure_split
 from data.tables import Imported
 from data.workspace import Workspace
 
@@ -27,8 +28,10 @@ def check(dataset: Dataset, split: Split) -> None:
     # Aligned, and every row in exactly one part.
     assert len(split.listens) == dataset.listens.height
     assert len(split.playlists) == dataset.playlists.height
-    assert sum(split.listens_of(dataset, part).height for part in PARTS) == dataset.listens.height
-    assert split.listens_of(dataset, *PARTS).equals(dataset.listens)
+    in_gap = pl.Series(split.listens == IN_GAP)
+    assert sum(split.listens_of(dataset, part).height for part in PARTS) + in_gap.sum() == dataset.listens.height
+    assert split.listens_of(dataset, *PARTS).equals(dataset.listens.filter(~in_gap))
+    assert split.order == "time" or not in_gap.any()
     assert sorted(row for part in PARTS for row in split.playlists_of(part)) == list(range(dataset.playlists.height))
     # Nothing from the future.
     start = split.moment("validation")
@@ -139,6 +142,60 @@ def test_where_only_an_order_is_known_each_listeners_own_is_divided(publish, tmp
         parts = split.listens[dataset.listens["user"].to_numpy() == user]
         n = 10 * (user + 1)
         assert parts.tolist() == [0] * int(0.8 * n) + [1] * (n // 10) + [2] * (n // 10)
+
+
+class TestGap:
+    def test_plays_shortly_before_a_moment_belong_to_no_part(self, publish, tmp_path):
+        dataset = publish(listens=plays(100, every=timedelta(minutes=10)))
+        split = ensure_split(Workspace(tmp_path / "split"), dataset, SplitSettings(gap=timedelta(minutes=30)))
+        check(dataset, split)
+        assert split.listens.tolist() == [0] * 77 + [IN_GAP] * 3 + [1] * 7 + [IN_GAP] * 3 + [2] * 10
+        training = split.training(dataset).listens["listened_at"]
+        assert split.moment("validation") - training.max() > timedelta(minutes=30)
+
+    def test_none_leaves_nothing_out(self, publish, tmp_path):
+        dataset = publish(listens=plays(100, every=timedelta(minutes=10)))
+        split = ensure_split(Workspace(tmp_path / "split"), dataset, SplitSettings(gap=timedelta(0)))
+        assert split.listens.tolist() == [0] * 80 + [1] * 10 + [2] * 10
+
+    def test_a_split_from_before_there_was_a_gap_stays_as_it_is(self, small_world):
+        workspace, dataset, _ = small_world
+        old = ensure_split(workspace, dataset, SplitSettings(gap=timedelta(0)))
+        recorded = json.loads((workspace.split / "manifest.json").read_text())["settings"]
+        assert set(recorded) == {
+            "validation_share",
+            "test_share",
+            "playlist_test_share",
+            "unheard_test_share",
+            "seed",
+        }
+        made = (workspace.split / "manifest.json").stat().st_mtime_ns
+        again = ensure_split(workspace, dataset)
+        assert again.fingerprint == old.fingerprint
+        assert (workspace.split / "manifest.json").stat().st_mtime_ns == made
+
+    def test_a_gap_makes_another_split_and_is_recorded(self, small_world):
+        workspace, dataset, split = small_world
+        other = ensure_split(workspace, dataset, SplitSettings(gap=timedelta(days=3)))
+        assert other.fingerprint != split.fingerprint
+        assert (other.listens == IN_GAP).sum() > (split.listens == IN_GAP).sum()
+        assert ensure_split(workspace, dataset).fingerprint == other.fingerprint
+
+
+class TestLeaveLastOut:
+    def test_each_listeners_last_play_is_asked_for(self, publish, tmp_path):
+        rows = [
+            (f"u{user}", f"t{n}", START + timedelta(days=50 * user + n)) for user in range(4) for n in range(user + 1)
+        ]
+        dataset = publish(listens=pl.DataFrame(rows, ["user_id", "track_id", "listened_at"], orient="row"))
+        split = ensure_split(Workspace(tmp_path / "split"), dataset, SplitSettings(method="leave-last-out"))
+        assert split.order == "leave-last-out"
+        assert split.listens.tolist() == [0, 1, 2, 0, 1, 2, 0, 0, 1, 2]
+        assert split.moment("test") is None
+        # What makes it unfit for anything but comparison: training holds plays later than some targets.
+        tested = split.listens_of(dataset, "test")["listened_at"].min()
+        assert split.training(dataset).listens["listened_at"].max() > tested
+        assert "LEAKS" in LEAKS
 
 
 class TestRecorded:

@@ -14,7 +14,8 @@ from scipy.sparse import csr_matrix
 
 import eval.beyond
 from encoders.vectors import Vectors
-from eval.beyond import AT, BEYOND, OVER_ALL, PER_QUERY, Asked, Songs, beyond, genre_matrix, per_query
+from eval.beyond import BEYOND, OVER_ALL, PER_QUERY, beyond, per_query
+from eval.known import AT, Asked, Songs, genre_matrix
 from eval.statistics import ratio_interval
 from recsys.held_out import held_out
 from recsys.quality import Targets

@@ -11,6 +11,8 @@ import pytest
 
 from eval.metrics import METRICS
 from eval.models import BASELINES, LINE_UP
+from eval.per_query import load_per_query
+from recsys.held_out import TASKS
 
 KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}
 COLLABORATIVE = ("popularity", "item-knn", "rp3beta", "ease", "ials", "bpr", "lmf")
@@ -88,9 +90,27 @@ class TestAll:
             assert all(0 < test["p"] <= test["p_holm"] <= 1 for test in headline)
 
     def test_a_report_lies_in_the_workspace_too(self, everything, workspace):
-        reports = [json.loads(path.read_text()) for path in (workspace / "reports").glob("all-*.json")]
-        assert everything["tasks"] in [report["tasks"] for report in reports]
-        assert all((workspace / "reports" / report["per_query"]).is_file() for report in reports)
+        reports = {path: json.loads(path.read_text()) for path in (workspace / "reports").glob("all-*.json")}
+        (path,) = (path for path, report in reports.items() if report["tasks"] == everything["tasks"])
+        assert (path.parent / reports[path]["per_query"]).is_file()
+        assert everything["per_query"] == "all.npz"
+        assert set(load_per_query(workspace / "out/all.npz")) == set(TASKS)
+
+    def test_playlists_have_a_curve_over_the_songs_given(self, measured):
+        curve = measured["playlist"]["curves"]["seeds"]
+        assert curve["n"][0] == 0
+        assert curve["n"][-1] == curve["after"]
+        assert curve["queries"] > 0
+        for metric in ("recall@100", "ndcg@100"):
+            assert set(curve[metric]) == set(LINE_UP)
+            assert all(len(points) == len(curve["n"]) for points in curve[metric].values())
+        # Whoever needs songs knows nothing from the title alone.
+        assert curve["recall@100"]["same-artist"][0] == 0 < max(curve["recall@100"]["same-artist"])
+
+    def test_diversity_is_measured_in_htcl_space(self, measured):
+        for result in measured.values():
+            for found in result["beyond"].values():
+                assert 0 <= found["diversity_htcl@20"]["mean"] <= 2
 
 
 def test_a_second_evaluation_says_the_same_and_rebuilds_nothing(commands, workspace, measured):
@@ -111,6 +131,47 @@ def test_the_table_is_for_people(commands, workspace):
     assert result.code == 0, result.err
     for words in ("playlist on demo (simulated data)", "R-precision", "Protocol: ", "Queries: ", "Report: ", "Next: "):
         assert words in result.out
+
+
+def test_two_runs_are_compared(commands, workspace):
+    files = [workspace / f"out/{name}.json" for name in ("before", "after", "compared")]
+    for file, models in zip(files[:2], ("random,ials", "random,popularity"), strict=True):
+        result = commands.run("eval.run", "--task", "discovery", "--models", models, "-w", workspace, "--json", file)
+        assert result.code == 0, result.err
+    result = commands.run("eval.run", "--compare", *files[:2], "--json", files[2])
+    assert result.code == 0, result.err
+    for words in ("only in A: ials", "only in B: popularity", "random, NDCG@100", "no difference shown"):
+        assert words in result.out
+    (task,) = json.loads(files[2].read_text())["tasks"]
+    assert task["task"] == "discovery"
+    assert {row["difference"] for row in task["rows"]} == {0.0}
+    assert task["changed"] == []
+
+
+@pytest.mark.parametrize("task", ["session", "new-user"])
+def test_a_task_that_is_not_tuned_says_whose_settings_it_takes(commands, workspace, task):
+    file = workspace / f"out/{task}.json"
+    arguments = ("--models", "popularity,item-knn,fused", "--max-queries", 30, "--json", file)
+    result = commands.run("eval.run", "--task", task, "-w", workspace, *arguments)
+    assert result.code == 0, result.err
+    assert "Note: settings as validation chose them for" in result.out
+    found = json.loads(file.read_text())
+    assert found["task"] == task
+    assert found["models"]["item-knn"]["recall@500"]["mean"] > 0
+
+
+def test_the_scenarios_of_the_challenge(commands, workspace):
+    file = workspace / "out/scenarios.json"
+    arguments = ("--task", "playlist", "--scenario", "all", "--models", "popularity,fused", "--json", file)
+    result = commands.run("eval.run", "-w", workspace, *arguments)
+    assert result.code == 0, result.err
+    found = json.loads(file.read_text())["tasks"]
+    names = [one["scenario"] for one in found]
+    assert names[:3] == ["title", "title+1", "title+5"]
+    assert "title+100" not in names  # no playlist is that long
+    assert "playlist title+100: skipped" in result.err
+    assert "scenario title+5: the title and the first 5 given" in result.out
+    assert set(load_per_query(file.with_suffix(".npz"))) == {f"playlist {name}" for name in names}
 
 
 def test_title_alone(commands, workspace):
@@ -142,9 +203,12 @@ class TestRefusals:
         [
             (
                 ["--task", "karaoke"],
-                ['no task "karaoke"', "next-song, playlist, cold-start, discovery, semantic or all"],
+                ['no task "karaoke"', "next-song, playlist, cold-start, discovery, session", "semantic or all"],
             ),
             (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
+            (["--task", "playlist", "--scenario", "3"], ['no scenario "3"', "title+25,", "or take all"]),
+            (["--task", "session", "--scenario", "title"], ["--scenario says", "--task playlist"]),
+            (["--compare", "no.json", "nothing.json"], ["cannot read no.json"]),
         ],
     )
     def test_an_unknown_name_is_refused_before_anything_is_built(self, commands, tmp_path, arguments, words):

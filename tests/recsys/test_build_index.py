@@ -238,6 +238,7 @@ class TestMistakes:
             (["--preset", "huge"], "demo, small or paper"),
             (["--train-on", "test"], "split or all"),
             (["--source", "radio"], "data.prepare"),
+            (["--split", "random"], "time or leave-last-out"),
         ],
     )
     def test_are_exit_code_2_with_what_to_do(self, commands, copy_of_built, arguments, words):
