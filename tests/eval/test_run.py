@@ -109,8 +109,9 @@ class TestAll:
 
     def test_diversity_is_measured_in_htcl_space(self, measured):
         for result in measured.values():
-            for found in result["beyond"].values():
-                assert 0 <= found["diversity_htcl@20"]["mean"] <= 2
+            found = {name: values["diversity_htcl@20"] for name, values in result["beyond"].items() if values["coverage@20"]}
+            assert {"random", "fused"} <= set(found)
+            assert all(0 <= value["mean"] <= 2 for value in found.values())
 
 
 def test_a_second_evaluation_says_the_same_and_rebuilds_nothing(commands, workspace, measured):
