@@ -51,9 +51,9 @@ SPACE: dict[str, list[dict[str, Any]]] = {
     ],
     "lmf": [
         *grid(factors=(32, 64), history=(True,), half_life=HISTORIES),
-        *grid(factors=(32,), regularization=(3.0,), history=(True,), half_life=HISTORIES),
+        *grid(factors=(32,), iterations=(60,), history=(True,), half_life=HISTORIES),
         *grid(factors=(32, 64), history=(False,), half_life=(10.0,)),
-        *grid(factors=(32,), regularization=(3.0,), history=(False,), half_life=(10.0,)),
+        *grid(factors=(32,), iterations=(60,), history=(False,), half_life=(10.0,)),
     ],
     "htcl-stage1": HTCL,
     "htcl-stage2": HTCL,
