@@ -26,8 +26,8 @@ SPACE: dict[str, list[dict[str, Any]]] = {
     "repeat": grid(half_life=(1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 35.0, 50.0, 100.0, 200.0, 500.0, None)),
     "item-knn": [
         *grid(kind=("cosine",), neighbours=(500,), half_life=HISTORIES),
-        *grid(kind=("cosine",), neighbours=(100,), shrinkage=(5.0,), half_life_days=(60.0,), half_life=HISTORIES),
-        *grid(kind=("tfidf",), neighbours=(500,), shrinkage=(10.0,), half_life=HISTORIES),
+        *grid(kind=("cosine",), neighbours=(500,), half_life_days=(30.0,), half_life=HISTORIES),
+        *grid(kind=("tfidf",), neighbours=(100,), shrinkage=(5.0,), half_life_days=(90.0,), half_life=HISTORIES),
         *grid(kind=("bm25",), neighbours=(500,), half_life=HISTORIES),
     ],
     "rp3beta": [
