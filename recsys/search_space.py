@@ -64,6 +64,7 @@ SPACE: dict[str, Space] = {
         "factors": Range(8, 128, log=True),
         "learning_rate": Range(0.1, 2.0, log=True),
         "regularization": Range(0.01, 10.0, log=True),
+        "iterations": Range(15, 90, log=True),
         "history": (True, False),
         "half_life": HALF_LIFE,
     },

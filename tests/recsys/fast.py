@@ -37,7 +37,8 @@ def make_small() -> None:
         encoders.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.train.preset_config = small_config
     recsys.search_space.TRIALS = TRIALS
-    recsys.search_space.SPACE["bpr"] = {"iterations": (5,), "factors": (8,)}
+    for name in ("bpr", "lmf"):
+        recsys.search_space.SPACE[name] = {"iterations": (5,), "factors": (8,)}
     recsys.tuning.WEIGHTS = (0.0, 1.0)
     full = data.prepare.prepare_demo
 
