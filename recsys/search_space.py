@@ -36,9 +36,21 @@ SPACE: dict[str, list[dict[str, Any]]] = {
         *grid(factors=(32, 64), history=(False,), half_life=(10.0,)),
         *grid(factors=(32,), learning_rate=(0.1,), history=(False,), half_life=(10.0,)),
     ],
+    "markov": grid(shrinkage=(0.0, 5.0, 50.0), half_life=(0.1, 1.0, *HISTORIES[1:])),
+    "sequential-rules": grid(reach=(5, 20), weighting=("inverse", "same"), half_life=(0.1, 2.0, 20.0)),
+    "vsknn": [
+        *grid(last=(5, 20), nearest=(100, 500), position=("inverse", "linear"), match=("inverse",)),
+        *grid(last=(20, 50), nearest=(100, 500), position=("same",), match=("same",), sample=(5000,)),
+    ],
+    "vstan": [
+        *grid(half_life=(2.0, 10.0), spread=(3.0, None), session_half_life_days=(30.0, None)),
+        *grid(half_life=(30.0,), match_half_life=(30.0,), spread=(10.0, None), sample=(5000,), last=(20, 50)),
+    ],
+    "sasrec": grid(dim=(32, 64), dropout=(0.2, 0.4), last=(5, 20, 50)),
     "htcl-stage1": HTCL,
     "htcl-stage2": HTCL,
 }
 
-AT_ASKING = frozenset({"half_life", "history", "temperature", "text_weight", "neighbours_asked"})
+OF_SESSIONS = ("position", "match", "match_half_life", "session_half_life_days", "spread", "idf", "nearest", "sample")
+AT_ASKING = frozenset({"half_life", "history", "temperature", "text_weight", "neighbours_asked", "last", *OF_SESSIONS})
 """Settings that only matter when a source is asked; changing them needs no new fit."""

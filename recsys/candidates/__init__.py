@@ -9,8 +9,13 @@ from recsys.candidates.contract import CandidateSource, State
 from recsys.candidates.htcl import Htcl, HtclSettings
 from recsys.candidates.ials import Ials, IalsSettings
 from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
+from recsys.candidates.markov import Markov, MarkovSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
 from recsys.candidates.same_artist import SameArtist, SameArtistSettings
+from recsys.candidates.sasrec import Sasrec, SasrecSettings
+from recsys.candidates.sequential_rules import SequentialRules, SequentialRulesSettings
+from recsys.candidates.vsknn import Vsknn, VsknnSettings
+from recsys.candidates.vstan import Vstan, VstanSettings
 
 SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "random": (Random, RandomSettings),
@@ -19,6 +24,11 @@ SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "item-knn": (ItemKnn, ItemKnnSettings),
     "ials": (Ials, IalsSettings),
     "bpr": (Bpr, BprSettings),
+    "markov": (Markov, MarkovSettings),
+    "sequential-rules": (SequentialRules, SequentialRulesSettings),
+    "vsknn": (Vsknn, VsknnSettings),
+    "vstan": (Vstan, VstanSettings),
+    "sasrec": (Sasrec, SasrecSettings),
 }
 """Sources that need nothing but a dataset. The HTCL sources need vectors as well: `recsys.models` makes them."""
 

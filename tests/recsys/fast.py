@@ -37,7 +37,10 @@ def make_small() -> None:
         encoders.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.train.preset_config = small_config
     for name, space in recsys.search_space.SPACE.items():
-        cheaper = {"bpr": {"iterations": 5, "factors": 8}}.get(name, {})
+        cheaper = {
+            "bpr": {"iterations": 5, "factors": 8},
+            "sasrec": {"dim": 8, "epochs": 1, "fewest_steps": 5},
+        }.get(name, {})
         recsys.search_space.SPACE[name] = [{**trial, **cheaper} for trial in space[:TRIALS]]
     recsys.tuning.WEIGHTS = (0.0, 1.0)
     full = data.prepare.prepare_demo

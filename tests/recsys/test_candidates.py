@@ -10,7 +10,7 @@ from tests.recsys.source_toys import BLOCKS, assert_same, block_of, make, many_q
 NAMES = (*SOURCES, "htcl")
 TASTELESS = ("random", "popularity")
 "They do not look at the history."
-COLLABORATIVE = ("popularity", "item-knn", "ials", "bpr")
+COLLABORATIVE = ("popularity", "item-knn", "ials", "bpr", "markov", "sequential-rules", "vsknn", "vstan", "sasrec")
 
 
 @pytest.fixture(params=NAMES)
