@@ -10,9 +10,10 @@ from recsys.candidates.htcl import Htcl, HtclSettings
 from recsys.candidates.ials import Ials, IalsSettings
 from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
 from recsys.candidates.markov import Markov, MarkovSettings
+from recsys.candidates.next_song_model import SasrecSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
 from recsys.candidates.same_artist import SameArtist, SameArtistSettings
-from recsys.candidates.sasrec import Sasrec, SasrecSettings
+from recsys.candidates.sasrec import Sasrec
 from recsys.candidates.sequential_rules import SequentialRules, SequentialRulesSettings
 from recsys.candidates.vsknn import Vsknn, VsknnSettings
 from recsys.candidates.vstan import Vstan, VstanSettings

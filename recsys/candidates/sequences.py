@@ -70,7 +70,8 @@ def _starts(of: pl.Series) -> NDArray[np.int64]:
 
 
 def _days(moments: pl.Series) -> NDArray[np.float64]:
-    return (moments.dt.epoch("ms").cast(pl.Float64) / 86_400_000).fill_null(float("nan")).to_numpy()
+    days = moments.dt.epoch("ms").cast(pl.Float64) / 86_400_000
+    return np.asarray(days.fill_null(float("nan")).to_numpy(), np.float64)
 
 
 def _age(ended: NDArray[np.float64]) -> NDArray[np.float64]:
