@@ -68,9 +68,35 @@ SPACE: dict[str, Space] = {
         "history": (True, False),
         "half_life": HALF_LIFE,
     },
+    "markov": {"shrinkage": (0.0, 1.0, 5.0, 20.0, 50.0, 200.0), "half_life": (0.1, 0.5, *HALF_LIFE)},
+    "sequential-rules": {
+        "reach": Range(2, 30, log=True),
+        "weighting": ("inverse", "linear", "same"),
+        "half_life": (0.1, 0.5, *HALF_LIFE),
+    },
+    "vsknn": {
+        "last": (5, 10, 20, 50),
+        "nearest": Range(50, 1500, log=True),
+        "sample": Range(500, 10_000, log=True),
+        "position": ("inverse", "linear", "same"),
+        "match": ("inverse", "linear", "same"),
+        "idf": (0.0, 1.0, 2.0, 5.0, 10.0),
+    },
+    "vstan": {
+        "last": (5, 10, 20, 50),
+        "nearest": Range(50, 1500, log=True),
+        "sample": Range(500, 10_000, log=True),
+        "half_life": (1.0, 2.0, 5.0, 10.0, 30.0, None),
+        "match_half_life": (1.0, 5.0, 20.0, None),
+        "session_half_life_days": (3.0, 10.0, 30.0, 100.0, None),
+        "spread": (1.0, 3.0, 10.0, None),
+        "idf": (0.0, 1.0, 2.0, 5.0, 10.0),
+    },
+    "sasrec": {"dim": (32, 64), "dropout": Range(0.1, 0.5), "last": (5, 10, 20, 50)},
     "htcl-stage1": HTCL,
     "htcl-stage2": HTCL,
 }
 
-AT_ASKING = frozenset({"half_life", "history", "temperature", "text_weight", "neighbours_asked"})
+OF_SESSIONS = ("position", "match", "match_half_life", "session_half_life_days", "spread", "idf", "nearest", "sample")
+AT_ASKING = frozenset({"half_life", "history", "temperature", "text_weight", "neighbours_asked", "last", *OF_SESSIONS})
 """Settings that only matter when a source is asked; changing them needs no new fit."""

@@ -11,10 +11,16 @@ from recsys.candidates.htcl import Htcl, HtclSettings
 from recsys.candidates.ials import Ials, IalsSettings
 from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
 from recsys.candidates.lmf import Lmf, LmfSettings
+from recsys.candidates.markov import Markov, MarkovSettings
+from recsys.candidates.next_song_model import SasrecSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
 from recsys.candidates.repeat import Repeat, RepeatSettings
 from recsys.candidates.rp3beta import Rp3Beta, Rp3BetaSettings
 from recsys.candidates.same_artist import SameArtist, SameArtistSettings
+from recsys.candidates.sasrec import Sasrec
+from recsys.candidates.sequential_rules import SequentialRules, SequentialRulesSettings
+from recsys.candidates.vsknn import Vsknn, VsknnSettings
+from recsys.candidates.vstan import Vstan, VstanSettings
 
 SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "random": (Random, RandomSettings),
@@ -27,6 +33,11 @@ SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "ials": (Ials, IalsSettings),
     "bpr": (Bpr, BprSettings),
     "lmf": (Lmf, LmfSettings),
+    "markov": (Markov, MarkovSettings),
+    "sequential-rules": (SequentialRules, SequentialRulesSettings),
+    "vsknn": (Vsknn, VsknnSettings),
+    "vstan": (Vstan, VstanSettings),
+    "sasrec": (Sasrec, SasrecSettings),
 }
 """Sources that need nothing but a dataset. The HTCL sources need vectors as well: `recsys.models` makes them."""
 

@@ -37,8 +37,9 @@ def make_small() -> None:
         encoders.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.train.preset_config = small_config
     recsys.search_space.TRIALS = TRIALS
-    for name in ("bpr", "lmf"):
-        recsys.search_space.SPACE[name] = {"iterations": (5,), "factors": (8,)}
+    few = {"iterations": (5,), "factors": (8,)}
+    recsys.search_space.SPACE |= {"bpr": few, "lmf": few}
+    recsys.search_space.SPACE["sasrec"] = {"dim": (8,), "epochs": (1,), "fewest_steps": (5,)}
     recsys.tuning.WEIGHTS = (0.0, 1.0)
     full = data.prepare.prepare_demo
 

@@ -12,7 +12,7 @@ TASTELESS = ("random", "popularity")
 "They do not look at the history."
 NOTHING_NEW = ("repeat",)
 "They answer songs of the history, and no others."
-COLLABORATIVE = ("popularity", "item-knn", "rp3beta", "ease", "ials", "bpr", "lmf")
+COLLABORATIVE = tuple(name for name in SOURCES if name not in ("random", "same-artist", "repeat"))
 
 
 @pytest.fixture(params=NAMES)
