@@ -79,4 +79,4 @@ def _age(ended: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(known):
         return np.zeros(len(ended))
     # A playlist without a date is neither the latest news nor outdated.
-    return np.where(np.isfinite(ended), known.max() - ended, known.max() - np.median(known))
+    return np.asarray(known.max() - np.where(np.isfinite(ended), ended, np.median(known)), np.float64)
