@@ -3,6 +3,7 @@
 They are read where they are. Nothing is unpacked to the disk, so that no name in an archive can lead anywhere.
 """
 
+import bz2
 import gzip
 import lzma
 import re
@@ -19,7 +20,14 @@ from data.errors import UserError
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 "What reading a compressed file raises where it is cut or damaged."
-TARS = (".tar", ".tar.xz", ".txz", ".tar.gz", ".tgz", ".tar.bz2")
+PACKED: dict[str, Callable[..., IO[bytes]]] = {
+    ".tar.xz": lzma.open,
+    ".txz": lzma.open,
+    ".tar.gz": gzip.open,
+    ".tgz": gzip.open,
+    ".tar.bz2": bz2.open,
+}
+TARS = (".tar", *PACKED)
 
 
 Opener = Callable[[], IO[bytes]]
@@ -77,9 +85,11 @@ def _zipped(path: Path) -> Iterator[tuple[str, Opener]]:
 
 def _tarred(path: Path) -> Iterator[tuple[str, Opener]]:
     last = "its beginning"
+    # Not tarfile's own unpacking, which takes a cut file for one that ends.
+    unpack = next((unpack for ending, unpack in PACKED.items() if path.name.lower().endswith(ending)), open)
     try:
         # "r|": read once from front to back, for seeking in a compressed tar begins anew.
-        with tarfile.open(path, "r|*") as archive:
+        with unpack(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for info in archive:
                 file = archive.extractfile(info) if info.isfile() else None
                 if file is not None:

@@ -57,14 +57,15 @@ class _Export:
 def read(path: Path) -> Iterator[Part]:
     """Tracks, listens and rejects of a dump or an export. Raises UserError where there is neither."""
     rows, export, found = Gathered(COLUMNS), _Export(), False
-    # A tar is a dump, which has none of these files, and takes hours to read.
-    for member in members(path, _is_about_the_listener) if not path.name.endswith(TARS) else ():
-        found = True
-        place = PurePosixPath(member.name)
+    # A tar is a dump, which has neither of these files, and takes hours to read.
+    is_export = not path.name.lower().endswith(TARS)
+    for member in members(path, _is_owner) if is_export else ():
         with member.open() as stream:
-            if place.name == "user.json":
-                export.users[str(place.parent)] = _user(dict(elements(stream))) or NOBODY
-                continue
+            owner = _user(dict(elements(stream)))
+        export.users[str(PurePosixPath(member.name).parent)] = owner or NOBODY
+    for member in members(path, _is_feedback) if is_export else ():
+        found = True
+        with member.open() as stream:
             yield from _records(stream, member.name, rows, export)
     for member in members(path, _has_listens):
         found = True
@@ -81,15 +82,19 @@ def read(path: Path) -> Iterator[Part]:
     yield from rows.take()
 
 
-def _is_about_the_listener(name: str) -> bool:
+def _is_owner(name: str) -> bool:
+    return PurePosixPath(name).name == "user.json"
+
+
+def _is_feedback(name: str) -> bool:
     place = PurePosixPath(name)
-    return place.name == "user.json" or ("feedback" in place.stem and place.suffix in (".jsonl", ".json"))
+    return "feedback" in place.stem and place.suffix in (".jsonl", ".json")
 
 
 def _has_listens(name: str) -> bool:
     place = PurePosixPath(name)
     known = place.suffix in (".listens", ".jsonl", ".json") and place.stem != "pinned_recording"
-    return known and not _is_about_the_listener(name)
+    return known and not (_is_owner(name) or _is_feedback(name))
 
 
 def _records(stream: IO[bytes], name: str, rows: Gathered, export: _Export) -> Iterator[Part]:
