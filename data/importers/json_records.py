@@ -171,5 +171,6 @@ def _object(text: _Text) -> Iterator[tuple[str, object]]:
             yield from _array(text, key)
         else:
             yield key, text.value()
-        text.at += text.peek() == ","
+        sign = text.peek()  # first, for it moves `at`
+        text.at += sign == ","
     text.at += 1
