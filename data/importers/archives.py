@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from data.errors import UserError
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 "What reading a compressed file raises where it is cut or damaged."
-PACKED: dict[str, Callable[..., IO[bytes]]] = {
+PACKED: dict[str, Callable[..., Any]] = {
     ".tar.xz": lzma.open,
     ".txz": lzma.open,
     ".tar.gz": gzip.open,
