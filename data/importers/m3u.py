@@ -20,14 +20,25 @@ class Playlist:
 
     title: str
     entries: list[str]
+    infos: list[str]
+    "Per entry what the #EXTINF line before it says, empty where there is none."
 
 
 def parse(content: bytes, name: str) -> Playlist:
     """Entries of an M3U file, comments left out. name: of the file, the title where no #PLAYLIST gives one."""
     lines = [line.strip() for line in _decode(content).splitlines()]
     titles = [line.partition(":")[2].strip() for line in lines if line.upper().startswith("#PLAYLIST:")]
-    entries = [line for line in lines if line and not line.startswith("#")]
-    return Playlist(next(filter(None, titles), None) or spaced(PurePosixPath(name).stem), entries)
+    entries: list[str] = []
+    infos: list[str] = []
+    info = ""
+    for line in lines:
+        if line.upper().startswith("#EXTINF:"):
+            info = line.partition(":")[2].strip()
+        elif line and not line.startswith("#"):
+            entries.append(line)
+            infos.append(info)
+            info = ""
+    return Playlist(next(filter(None, titles), None) or spaced(PurePosixPath(name).stem), entries, infos)
 
 
 def locate(entry: str, playlist: PurePosixPath, root: Path) -> PurePosixPath | str:
@@ -36,7 +47,10 @@ def locate(entry: str, playlist: PurePosixPath, root: Path) -> PurePosixPath | s
     playlist: path of the M3U file relative to root. root: the library, absolute.
     """
     if re.match(r"file://", entry, re.IGNORECASE):
-        entry = unquote(urlsplit(entry).path)
+        try:
+            entry = unquote(urlsplit(entry).path)
+        except ValueError:  # "file://[": half an address
+            return "outside the folder"
     elif re.match(r"\w{2,}://", entry):
         return "a stream, not a file"
     if "\\" in entry and "/" not in entry:
