@@ -17,6 +17,7 @@ CHALLENGE = "challenge_set.json"
 CHALLENGE_PREFIX = "challenge-"
 "Before the ids of the challenge's playlists, so that they can be told from the million."
 CHUNK = 4 * 2**20
+LONGEST_HEADER = 2 * CHUNK
 PART_ENTRIES = 100_000
 LONGEST_CONTENT = 500
 NOTHING_BUT_COMMAS = re.compile(r"[\s,]*")
@@ -101,11 +102,13 @@ def _playlists(file: Path, rejects: Reasons) -> Iterator[object]:
     """The file's playlists one at a time: a slice has 33 MB, the challenge set 109, several times that as objects."""
     decoder = json.JSONDecoder()
     with open(file, encoding="utf-8-sig", errors="replace") as stream:
-        text = stream.read(CHUNK)
-        start = PLAYLISTS.search(text)
-        if start is None:
-            rejects.append(("playlists", 'no list "playlists" in the file', text))
-            return
+        text = ""
+        while (start := PLAYLISTS.search(text)) is None:
+            more = stream.read(CHUNK)
+            text += more
+            if not more or len(text) > LONGEST_HEADER:
+                rejects.append(("playlists", 'no list "playlists" at the head of the file', text))
+                return
         at = start.end()
         while True:
             at = _behind(NOTHING_BUT_COMMAS, text, at)

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import UserError
@@ -75,9 +75,7 @@ def test_published_lines(tmp_path):
 
 
 def test_plays_of_the_same_second_were_written_last_one_first(tmp_path):
-    found = tables(
-        tmp_path, line(title="last", track="") + line(title="second", track="") + line(title="first", track="")
-    )
+    found = tables(tmp_path, "".join(line(title=title, track="") for title in ("last", "second", "first")))
     assert found["listens"].sort("listened_at", "position")["track_id"].to_list() == [
         "Deep Dish :: first",
         "Deep Dish :: second",
@@ -158,12 +156,11 @@ class TestBrokenLines:
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n"), min_size=1).filter(lambda text: text.strip())
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 5), WORDS, st.sampled_from(["", TRACK, OTHER]), WORDS, st.booleans()), min_size=1
-    ),
-    st.integers(1, 400),
-)
+PLAYS = st.tuples(st.integers(1, 5), WORDS, st.sampled_from(["", TRACK, OTHER]), WORDS, st.booleans())
+
+
+@settings(max_examples=25)
+@given(st.lists(PLAYS, min_size=1, max_size=6), st.integers(1, 400))
 def test_chunks_do_not_show(tmp_path_factory, plays, chunk):
     """Whatever the names and wherever a chunk ends, every play is there, and its line end inside the title too."""
     folder = tmp_path_factory.mktemp("lastfm")

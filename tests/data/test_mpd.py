@@ -94,15 +94,9 @@ def test_a_slice(tmp_path):
 
 
 def test_the_challenge_has_ids_of_its_own_gaps_between_positions_and_playlists_without_title_or_tracks(tmp_path):
-    only_a_title = {
-        "name": "Party",
-        "num_holdouts": 48,
-        "pid": 1000002,
-        "num_tracks": 48,
-        "tracks": [],
-        "num_samples": 0,
-    }
-    no_title = {"num_holdouts": 9, "pid": 1000003, "num_tracks": 10, "tracks": [FEVER | {"pos": 7}], "num_samples": 1}
+    sizes = {"num_holdouts": 9, "num_samples": 1, "num_tracks": 10}
+    only_a_title = {"name": "Party", "pid": 1000002, "tracks": [], **sizes}
+    no_title = {"pid": 1000003, "tracks": [FEVER | {"pos": 7}], **sizes}
     put_challenge(tmp_path / "challenge", [only_a_title, no_title])
     put_slice(tmp_path / "mpd.v1" / "data", 0, [playlist(1000003, [LOSE_CONTROL])])
     found = tables(tmp_path)
@@ -150,15 +144,14 @@ def test_a_file_that_was_cut_keeps_the_playlists_before_the_cut(tmp_path, end):
 
 
 def test_what_is_no_playlist_or_no_song_is_rejected_and_its_neighbours_stay(tmp_path):
+    half = LOSE_CONTROL | {"track_name": "\ud83d half", "duration_ms": "long"}
     odd = [
         playlist(None, [LOSE_CONTROL]),
         playlist("7", [LOSE_CONTROL]),
         playlist(3, {"pos": 0}),
         "playlist",
         playlist(4, ["song", LOSE_CONTROL | {"track_uri": 5}, FEVER | {"pos": None}, FEVER]),
-        playlist(
-            5, [LOSE_CONTROL | {"track_name": "\ud83d half", "duration_ms": "long"}], name=["x"], modified_at=2**60
-        ),
+        playlist(5, [half], name=["x"], modified_at=2**60),
     ]
     put_slice(tmp_path, 0, odd)
     found = tables(tmp_path)
@@ -170,14 +163,14 @@ def test_what_is_no_playlist_or_no_song_is_rejected_and_its_neighbours_stay(tmp_
     assert found["playlists"].row(1)[1:] == (None, None, None)
     # A song without an id, or without its place, is left to the rules that hold for every data set.
     assert found["playlist_tracks"]["track_id"].null_count() == found["playlist_tracks"]["position"].null_count() == 1
-    half = found["tracks"].filter(track_id=LOSE_CONTROL["track_uri"])
-    assert half.select("title", "duration_s").row(0) == ("? half", None)
+    kept = found["tracks"].filter(track_id=LOSE_CONTROL["track_uri"])
+    assert kept.select("title", "duration_s").row(0) == ("? half", None)
 
 
 def test_a_file_without_playlists_is_rejected(tmp_path):
     (tmp_path / "challenge_set.json").write_text('{"name": "something else"}')
     assert tables(tmp_path)["rejects"].select("source", "reason", "content").rows() == [
-        ("challenge_set.json", 'no list "playlists" in the file', '{"name": "something else"}')
+        ("challenge_set.json", 'no list "playlists" at the head of the file', '{"name": "something else"}')
     ]
 
 
