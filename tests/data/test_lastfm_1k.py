@@ -123,7 +123,7 @@ class TestBrokenLines:
             (line(time=""), "the time cannot be read"),
             (line(time="2013-09-28T01:02:03Z"), "a time after the data set was published"),
             (line(track="", title=""), "neither a track id nor artist and title"),
-            (line(track="", artist=" "), "neither a track id nor artist and title"),
+            (line(track="", artist=""), "neither a track id nor artist and title"),
             (line().replace("user_000001", ""), "begins with no listener"),
         ],
     )
