@@ -122,7 +122,7 @@ class TestSaveParts:
         workspace = Workspace(tmp_path)
         save_parts(workspace, self.tables.items(), {}, {"importer": "test"}, "300MB")
         no_track = [("tracks", pl.DataFrame({"track_id": [None]}, {"track_id": pl.String}))]
-        with pytest.raises((UserError, OSError), match="no track is left|the disk is gone"):
+        with pytest.raises((UserError, OSError), match=r"no track is left|the disk is gone"):
             save_parts(workspace, no_track if parts == "no track" else breaks_off(), {}, {}, "300MB")
         assert load_dataset(workspace).track_ids.names == ("b", "a", "c")
         assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "dataset"]
