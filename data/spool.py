@@ -28,6 +28,8 @@ class Spool:
         self.rows: Counter[str] = Counter()
         "Rows that keep the rules a row keeps or breaks by itself."
         self._waiting: dict[str, list[pl.DataFrame]] = {name: [] for name in (*SCHEMAS, REJECTS)}
+        self._bytes: Counter[str] = Counter()
+        self._written: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
 
     def add(self, part: Part) -> None:
@@ -57,16 +59,16 @@ class Spool:
             return
         first = self.rows[name]
         self.rows[name] += frame.height
-        waiting = self._waiting[name]
-        waiting.append(frame.with_columns(pl.int_range(first, self.rows[name], dtype=pl.Int64).alias(ROW)))
-        size = sum(each.estimated_size() for each in waiting)
-        if size >= MOST_BYTES or sum(each.height for each in waiting) >= MOST_ROWS:
+        self._waiting[name].append(frame.with_columns(pl.int_range(first, self.rows[name], dtype=pl.Int64).alias(ROW)))
+        self._bytes[name] += int(frame.estimated_size())
+        if self._bytes[name] >= MOST_BYTES or self.rows[name] - self._written[name] >= MOST_ROWS:
             self._write(name)
 
     def _write(self, name: str) -> None:
         schema = REJECT_SCHEMA if name == REJECTS else SCHEMAS[name]
         empty = pl.DataFrame(schema={**schema, ROW: pl.Int64})
         frame = pl.concat([empty, *self._waiting[name]])
-        self._waiting[name] = []
+        self._waiting[name], self._bytes[name] = [], 0
+        self._written[name] = self.rows[name]
         self._files[name] += 1
         frame.write_parquet(self.folder / f"{name}-{self._files[name]:06}.parquet", compression="lz4")
