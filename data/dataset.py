@@ -1,17 +1,22 @@
 """The dataset as the rest of the system sees it: validated tables with inside ids, ordered, immutable."""
 
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.assemble import Assembled, assemble
 from data.errors import UserError
 from data.ids import IdMap
-from data.progress import say
-from data.tables import SCHEMAS, Imported, Validated, validate
+from data.importers.parts import Part
+from data.progress import meter
+from data.rejects import Tally
+from data.spool import Spool
+from data.tables import SCHEMAS, Imported, validate
 from data.workspace import Manifest, Workspace, inside, publishing, read_manifest, verify
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
@@ -77,9 +82,15 @@ class Dataset:
         return replace(self, listens=listens, playlist_tracks=playlist_tracks)
 
     def summary(self) -> str:
-        counts = [(self.tracks.height, "tracks"), (len(self.user_ids), "listeners"), (self.listens.height, "listens")]
-        counts += [(self.playlists.height, "playlists")]
-        return ", ".join(f"{count:,} {name}" for count, name in counts if count)
+        tables = {"tracks": self.tracks, "listens": self.listens, "playlists": self.playlists}
+        return summary({name: table.height for name, table in tables.items()}, len(self.user_ids))
+
+
+def summary(rows: Mapping[str, int], listeners: int) -> str:
+    """What a dataset holds, in a line. rows: by table."""
+    counts = [(rows["tracks"], "tracks"), (listeners, "listeners"), (rows["listens"], "listens")]
+    counts += [(rows["playlists"], "playlists")]
+    return ", ".join(f"{count:,} {name}" for count, name in counts if count)
 
 
 def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, object]) -> None:
@@ -88,29 +99,52 @@ def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, o
     Raises UserError where not a single track is left.
     """
     valid = validate(imported)
-    if valid.tables["tracks"].is_empty():
-        report_rejects(valid)
-        raise UserError("no track is left after validation", "The rejected rows and their reasons stand above.")
+    counts = {name: frame.height for name, frame in valid.tables.items()}
+    tally = Tally()
+    tally.add(valid.rejects)
+    if not counts["tracks"]:
+        tally.report(counts)
+        raise no_track_left()
     with publishing(workspace.dataset, "dataset", settings=settings) as draft:
         for name, frame in valid.tables.items():
             frame.write_parquet(draft.folder / f"{name}.parquet")
         valid.rejects.write_parquet(draft.folder / "rejects.parquet")
-        counts = {name: frame.height for name, frame in valid.tables.items()}
-        draft.facts |= {**imported.facts, "rows": counts, "rejected": valid.rejects.height, "merged": valid.merged}
-    report_rejects(valid, workspace.dataset / "rejects.parquet")
+        draft.facts |= {**imported.facts, "rows": counts, "rejected": tally.total, "merged": valid.merged}
+    tally.report(counts, workspace.dataset / "rejects.parquet")
 
 
-def report_rejects(valid: Validated, path: Path | None = None) -> None:
-    """Rows rejected per table and reason, with a few of their sources."""
-    for table in SCHEMAS:
-        bad = valid.rejects.filter(table=table)
-        if bad.is_empty():
-            continue
-        say(f"{table}: {valid.tables[table].height:,} kept, {bad.height:,} rejected" + (f" ({path})" if path else ""))
-        for reason, count in Counter(bad["reason"]).most_common(8):
-            rows = bad.filter(reason=reason)
-            shown = [row["source"] or row["content"][:60] for row in rows.head(3).iter_rows(named=True)]
-            say(f"  {count:>6,}  {reason:<40} {', '.join(dict.fromkeys(shown))}")
+def save_parts(
+    workspace: Workspace, parts: Iterable[Part], facts: Mapping[str, object], settings: dict[str, object], memory: str
+) -> Assembled:
+    """What `save_dataset` does, for tables that come in parts and need not fit in memory.
+
+    facts: go into the manifest. memory: e.g. "1GB"; what takes more spills to the workspace's disk. Tracks that only
+    other tables name become tracks. Raises UserError where not a single track is left.
+    """
+    workspace.discard_scratch("prepare")
+    spool = Spool(workspace.scratch("prepare"))
+    try:
+        with meter("reading", None) as bar:
+            for part in parts:
+                spool.add(part)
+                bar.to(sum(spool.rows.values()), "rows")
+        with publishing(workspace.dataset, "dataset", settings=settings) as draft, meter("tables", len(SCHEMAS)) as bar:
+            made = assemble(spool, draft.folder, memory, bar.advance)
+            if not made.rows["tracks"]:
+                spool.tally.report(made.rows)
+                raise no_track_left()
+            draft.facts |= {**facts, "rows": made.rows, "rejected": spool.tally.total, "merged": made.merged}
+    except duckdb.OutOfMemoryException as error:
+        raise UserError(f"{memory} of memory are not enough for this data set.", "Give more with --memory.") from error
+    finally:
+        workspace.discard_scratch("prepare")
+    spool.tally.report(made.rows, workspace.dataset / "rejects.parquet")
+    return made
+
+
+def no_track_left() -> UserError:
+    """Everything was rejected."""
+    return UserError("no track is left after validation", "The rejected rows and their reasons stand above.")
 
 
 def load_dataset(workspace: Workspace) -> Dataset:

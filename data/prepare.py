@@ -1,18 +1,24 @@
 """`python -m data.prepare IMPORTER`: read a data set into the workspace's tables."""
 
 import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from data.assemble import Assembled
 from data.command import WorkspaceOption, run
-from data.dataset import load_dataset, save_dataset
+from data.dataset import load_dataset, save_dataset, save_parts, summary
+from data.duck import memory_bytes
 from data.errors import UserError
 from data.importers.demo import DemoSettings, import_demo
 from data.importers.files import FilesSettings, import_files
 from data.importers.folder import import_folder
+from data.importers.parts import DataSet
+from data.importers.sets import DATA_SETS
 from data.progress import done, meter, say
 from data.tables import Imported
 from data.workspace import Workspace, is_current
@@ -111,6 +117,51 @@ def tables(
     _save(Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started)
 
 
+def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB") -> Assembled:
+    """Read the published files of a public data set, of any size.
+
+    memory: for joining and sorting, beside some 400 MB for reading; what takes more spills to the workspace's disk.
+    Raises UserError where `path` holds none of the files.
+    """
+    parts = data_set.read(path)
+    first = next(parts, None)  # so that a wrong path is met before anything is made
+    if first is None:
+        raise UserError(f"nothing to read in {path}.", f"--path is {data_set.files}.")
+    facts = {name: getattr(data_set, name) for name in ("about", "terms", "source")}
+    recorded: dict[str, object] = {"importer": data_set.name, "path": str(path)}
+    with workspace.lock():
+        return save_parts(
+            workspace,
+            chain([first], parts),
+            {"importer": data_set.name, **facts, "path": str(path.resolve()), "simulated": False},
+            recorded,
+            memory,
+        )
+
+
+def _public(data_set: DataSet) -> Callable[[Path, str, str], None]:
+    def command(
+        path: Annotated[Path, typer.Option(help=f"{data_set.files[0].upper()}{data_set.files[1:]}.")],
+        workspace: WorkspaceOption = "workspace",
+        memory: Annotated[str, typer.Option(help="For joining and sorting; the rest spills to disk.")] = "1GB",
+    ) -> None:
+        say(f"{data_set.about}.\n  Terms: {data_set.terms}.\n  From: {data_set.source}")
+        if not path.exists():
+            raise UserError(f"no folder {path}.", f"--path is {data_set.files}.")
+        memory_bytes(memory)
+        space = Workspace(Path(workspace))
+        started = time.monotonic()
+        made = prepare_public(space, data_set, path, memory)
+        done("catalogue", summary(made.rows, made.listeners), time.monotonic() - started)
+        _say_next(space)
+
+    return command
+
+
+for _name, _data_set in DATA_SETS.items():
+    app.command(_name, help=f"{_data_set.about}. Terms: {_data_set.terms}.")(_public(_data_set))
+
+
 def _save(space: Workspace, imported: Imported, settings: dict[str, object], started: float) -> None:
     with space.lock():
         save_dataset(space, imported, settings)
@@ -119,6 +170,10 @@ def _save(space: Workspace, imported: Imported, settings: dict[str, object], sta
 
 def _finish(space: Workspace, started: float) -> None:
     done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
+    _say_next(space)
+
+
+def _say_next(space: Workspace) -> None:
     say(f"Tables in {space.dataset}. Next: python -m recsys.build_index --workspace {space.root}")
 
 

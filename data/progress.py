@@ -29,7 +29,7 @@ def done(step: str, facts: str, seconds: float) -> None:
 class Meter:
     """Advances a bar on a terminal; elsewhere prints a line now and then, so that logs show life."""
 
-    def __init__(self, step: str, total: int, bar: Progress | None) -> None:
+    def __init__(self, step: str, total: int | None, bar: Progress | None) -> None:
         self.step, self.total, self.count = step, total, 0
         self.bar = bar
         self.task = bar.add_task(f"  {step:<12}", total=total, note="") if bar else None
@@ -42,7 +42,11 @@ class Meter:
             self.bar.update(self.task, completed=count, note=note)
         elif time.monotonic() - self.printed > PLAIN_EVERY_S:
             self.printed = time.monotonic()
-            rate = count / max(self.printed - self.started, 1e-9)
+            seconds = max(self.printed - self.started, 1e-9)
+            if self.total is None:
+                say(f"  {self.step:<12}{count:,} {note}  {seconds:.0f} s")
+                return
+            rate = count / seconds
             left = (self.total - count) / rate if rate else 0.0
             say(f"  {self.step:<12}{count:,}/{self.total:,}  {note}  {left:.0f} s left")
 
@@ -58,8 +62,8 @@ class Meter:
 
 
 @contextmanager
-def meter(step: str, total: int) -> Iterator[Meter]:
-    """Progress of one step with a known total."""
+def meter(step: str, total: int | None) -> Iterator[Meter]:
+    """Progress of one step. total: None where it is not known beforehand."""
     if not (console.is_terminal and FIRST):
         yield Meter(step, total, None)
         return

@@ -105,14 +105,19 @@ def validate(imported: Imported) -> Validated:
 
     Tables that are missing come back empty. Tracks named only by listens, playlists or features become tracks with
     nothing but an id when no tracks table was given; otherwise such rows are rejected. Raises nothing for bad rows.
+    `data.assemble` does the same with tables that do not fit in memory.
     """
     tables: dict[str, pl.DataFrame] = {}
     rejects = [imported.rejects]
     merged: dict[str, int] = {}
     for name in SCHEMAS:
-        frame = to_schema(name, imported.tables.get(name))
-        frame, bad = _apply_rules(name, frame)
+        frame, bad = check_rows(name, to_schema(name, imported.tables.get(name)))
         rejects.append(bad)
+        if name == "features":
+            lengths = frame["features"].list.len()
+            width = usual_width(Counter(lengths))
+            rejects.append(as_rejects(name, frame.filter(lengths != width), width_reason(width)))
+            frame = frame.filter(lengths == width)
         if name in UNIQUE:
             unique = frame.unique(list(UNIQUE[name]), keep="first", maintain_order=True)
             merged[name] = frame.height - unique.height
@@ -134,35 +139,55 @@ def to_schema(name: str, frame: pl.DataFrame | None) -> pl.DataFrame:
     return frame.select(columns)
 
 
-def _apply_rules(name: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def check_rows(name: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows, in contract form, that keep the rules a row keeps or breaks by itself; and rejects of the others."""
+    if name == "listens":
+        frame = frame.with_columns(pl.col("played_ratio").fill_nan(None))
+    reason = pl.coalesce([pl.when(broken.fill_null(False)).then(pl.lit(why)) for broken, why in _row_rules(name)])
+    judged = frame.with_columns(reason.alias("_reason"))
+    good = judged.filter(pl.col("_reason").is_null()).drop("_reason")
+    bad = judged.filter(pl.col("_reason").is_not_null())
+    return good, as_rejects(name, bad.drop("_reason"), bad["_reason"])
+
+
+def _row_rules(name: str) -> list[tuple[pl.Expr, str]]:
     rules = [
         (pl.col(column).is_null() | (pl.col(column).cast(pl.String).str.strip_chars() == ""), f"no {column}")
         for column in REQUIRED[name]
         if SCHEMAS[name][column] in (pl.String, pl.Int32)
     ]
     if name == "listens":
-        frame = frame.with_columns(pl.col("played_ratio").fill_nan(None))
         rules += [
             (pl.col("listened_at").is_null() & pl.col("position").is_null(), "neither a time nor a position"),
             (~pl.col("played_ratio").is_between(0, 1), "played_ratio outside 0..1"),
             (~pl.col("feedback").is_in(FEEDBACK), f"feedback is none of {', '.join(FEEDBACK)}"),
         ]
     if name == "features":
-        widths = Counter(length for length in frame["features"].list.len() if length)
-        width = max(widths, key=lambda length: (widths[length], -length), default=0)
         values = pl.col("features").list
         not_finite = pl.element().is_null() | ~pl.element().is_finite()
         rules += [
             (values.len().is_null() | (values.len() == 0), "no features"),
-            (values.len() != width, f"not {width} values wide"),
             (values.eval(not_finite).list.any(), "a value is missing or not finite"),
         ]
-    if not rules or frame.is_empty():
-        return frame, no_rejects()
-    reason = pl.coalesce([pl.when(broken.fill_null(False)).then(pl.lit(why)) for broken, why in rules])
-    frame = frame.with_columns(reason.alias("_reason"))
-    good = frame.filter(pl.col("_reason").is_null()).drop("_reason")
-    return good, _as_rejects(name, frame.filter(pl.col("_reason").is_not_null()))
+    return rules
+
+
+def usual_width(rows: Mapping[int, int]) -> int:
+    """How many values most rows of features have, the fewer of two that are equally frequent; 0 without rows.
+
+    rows: number of values -> rows that have so many.
+    """
+    return max(rows, key=lambda length: (rows[length], -length), default=0)
+
+
+def width_reason(width: int) -> str:
+    """Why features of another width are rejected: rows of one table must be comparable."""
+    return f"not {width} values wide"
+
+
+def missing_reason(column: str) -> str:
+    """Why a row is rejected that names a track or playlist which is not there."""
+    return f"{column} not in {column[:-3]}s"
 
 
 def _resolve_references(tables: dict[str, pl.DataFrame], given: set[str]) -> list[pl.DataFrame]:
@@ -181,17 +206,17 @@ def _resolve_references(tables: dict[str, pl.DataFrame], given: set[str]) -> lis
         ("features", "track_id"),
     ):
         missing = ~pl.col(column).is_in(known[column][column].implode())
-        orphans = tables[name].filter(missing).with_columns(_reason=pl.lit(f"{column} not in {column[:-3]}s"))
-        rejects.append(_as_rejects(name, orphans))
+        rejects.append(as_rejects(name, tables[name].filter(missing), missing_reason(column)))
         tables[name] = tables[name].filter(~missing)
     return rejects
 
 
-def _as_rejects(name: str, bad: pl.DataFrame) -> pl.DataFrame:
+def as_rejects(name: str, bad: pl.DataFrame, reason: str | pl.Series) -> pl.DataFrame:
+    """Rows of a table as rejects: one reason for all of them, or one for each."""
     if bad.is_empty():
         return no_rejects()
-    content = pl.struct(pl.exclude("_reason")).map_elements(_row_json, return_dtype=pl.String)
-    return bad.select(table=pl.lit(name), source=pl.lit(""), reason=pl.col("_reason"), content=content)
+    content = pl.Series([_row_json(row) for row in bad.iter_rows(named=True)], dtype=pl.String)
+    return bad.select(table=pl.lit(name), source=pl.lit(""), reason=pl.lit(reason), content=content)
 
 
 def _row_json(row: dict[str, object]) -> str:

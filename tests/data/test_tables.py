@@ -1,14 +1,15 @@
 import json
-from datetime import UTC, datetime
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data.tables import REQUIRED, SCHEMAS, STRINGS, Imported, Validated, reject, to_schema, validate
 
-NOON = datetime(2025, 5, 1, 12, tzinfo=UTC)
+sys.path.insert(0, str(Path(__file__).parent))
+from random_tables import NOON, some_tables
 
 
 def validated(**tables: pl.DataFrame) -> Validated:
@@ -184,43 +185,6 @@ class TestReferences:
         valid = validated(tracks=pl.DataFrame(schema={"track_id": pl.String}), listens=listen())
         assert valid.tables["listens"].is_empty()
         assert reasons(valid, "listens") == ["track_id not in tracks"]
-
-
-IDS = st.sampled_from(["a", "b", "c", "", " ", None])
-ROWS = {
-    "tracks": st.fixed_dictionaries({"track_id": IDS, "title": st.none() | st.text(max_size=3)}),
-    "listens": st.fixed_dictionaries(
-        {
-            "user_id": IDS,
-            "track_id": IDS,
-            "listened_at": st.none() | st.just(NOON),
-            "position": st.none() | st.integers(0, 3),
-            "played_ratio": st.none() | st.floats(-1, 2, width=32) | st.just(float("nan")),
-            "feedback": st.sampled_from([None, "like", "dislike", "skip", "love"]),
-        }
-    ),
-    "playlists": st.fixed_dictionaries({"playlist_id": IDS}),
-    "playlist_tracks": st.fixed_dictionaries(
-        {"playlist_id": IDS, "position": st.none() | st.integers(0, 3), "track_id": IDS}
-    ),
-    "features": st.fixed_dictionaries(
-        {
-            "track_id": IDS,
-            "features": st.none() | st.lists(st.none() | st.floats(width=32), max_size=3),
-        }
-    ),
-}
-
-
-@st.composite
-def some_tables(draw: st.DrawFn) -> dict[str, pl.DataFrame]:
-    names = draw(st.sets(st.sampled_from(list(ROWS))))
-    return {name: to_schema(name, _frame(name, draw(st.lists(ROWS[name], max_size=6)))) for name in sorted(names)}
-
-
-def _frame(name: str, rows: list[dict[str, object]]) -> pl.DataFrame:
-    columns = {row_column: SCHEMAS[name][row_column] for row in rows[:1] for row_column in row}
-    return pl.DataFrame(rows, schema=columns or SCHEMAS[name], strict=False)
 
 
 @settings(max_examples=30)
