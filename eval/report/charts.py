@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 640, 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 140, 14, 46
 LINE = 13
 "Height of a label."
-CHARACTER = 6.3
+CHARACTER = 7.0
 "Width of a letter, about."
 BAR = 11
 

@@ -1,6 +1,6 @@
 """Reading an evaluation's JSON: which models, slices and metrics there are, and how a number is written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from eval.metrics import lower_is_better
@@ -71,9 +71,10 @@ def smaller_wins(metric: str) -> bool:
 
 def by_mean(result: Result, metric: str, models: Iterable[str] | None = None) -> list[str]:
     """The models that were measured on this, best mean first."""
-    names = [name for name in (models or result["models"]) if measured(result, name, metric) is not None]
+    found = {name: measured(result, name, metric) for name in (result["models"] if models is None else models)}
     sign = 1 if smaller_wins(metric) else -1
-    return sorted(names, key=lambda name: sign * result["models"][name][metric]["mean"])
+    means = {name: sign * value.mean for name, value in found.items() if value is not None}
+    return sorted(means, key=lambda name: means[name])
 
 
 def styles(result: Result, headline: str = HEADLINE) -> dict[str, str]:
@@ -139,11 +140,6 @@ def metric_label(metric: str) -> str:
 def sliced_label(metric: str) -> str:
     """`metric_label` after the slice it was measured on."""
     return " ".join([*metric.split("/")[:-1], metric_label(metric)])
-
-
-def names_in_order(result: Result, others: Sequence[str] = ()) -> list[str]:
-    """Models in the order of the file, without some."""
-    return [name for name in result["models"] if name not in others]
 
 
 def _first_number(text: str) -> tuple[float, str]:
