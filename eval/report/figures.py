@@ -12,7 +12,6 @@ Result = Mapping[str, Any]
 
 HEADLINE = "ndcg@100"
 "What models are chosen and compared by."
-SEMANTIC_HEADLINE = "text_to_audio_recall@10"
 OURS = ("fused", *reversed(HTCL_NAMES))
 PLAIN_STYLE = "other"
 "The style of a model that is drawn in grey."
@@ -77,9 +76,9 @@ def by_mean(result: Result, metric: str, models: Iterable[str] | None = None) ->
     return sorted(means, key=lambda name: means[name])
 
 
-def styles(result: Result, headline: str = HEADLINE) -> dict[str, str]:
+def styles(result: Result) -> dict[str, str]:
     """Model -> style: `s1`..`s6` for ours and the three best baselines, grey for the rest."""
-    best = [name for name in by_mean(result, headline) if name not in OURS][:3]
+    best = [name for name in by_mean(result, HEADLINE) if name not in OURS][:3]
     shown = [name for name in OURS if name in result["models"]]
     ours = {name: f"s{at}" for at, name in enumerate(OURS, 1) if name in shown}
     return dict.fromkeys(result["models"], PLAIN_STYLE) | ours | {name: f"s{at}" for at, name in enumerate(best, 4)}

@@ -13,7 +13,7 @@ from eval.report.figures import OURS, Result, is_baseline, styles
 from eval.report.provenance import data_facts, step_rows, versions
 from eval.report.published import PUBLISHED
 from eval.report.summary import summary
-from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, headline, metric_table, test_rows
+from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, test_rows
 from eval.run import COLUMNS
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 
@@ -66,7 +66,7 @@ def _task(result: Result, evidence: Evidence) -> dict[str, Any]:
         "tests": test_rows(result["tests"]),
         "gain": gain_rows(result),
         "full": full_tables(result),
-        "styles": styles(result, headline(result)),
+        "styles": {} if task == "semantic" else styles(result),
         "ours": [name for name in result["models"] if name in OURS],
         "baselines": [name for name in result["models"] if is_baseline(name)],
         "asked": evidence.asked.get(task, []),

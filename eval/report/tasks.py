@@ -8,7 +8,6 @@ from eval.metrics import CUTOFFS
 from eval.report.charts import Chart, bar_chart, line_chart, scatter_chart
 from eval.report.figures import (
     HEADLINE,
-    SEMANTIC_HEADLINE,
     Figure,
     Result,
     by_mean,
@@ -181,10 +180,6 @@ def _against(result: Result, name: str, x_label: str, style: Mapping[str, str]) 
         return None
     y_label = metric_label(HEADLINE)
     return scatter_chart(f"{y_label} against {x_label.lower()}", x_label, y_label, HEADLINE, values, style)
-
-
-def headline(result: Result) -> str:
-    return SEMANTIC_HEADLINE if result["task"] == "semantic" else HEADLINE
 
 
 def _cell(metric: str, value: Figure | None, best: Figure | None) -> Cell | None:
