@@ -239,7 +239,7 @@ def _what_next(workspace: str, task: str, report: Path) -> None:
     out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
     out.print(f"\nReport: {report}", markup=False)
     other = "python -m recsys.recommend --user USER" if task == "all" else "python -m eval.run --task all"
-    out.print(f"Next:   {other}{where}", markup=False)
+    out.print(f"Next:   python -m eval.report {report}{where}\n        {other}{where}", markup=False)
 
 
 if __name__ == "__main__":

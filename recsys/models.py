@@ -77,6 +77,7 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, base
         sources[task] |= {name: source.with_settings(chosen.get(name, {})) for name, source in htcl.items()}
     for name in baselines:
         _, own, fits = read_fits(workspace.baseline(name))
+        choices.trials |= own.trials
         for task, chosen in own.settings.items():
             sources[task][name] = _restored(name, chosen[name], fits, dataset)
             choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]

@@ -1,0 +1,95 @@
+"""What the page shows beside the numbers, from the workspace: queries and answers, the map, costs and manifests.
+
+A part that cannot be had (no workspace, another dataset, models that saw the test part) is left out, and the reason
+stands in the page instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from data.dataset import Dataset, load_dataset
+from data.errors import UserError
+from data.split import Split, ensure_split
+from data.workspace import Manifest, Workspace, read_manifest
+from encoders.vectors import read_vectors
+from eval.measure import refuse_leaks
+from eval.models import LINE_UP, line_up
+from eval.report.catalogue_map import CatalogueMap, catalogue_map
+from eval.report.figures import Result
+from eval.report.provenance import Cost, costs, steps
+from eval.report.queries import Asked, ask
+from recsys.held_out import TASKS, Task, held_out
+from recsys.models import BASELINES, Models, load_models
+from recsys.published_index import read_index
+
+
+@dataclass
+class Evidence:
+    """By task: queries with answers, and costs by model. notes: what is left out, and why."""
+
+    notes: list[str] = field(default_factory=list)
+    asked: dict[str, list[Asked]] = field(default_factory=dict)
+    asked_notes: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, dict[str, Cost]] = field(default_factory=dict)
+    songs: CatalogueMap | None = None
+    manifests: list[tuple[str, Manifest]] = field(default_factory=list)
+
+
+def gather(workspace: Workspace, results: Sequence[Result]) -> Evidence:
+    """Everything of the workspace that belongs to these results."""
+    found = Evidence()
+    if read_manifest(workspace.dataset) is None:
+        found.notes.append(f"Queries, map and manifests are left out: there is no dataset in {workspace.root}")
+        return found
+    dataset = load_dataset(workspace)
+    measured_on = {result["dataset"]["fingerprint"] for result in results}
+    if measured_on != {dataset.fingerprint}:
+        found.notes.append(
+            f"Queries, map and manifests are left out: {workspace.root} holds another dataset than was measured"
+        )
+        return found
+    found.manifests = steps(workspace)
+    try:
+        found.songs = catalogue_map(dataset, read_vectors(workspace.vectors("preference"), "item", dataset))
+    except UserError as error:
+        found.notes.append(f"The map is left out: {error}")
+    asked = [result for result in results if result["task"] in TASKS and "scenario" not in result]
+    try:
+        split, models = _models(workspace, dataset, asked)
+    except UserError as error:
+        found.notes.append(f"Queries and costs are left out: {error}")
+        return found
+    for result in asked:
+        _ask(found, result, dataset, split, models)
+    return found
+
+
+def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> tuple[Split, Models]:
+    """Raises UserError where the models are not there, saw the test part, or the split is another than was measured."""
+    split = ensure_split(workspace, dataset)
+    if any(result["protocol"]["split"] != split.fingerprint for result in asked):
+        raise UserError("the workspace is split in another way than what was measured")
+    index, manifest = read_index(workspace, dataset)
+    measured = {name for result in asked for name in result["models"]}
+    models = load_models(workspace, dataset, index, [name for name in BASELINES if name in measured])
+    refuse_leaks({"models": models.manifest, "index": manifest}, split)
+    return split, models
+
+
+def _ask(found: Evidence, result: Result, dataset: Dataset, split: Split, models: Models) -> None:
+    task: Task = result["task"]
+    names = [name for name in result["models"] if name in LINE_UP]
+    question = held_out(dataset, split, task, "test", _seeds(result["protocol"]["text"]))
+    if question.protocol != result["protocol"]["text"]:
+        found.asked_notes[task] = f"Another protocol than was measured: {question.protocol}."
+    found.asked[task] = ask(dataset, split, question, line_up(models, task, names))
+    found.costs[task] = costs(models, task, names)
+
+
+def _seeds(protocol: str) -> int | None:
+    """Songs given of each playlist, as `held_out` words it; None where it gives the half."""
+    if "the title alone given" in protocol:
+        return 0
+    _, found, rest = protocol.partition("the first ")
+    first = rest.split(" ")[0]
+    return int(first) if found and first.isdigit() else None
