@@ -1,11 +1,24 @@
 """DuckDB for joins that would not fit in memory. Tables go in and out as Parquet, so neither side needs pyarrow."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import polars as pl
+
+
+@contextmanager
+def connected(folder: Path, memory: str, in_order: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory that spills to `folder` beyond `memory`, e.g. "1GB".
+
+    in_order: rows without ORDER BY come as they were read.
+    """
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"SET memory_limit='{memory}'; SET temp_directory='{folder}/spill'")
+        connection.execute(f"SET preserve_insertion_order={in_order}")
+        yield connection
 
 
 def query(sql: str, tables: Mapping[str, pl.DataFrame], memory: str = "1GB", **values: float) -> pl.DataFrame:
@@ -13,9 +26,7 @@ def query(sql: str, tables: Mapping[str, pl.DataFrame], memory: str = "1GB", **v
 
     memory: DuckDB's limit, e.g. "1GB"; beyond it the work spills to disk. Rows have the order of ORDER BY, or none.
     """
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET memory_limit='{memory}'; SET temp_directory='{folder}/spill'")
-        connection.execute("SET preserve_insertion_order=false")
+    with tempfile.TemporaryDirectory() as folder, connected(Path(folder), memory) as connection:
         for name, frame in tables.items():
             frame.write_parquet(Path(folder) / f"{name}.parquet")
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{folder}/{name}.parquet')")

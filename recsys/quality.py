@@ -47,6 +47,11 @@ class Targets:
         kept = songs[self.tracks]
         return Targets(_offsets(kept)[self.offsets], self.tracks[kept])
 
+    def between(self, start: int, stop: int) -> "Targets":
+        """Queries `start` to `stop` - 1; the songs are not copied."""
+        offsets = self.offsets[start : stop + 1]
+        return Targets(offsets - offsets[0], self.tracks[offsets[0] : offsets[-1]])
+
     def select(self, queries: NDArray[np.bool_]) -> "Targets":
         """Only the queries of the mask (Q,), in their order."""
         return Targets(_offsets(self.counts()[queries]), self.tracks[queries[self.queries()]])
@@ -86,7 +91,7 @@ def ndcg(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDAr
     if (n_relevant < 1).any():
         raise ValueError("NDCG needs at least one target per query: leave out the queries without any")
     gain = 1 / np.log2(np.arange(2, k + 2))
-    queries, ranks = np.nonzero(at_most(hits, k))
+    queries, ranks = places(hits, k)
     reached = np.bincount(queries, weights=gain[ranks], minlength=len(hits))
     ideal: NDArray[np.float64] = np.cumsum(gain)[np.minimum(n_relevant, k) - 1]
     return reached / ideal
@@ -99,15 +104,27 @@ def at_most(hits: NDArray[np.bool_], k: int) -> NDArray[np.bool_]:
     return hits[:, :k]
 
 
+def places(hits: NDArray[np.bool_], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Queries and ranks (from 0) of the hits among the first k ranks, query by query.
+
+    >>> [where.tolist() for where in places(np.array([[True, False, True], [False, True, True]]), k=2)]
+    [[0, 1], [0, 1]]
+    """
+    # Flat, because NumPy passes over rows of False eight at a time there, and over a table's one at a time.
+    flat = np.flatnonzero(at_most(hits, k))
+    return flat // k, flat % k
+
+
 def first_ranks(
     ranked: Ranked, depths: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """The first `depths[q]` songs of every row, flat: their queries, ranks (from 0) and tracks."""
-    lengths = np.diff(ranked.offsets)
+    lengths = np.minimum(np.diff(ranked.offsets), depths)
     queries = np.repeat(np.arange(len(ranked)), lengths)
-    ranks = np.arange(len(queries)) - np.repeat(ranked.offsets[:-1], lengths)
-    kept = ranks < depths[queries]
-    return queries[kept], ranks[kept], ranked.tracks[kept]
+    ranks = np.arange(len(queries)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    if len(queries) == len(ranked.tracks):
+        return queries, ranks, ranked.tracks
+    return queries, ranks, ranked.tracks[ranks + np.repeat(ranked.offsets[:-1], lengths)]
 
 
 def pair_keys(queries: NDArray[np.int64], tracks: NDArray[np.int32], catalogue_size: int) -> NDArray[np.int64]:
@@ -119,11 +136,24 @@ def pair_keys(queries: NDArray[np.int64], tracks: NDArray[np.int32], catalogue_s
 
 
 def _contains(ordered: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if not len(ordered):
-        return np.zeros(len(keys), np.bool_)
-    place = np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[place] == keys
+    """Which of `keys` stand in `ordered`. Hardly any does, and a small table of hashes tells so for nearly all."""
+    # At least eight places per entry: no more than an eighth of the keys has to be searched for in vain.
+    bits = max(len(ordered) * 8 - 1, 1).bit_length()
+    hashes = np.zeros(1 << bits, np.bool_)
+    hashes[_hashed(ordered, bits)] = True
+    found = hashes[_hashed(keys, bits)]
+    perhaps = np.flatnonzero(found)
+    if len(perhaps):
+        place = np.searchsorted(ordered, keys[perhaps]).clip(max=len(ordered) - 1)
+        found[perhaps] = ordered[place] == keys[perhaps]
     return found
+
+
+def _hashed(keys: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """0 to 2**bits - 1: the upper bits of a product with 2**64 over the golden ratio (Knuth 1998, 6.4)."""
+    spread = keys.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    spread >>= np.uint64(64 - bits)
+    return spread.view(np.int64)
 
 
 def _offsets(counts: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
