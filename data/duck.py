@@ -1,5 +1,6 @@
 """DuckDB for joins that would not fit in memory. Tables go in and out as Parquet, so neither side needs pyarrow."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+
+
+THREADS = 4
+"At most; each thread of a sort or join holds blocks of its own, and a small limit has no room for many."
 
 
 @contextmanager
@@ -17,7 +22,9 @@ def connected(folder: Path, memory: str, in_order: bool = False) -> Iterator[duc
     """
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"SET memory_limit='{memory}'; SET temp_directory='{folder}/spill'")
-        connection.execute(f"SET preserve_insertion_order={in_order}")
+        connection.execute(f"SET threads={min(os.cpu_count() or 1, THREADS)}")
+        # Its progress bar would go to stdout, among what a command prints there.
+        connection.execute(f"SET preserve_insertion_order={in_order}; SET enable_progress_bar=false")
         yield connection
 
 

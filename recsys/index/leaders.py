@@ -7,6 +7,7 @@ passes is put aside until it is worth a merge.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 class Leaders:
@@ -15,44 +16,47 @@ class Leaders:
     def __init__(self, scores: Tensor, count: int) -> None:
         """scores: (Q, at least `count`), of the first columns."""
         self._count = count
-        self._scores, self._places = scores.topk(count, dim=1, sorted=False)
-        self._aside: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._raise_the_bar()
+        best, places = scores.topk(count, dim=1, sorted=False)
+        # The best to the left, then room for what passes the bar.
+        self._scores = scores.new_full((len(scores), 2 * count), float("-inf"))
+        self._places = places.new_zeros((len(scores), 2 * count))
+        self._keep(best, places)
 
     def offer(self, scores: Tensor, start: int) -> None:
         """scores: (Q, C), contiguous, of the columns from `start` on; may be overwritten afterwards."""
         rows, columns = nonzero(scores > self._bar)
-        if len(rows):
-            self._aside.append((rows, columns + start, scores[rows, columns]))
-            self._waiting += torch.bincount(rows, minlength=len(self._waiting))
-            if int(self._waiting.max()) >= self._count:
-                self._merge()
+        if not len(rows):
+            return
+        coming = torch.bincount(rows, minlength=len(scores))
+        if int((self._filled + coming).max()) > self._scores.shape[1]:
+            self._merge()
+            self._widen(self._count + int(coming.max()))
+        earlier_of_row = torch.arange(len(rows), device=rows.device) - (coming.cumsum(0) - coming)[rows]
+        at = self._filled[rows] + earlier_of_row
+        self._scores[rows, at], self._places[rows, at] = scores[rows, columns], columns + start
+        self._filled += coming
 
     def ranked(self) -> tuple[Tensor, Tensor]:
         """Scores (Q, count), best first, and their columns (Q, count) i64."""
-        if self._aside:
-            self._merge()
-        scores, order = self._scores.sort(dim=1, descending=True)
+        scores, order = self._scores.topk(self._count, dim=1)
         return scores, self._places.gather(1, order)
 
     def _merge(self) -> None:
-        """Lay what was put aside beside the best, one row a query, and keep the best of both."""
-        rows, places, scores = (torch.cat(parts) for parts in zip(*self._aside, strict=True))
-        rows, order = rows.sort(stable=True)
-        starts = self._waiting.cumsum(0) - self._waiting
-        columns = self._count + torch.arange(len(rows), device=rows.device) - starts[rows]
-        shape = (len(self._waiting), self._count + int(self._waiting.max()))
-        wide_scores, wide_places = self._scores.new_full(shape, float("-inf")), self._places.new_zeros(shape)
-        wide_scores[:, : self._count], wide_places[:, : self._count] = self._scores, self._places
-        wide_scores[rows, columns], wide_places[rows, columns] = scores[order], places[order]
-        self._scores, chosen = wide_scores.topk(self._count, dim=1, sorted=False)
-        self._places = wide_places.gather(1, chosen)
-        self._aside.clear()
-        self._raise_the_bar()
+        best, chosen = self._scores.topk(self._count, dim=1, sorted=False)
+        self._keep(best, self._places.gather(1, chosen))
 
-    def _raise_the_bar(self) -> None:
-        self._bar = self._scores.amin(dim=1, keepdim=True)
-        self._waiting = torch.zeros(len(self._scores), dtype=torch.int64, device=self._scores.device)
+    def _keep(self, best: Tensor, places: Tensor) -> None:
+        self._scores[:, : self._count], self._places[:, : self._count] = best, places
+        self._scores[:, self._count :] = float("-inf")
+        self._bar = best.amin(dim=1, keepdim=True)
+        self._filled = torch.full((len(best),), self._count, device=best.device)
+
+    def _widen(self, width: int) -> None:
+        """Room for a block of which more passes than ever before."""
+        missing = width - self._scores.shape[1]
+        if missing > 0:
+            self._scores = pad(self._scores, (0, missing), value=float("-inf"))
+            self._places = pad(self._places, (0, missing))
 
 
 def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -63,8 +63,9 @@ def search(
 
 
 def _at_least(wanted: int, size: int) -> int:
-    """The next power of two, so that queries with exclusions of any length share few fetches."""
-    return min(1 << (wanted - 1).bit_length(), size)
+    """Rounded up, four steps to each power of two, so that queries with exclusions of any length share few fetches."""
+    step = max(1 << (wanted - 1).bit_length() >> 3, 1)
+    return min(-(-wanted // step) * step, size)
 
 
 def _settle(
