@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-
 THREADS = 4
 "At most; each thread of a sort or join holds blocks of its own, and a small limit has no room for many."
 

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def fastest_product(sample: NDArray[np.float32], index: ExactIndex) -> Callable[
                 torch.mm(rows, block.T, out=room[: len(rows) * len(block)].view(len(rows), -1))
 
     few = sample[: 2 * index.settings.query_block]
-    seconds = medians([lambda columns=columns: product(few, columns, part) for columns in BLOCKS], 3)
+    seconds = medians([partial(product, few, columns, part) for columns in BLOCKS], 3)
     best = BLOCKS[int(np.argmin(seconds))]
     return lambda queries: product(queries, best)
 

@@ -77,7 +77,7 @@ class ExactIndex:
             size=len(self),
             track_of=self._ids,
             nearest=self._nearest,
-            vectors_of=lambda slots: self._vectors[torch.from_numpy(slots).to(self._device)].cpu().numpy(),
+            vectors_of=self._vectors_of,
         )
 
     def save(self, folder: Path) -> None:
@@ -101,6 +101,11 @@ class ExactIndex:
         index._ids = ids
         index._vectors = torch.from_numpy(vectors).to(index._device)
         return index
+
+    def _vectors_of(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._device.type == "cpu":
+            return self._vectors.numpy().take(slots, axis=0)
+        return self._vectors[torch.from_numpy(slots).to(self._device)].cpu().numpy()
 
     @torch.inference_mode()
     def _nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
