@@ -118,7 +118,7 @@ class ExactIndex:
 
     def _nearest_block(self, queries: torch.Tensor, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         mib = self.settings.block_mib or (4 if self._device.type == "cpu" else 64)
-        columns = max(8, mib * 2**20 // (4 * len(queries)) // 8 * 8)
+        columns = max(1, mib * 2**20 // (4 * len(queries)))
         first = min(max(columns, FIRST * count), len(self))
         leaders = Leaders(queries @ self._vectors[:first].T, count)
         room = torch.empty(len(queries) * columns, device=self._device)

@@ -5,6 +5,7 @@ keeps: of scores in random order, `count * log(N / first)` of N. So a block is o
 passes is put aside until it is worth a merge.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -24,7 +25,7 @@ class Leaders:
 
     def offer(self, scores: Tensor, start: int) -> None:
         """scores: (Q, C), contiguous, of the columns from `start` on; may be overwritten afterwards."""
-        rows, columns = nonzero(scores > self._bar)
+        rows, columns = passing(scores, self._bar)
         if not len(rows):
             return
         coming = torch.bincount(rows, minlength=len(scores))
@@ -59,15 +60,10 @@ class Leaders:
             self._places = pad(self._places, (0, missing))
 
 
-def nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of what is true in a contiguous (Q, C) mask that is nearly all false, row by row.
-
-    Eight places are looked at together, which torch does not do by itself.
-    """
-    flat = mask.view(-1)
-    if len(flat) % 8:
-        return mask.nonzero(as_tuple=True)  # type: ignore[return-value]
-    eights = flat.view(torch.int64).nonzero()[:, :1] * 8
-    places = (eights + torch.arange(8, device=mask.device)).view(-1)
-    places = places[flat[places]]
-    return places // mask.shape[1], places % mask.shape[1]
+def passing(scores: Tensor, bar: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the few scores (Q, C) above their row's bar (Q, 1), row by row."""
+    if scores.device.type != "cpu":
+        return (scores > bar).nonzero(as_tuple=True)  # type: ignore[return-value]
+    # NumPy compares, and passes over what is False, many numbers at a time; torch on a CPU takes them one by one.
+    flat = torch.from_numpy(np.flatnonzero(scores.numpy() > bar.numpy()))
+    return flat // scores.shape[1], flat % scores.shape[1]

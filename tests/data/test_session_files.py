@@ -63,9 +63,9 @@ def crowd(rows: int) -> pl.DataFrame:
 
 
 def test_what_does_not_fit_in_memory_is_cut_all_the_same(tmp_path):
-    frame = crowd(600_000)
-    assert frame.estimated_size("mb") > 100
-    assert written(frame, tmp_path, memory="80MB").equals(sessions(in_order(frame)))
+    frame = crowd(1_000_000)
+    assert frame.estimated_size("mb") > 160
+    assert written(frame, tmp_path, memory="128MB").equals(sessions(in_order(frame)))
 
 
 def test_only_the_sort_keeps_rows(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.index.leaders import Leaders, nonzero
+from recsys.index.leaders import Leaders, passing
 
 
 def led(scores: torch.Tensor, count: int, widths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,8 +49,9 @@ def test_agrees_with_sorting_everything(queries, count, widths, order, seed):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 8), (5, 16), (3, 5), (4, 6)])
-@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
-def test_nonzero_is_torchs(shape, share):
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < share
-    rows, columns = nonzero(mask)
-    assert torch.stack([rows, columns], dim=1).tolist() == mask.nonzero().tolist()
+@pytest.mark.parametrize("bar", [-1.0, 0.5, 0.9, 1.0])
+def test_what_passes_is_above_the_bar(shape, bar):
+    scores = torch.rand(shape, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    bars = torch.full((shape[0], 1), bar)
+    rows, columns = passing(scores, bars)
+    assert torch.stack([rows, columns], dim=1).tolist() == (scores > bars).nonzero().tolist()
