@@ -7,7 +7,7 @@ leave out, and an error here. `n_relevant` is the number of targets of a query, 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.quality import Targets, at_most, first_ranks, hits, ndcg, pair_keys, places
+from recsys.quality import Targets, at_most, contains, first_ranks, hits, ndcg, pair_keys, places
 from recsys.ranked import Ranked
 
 CUTOFFS = {
@@ -152,14 +152,16 @@ def artist_credit(
     and another song of that artist, give (1 + 0.25) / 2. An unknown artist (-1) matches nothing.
     """
     queries, _, tracks = first_ranks(ranked, targets.counts())
-    wanted = pair_keys(targets.queries(), targets.tracks, catalogue_size)
-    wrong = np.setdiff1d(pair_keys(queries, tracks, catalogue_size), wanted)
+    wanted = np.sort(pair_keys(targets.queries(), targets.tracks, catalogue_size))
+    answered = pair_keys(queries, tracks, catalogue_size)
+    wrong = answered[~contains(wanted, answered)]
     n_artists = int(artist_of.max(initial=-1)) + 1
 
     def artists(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         """The distinct (query, known artist) pairs of these (query, song) pairs."""
         artist = artist_of[pairs % catalogue_size].astype(np.int64)
-        return np.unique((pairs // catalogue_size * n_artists + artist)[artist >= 0])
+        ordered = np.sort((pairs // catalogue_size * n_artists + artist)[artist >= 0])
+        return ordered[np.diff(ordered, prepend=-1) > 0]  # np.unique hashes, which takes ten times as long
 
     credited = np.intersect1d(artists(wrong), artists(wanted), assume_unique=True)
     return np.bincount(credited // max(n_artists, 1), minlength=len(targets)).astype(np.float64) * ARTIST_CREDIT
