@@ -156,9 +156,9 @@ def _perhaps(ranked: Ranked, targets: Targets) -> NDArray[np.int64]:
     """Where in `ranked.tracks` the right songs stand, and a few wrong ones.
 
     Hardly any song of a ranking is right, and to search for each would take most of the time of all metrics. A table
-    of hashes, at least eight places per target, tells so for seven of eight wrong ones and more.
+    of hashes, at least sixteen places per target, tells so for fifteen of sixteen wrong ones.
     """
-    bits = min(max(len(targets.tracks) * 8, 2).bit_length(), 28)
+    bits = min(max(len(targets.tracks) * 16, 2).bit_length(), 28)
     table = np.zeros(1 << bits, np.bool_)
     table[_hashed(targets.offsets, targets.tracks, bits)] = True
     return np.flatnonzero(table[_hashed(ranked.offsets, ranked.tracks, bits)])
