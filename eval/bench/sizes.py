@@ -88,7 +88,7 @@ class EvaluationSizes:
     "Of these by the plain loop as well."
     listens: int = 20_000_000
     lanes: int = 1000
-    memory: str = "160MB"
+    memory: str = "200MB"
     many_listens: int = 100_000_000
     many_memory: str = "640MB"
 
