@@ -27,13 +27,18 @@ def memory_bytes(memory: str) -> int:
 
 
 @contextmanager
-def connect(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database that needs `memory` at most and spills into `folder` beyond it."""
+def connect(folder: Path, memory: str, in_order: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database that needs `memory` at most and spills into `folder` beyond it.
+
+    in_order: rows without ORDER BY come as they were read.
+    """
     size = memory_bytes(memory)
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{size}B",
         "temp_directory": str(folder),
-        "preserve_insertion_order": False,
+        "preserve_insertion_order": in_order,
+        # It would go to stdout, among what a command prints there.
+        "enable_progress_bar": False,
         "threads": max(1, min(os.cpu_count() or 1, size // THREAD_BYTES)),
     }
     with duckdb.connect(":memory:", config=config) as connection:

@@ -7,7 +7,7 @@ leave out, and an error here. `n_relevant` is the number of targets of a query, 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.quality import Targets, at_most, first_ranks, hits, ndcg, pair_keys
+from recsys.quality import Targets, at_most, contains, first_ranks, hits, ndcg, pair_keys, places
 from recsys.ranked import Ranked
 
 CUTOFFS = {
@@ -35,6 +35,8 @@ DEPTH = 500
 "Songs a model is asked for, as in RecSys Challenge 2018."
 PAGE = 10
 "Songs that one click shows, as in RecSys Challenge 2018."
+AT_ONCE = 1024
+"Queries measured together; their tables then stay in the processor's cache."
 ARTIST_CREDIT = 0.25
 "What the right artist with the wrong song is worth, as in RecSys Challenge 2018."
 
@@ -59,6 +61,11 @@ def all_metrics(
         raise ValueError(f"{without} of {len(targets)} queries have no target: leave them out before measuring")
     if len(artist_of) != catalogue_size:
         raise ValueError(f"artists of {len(artist_of)} songs do not fit a catalogue of {catalogue_size}")
+    if len(ranked) > AT_ONCE and len(ranked) == len(targets):
+        starts = range(0, len(ranked), AT_ONCE)
+        parts = [(ranked.between(at, at + AT_ONCE), targets.between(at, at + AT_ONCE)) for at in starts]
+        found_in = [all_metrics(*part, artist_of, catalogue_size) for part in parts]
+        return {name: np.concatenate([values[name] for values in found_in]) for name in found_in[0]}
     n_relevant = targets.counts()
     # R-precision alone may look deeper than 500, and only where a model answered that deep.
     deepest = min(n_relevant.max(initial=0), np.diff(ranked.offsets).max(initial=0))
@@ -119,9 +126,9 @@ def average_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k:
     >>> average_precision(np.array([[True, False, True]]), np.array([2]), k=3).round(4).tolist()  # (1 + 2/3) / 2
     [0.8333]
     """
-    top = at_most(hits, k)
-    precisions = top.cumsum(axis=1) / np.arange(1, k + 1)
-    total: NDArray[np.float64] = (precisions * top).sum(axis=1)
+    queries, ranks = places(hits, k)
+    right_so_far = np.arange(len(queries)) - np.searchsorted(queries, queries) + 1
+    total = np.bincount(queries, weights=right_so_far / (ranks + 1), minlength=len(hits))
     return total / np.minimum(n_relevant, k)
 
 
@@ -131,7 +138,7 @@ def r_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> NDArr
     >>> r_precision(np.array([[True, False, True]]), np.array([2])).tolist()
     [0.5]
     """
-    queries, ranks = np.nonzero(hits)
+    queries, ranks = places(hits, hits.shape[1])
     return np.bincount(queries[ranks < n_relevant[queries]], minlength=len(hits)) / n_relevant
 
 
@@ -145,14 +152,16 @@ def artist_credit(
     and another song of that artist, give (1 + 0.25) / 2. An unknown artist (-1) matches nothing.
     """
     queries, _, tracks = first_ranks(ranked, targets.counts())
-    wanted = pair_keys(targets.queries(), targets.tracks, catalogue_size)
-    wrong = np.setdiff1d(pair_keys(queries, tracks, catalogue_size), wanted)
+    wanted = np.sort(pair_keys(targets.queries(), targets.tracks, catalogue_size))
+    answered = pair_keys(queries, tracks, catalogue_size)
+    wrong = answered[~contains(wanted, answered)]
     n_artists = int(artist_of.max(initial=-1)) + 1
 
     def artists(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         """The distinct (query, known artist) pairs of these (query, song) pairs."""
         artist = artist_of[pairs % catalogue_size].astype(np.int64)
-        return np.unique((pairs // catalogue_size * n_artists + artist)[artist >= 0])
+        ordered = np.sort((pairs // catalogue_size * n_artists + artist)[artist >= 0])
+        return ordered[np.diff(ordered, prepend=-1) > 0]  # np.unique hashes, which takes ten times as long
 
     credited = np.intersect1d(artists(wrong), artists(wanted), assume_unique=True)
     return np.bincount(credited // max(n_artists, 1), minlength=len(targets)).astype(np.float64) * ARTIST_CREDIT

@@ -39,6 +39,12 @@ class Ranked:
             np.concatenate([scores for _, scores in rows]).astype(np.float32),
         )
 
+    def between(self, start: int, stop: int) -> "Ranked":
+        """Queries `start` to `stop` - 1; the songs are not copied."""
+        offsets = self.offsets[start : stop + 1]
+        within = slice(offsets[0], offsets[-1])
+        return Ranked(offsets - offsets[0], self.tracks[within], self.scores[within])
+
     def select(self, queries: NDArray[np.bool_]) -> "Ranked":
         """Only the queries of the mask (Q,), in their order."""
         return Ranked.from_rows([self[int(row)] for row in np.flatnonzero(queries)])

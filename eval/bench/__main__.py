@@ -1,7 +1,7 @@
 """`python -m eval.bench`: timings against floors measured in the same run. A missed target is a result: exit code 0."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +13,17 @@ from data.command import run
 from data.errors import UserError
 from data.progress import done, say
 from eval.bench.encoders import decoding, encoding, memory, training
+from eval.bench.evaluation import large, metrics, ranking, sessionising
 from eval.bench.gpu import gpu
 from eval.bench.paper import paper
 from eval.bench.rows import Row, circumstances, rows_table, write_rows
-from eval.bench.sizes import Sizes, tiny_sizes
+from eval.bench.sizes import EvaluationSizes, Sizes, tiny_evaluation, tiny_sizes
 
 GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
 DEFAULT = GROUPS[:-1]
+EVALUATION = ("ranking", "metrics", "sessions", "large")
+
+Measures = Mapping[str, Callable[[], list[Row]]]
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -38,9 +42,8 @@ def encoders(
     tiny: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Decoding, encoding, training and memory of the encoder; the same on a GPU where there is one."""
-    chosen = _chosen(only, GROUPS if full else DEFAULT)
     sizes = tiny_sizes() if tiny else Sizes()
-    measures: dict[str, Callable[[], list[Row]]] = {
+    measures: Measures = {
         "decoding": lambda: decoding(sizes, audio),
         "encoding": lambda: encoding(sizes),
         "training": lambda: training(sizes, full),
@@ -48,14 +51,38 @@ def encoders(
         "gpu": lambda: on_a_gpu(sizes),
         "paper": lambda: paper(sizes),
     }
+    report("encoders", measured(measures, chosen(only, GROUPS, GROUPS if full else DEFAULT)), json_file)
+
+
+@app.command()
+def evaluation(
+    only: Annotated[str | None, typer.Option(help=f"Some of {', '.join(EVALUATION)}; default all but large.")] = None,
+    full: Annotated[bool, typer.Option(help="Measure large too: the sessions of 100 million listens.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+    tiny: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Ranking a million tracks, metrics, and sessions of millions of listens."""
+    sizes = tiny_evaluation() if tiny else EvaluationSizes()
+    measures: Measures = {
+        "ranking": lambda: ranking(sizes),
+        "metrics": lambda: metrics(sizes),
+        "sessions": lambda: sessionising(sizes),
+        "large": lambda: large(sizes),
+    }
+    names = chosen(only, EVALUATION, EVALUATION if full else EVALUATION[:-1])
+    report("evaluation", measured(measures, names), json_file)
+
+
+def measured(measures: Measures, names: Sequence[str]) -> list[Row]:
+    """The rows of the measures of these names, one after the other."""
     rows: list[Row] = []
-    for name in chosen:
+    for name in names:
         say(f"  {name} ...")
         started = time.monotonic()
         found = measures[name]()
         rows += found
         done(name, f"{len(found)} rows", time.monotonic() - started)
-    report("encoders", rows, json_file)
+    return rows
 
 
 def on_a_gpu(sizes: Sizes) -> list[Row]:
@@ -81,14 +108,15 @@ def report(bench: str, rows: list[Row], json_file: Path | None) -> None:
         write_rows(json_file, bench, rows, where)
 
 
-def _chosen(only: str | None, default: tuple[str, ...]) -> list[str]:
+def chosen(only: str | None, known: Sequence[str], default: Sequence[str]) -> list[str]:
+    """The names that `only` lists, in the order of `known`. Raises UserError for a name that is not there."""
     if only is None:
         return list(default)
     names = [name.strip() for name in only.split(",")]
     for name in names:
-        if name not in GROUPS:
-            raise UserError(f'no measure "{name}"', f"Take some of {', '.join(GROUPS)}.")
-    return [name for name in GROUPS if name in names]
+        if name not in known:
+            raise UserError(f'no measure "{name}"', f"Take some of {', '.join(known)}.")
+    return [name for name in known if name in names]
 
 
 if __name__ == "__main__":

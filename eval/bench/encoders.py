@@ -1,16 +1,11 @@
 """The encoder's speed and memory: decoding, encoding and training against floors of this machine."""
 
-import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 import soundfile
@@ -28,14 +23,12 @@ from encoders.losses import Songs, semantic_loss
 from encoders.mel import SAMPLE_RATE
 from encoders.model import HtclModel
 from encoders.training import TrainingSettings, descend, parameter_groups
+from eval.bench.children import in_a_child, peak_mib
 from eval.bench.floors import decode_all, layer_products, tower_flops
 from eval.bench.plain import plain_step
 from eval.bench.rows import Row, medians
 from eval.bench.sizes import Sizes
 from eval.bench.songs import batch_of, cached_mels, catalogue_of, found_files, music_files, noise_mels, noise_words
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FIRST_PER_CORE = 3
 "Files whose time is taken off as start-up."
@@ -197,19 +190,3 @@ def in_bfloat16(model: HtclModel) -> None:
     """Run the model's forward pass under autocast, as accelerate does."""
     device = model.device.type
     model.forward = torch.autocast(device, torch.bfloat16)(model.forward)  # type: ignore[method-assign]
-
-
-def in_a_child(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call in a process of its own, whose peak of memory is this call's alone."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *args, **kwargs).result()
-
-
-def peak_mib() -> float:
-    """The most memory this process has held so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Linux hands getrusage's peak down to a child: one of a large parent would never show any growth.
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

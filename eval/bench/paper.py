@@ -11,7 +11,8 @@ from encoders.losses import Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.published import published_parts
 from encoders.training import TrainingSettings, descend, parameter_groups
-from eval.bench.encoders import fresh_model, in_a_child, peak_mib
+from eval.bench.children import in_a_child, peak_mib
+from eval.bench.encoders import fresh_model
 from eval.bench.rows import Row
 from eval.bench.sizes import Sizes
 from eval.bench.songs import batch_of, noise_mels, noise_words

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from data.workspace import write_text
 
-LIBRARIES = ("torch", "torchaudio", "transformers", "soundfile", "numpy")
+LIBRARIES = ("torch", "torchaudio", "transformers", "soundfile", "numpy", "duckdb", "polars")
 
 
 @dataclass(frozen=True)

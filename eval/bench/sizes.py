@@ -73,3 +73,40 @@ def tiny_sizes() -> Sizes:
         gpu_cosines=2,
         full_encode=4,
     )
+
+
+@dataclass(frozen=True)
+class EvaluationSizes:
+    """The same for `python -m eval.bench evaluation`."""
+
+    repeats: int = 3
+    queries: int = 10_000
+    queries_a_turn: int = 2500
+    "Ranked between two looks at the clock; ours and the product take turns."
+    tracks: int = 1_000_000
+    dimension: int = 128
+    measured: int = 100_000
+    "Rankings that metrics are computed of."
+    plain_queries: int = 2000
+    "Of these by the plain loop as well."
+    listens: int = 20_000_000
+    lanes: int = 1000
+    memory: str = "200MB"
+    many_listens: int = 100_000_000
+    many_memory: str = "640MB"
+
+
+def tiny_evaluation() -> EvaluationSizes:
+    """Seconds in all, and no meaning in the numbers."""
+    return EvaluationSizes(
+        repeats=1,
+        queries=60,
+        queries_a_turn=40,
+        tracks=3000,
+        dimension=8,
+        measured=40,
+        plain_queries=10,
+        listens=5000,
+        lanes=20,
+        many_listens=8000,
+    )

@@ -18,16 +18,20 @@ from safetensors.numpy import load_file, save_file
 from recsys.index import shortlist
 from recsys.index.card import IndexCard, damaged
 from recsys.index.checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.index.leaders import Leaders
 from recsys.ranked import Ranked
 
 _FILE = "vectors.safetensors"
+
+FIRST = 4
+"The first block holds at least so many times the songs wanted; the bar that later songs must take is set by it."
 
 
 class ExactSettings(BaseModel):
     device: str = "auto"
     "Where vectors lie and are compared: cpu, cuda, cuda:1, ...; auto takes a CUDA device where there is one."
-    block_mib: PositiveInt = 64
-    "Memory for one block of scores, MiB."
+    block_mib: PositiveInt | None = None
+    "Memory for one block of scores, MiB; by default 4 on a CPU, where it stays in the cache, and 64 on a GPU."
     query_block: PositiveInt = 512
     "Queries compared at once."
 
@@ -44,6 +48,11 @@ class ExactIndex:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        """(N, D), each of length 1, on the index's device, in the order they were added. Not to be changed."""
+        return self._vectors
 
     def add(self, ids: NDArray[np.int32], vectors: NDArray[np.float32]) -> None:
         unit = unit_vectors(vectors, self.dimension)
@@ -68,7 +77,7 @@ class ExactIndex:
             size=len(self),
             track_of=self._ids,
             nearest=self._nearest,
-            vectors_of=lambda slots: self._vectors[torch.from_numpy(slots).to(self._device)].cpu().numpy(),
+            vectors_of=self._vectors_of,
         )
 
     def save(self, folder: Path) -> None:
@@ -93,6 +102,11 @@ class ExactIndex:
         index._vectors = torch.from_numpy(vectors).to(index._device)
         return index
 
+    def _vectors_of(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._device.type == "cpu":
+            return self._vectors.numpy().take(slots, axis=0)
+        return self._vectors[torch.from_numpy(slots).to(self._device)].cpu().numpy()
+
     @torch.inference_mode()
     def _nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         with _full_precision():
@@ -103,16 +117,16 @@ class ExactIndex:
         return np.concatenate([scores for scores, _ in parts]), np.concatenate([slots for _, slots in parts])
 
     def _nearest_block(self, queries: torch.Tensor, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        columns = max(1, self.settings.block_mib * 2**20 // (4 * len(queries)))
-        best = torch.zeros((len(queries), 0), device=self._device)
-        slots = torch.zeros((len(queries), 0), dtype=torch.int64, device=self._device)
-        for start in range(0, len(self), columns):
-            block = queries @ self._vectors[start : start + columns].T
-            scores, places = block.topk(min(count, block.shape[1]), dim=1)
-            merged = torch.cat([best, scores], dim=1)
-            best, order = merged.topk(min(count, merged.shape[1]), dim=1)
-            slots = torch.cat([slots, places + start], dim=1).gather(1, order)
-        return best.cpu().numpy(), slots.cpu().numpy()
+        mib = self.settings.block_mib or (4 if self._device.type == "cpu" else 64)
+        columns = max(1, mib * 2**20 // (4 * len(queries)))
+        first = min(max(columns, FIRST * count), len(self))
+        leaders = Leaders(queries @ self._vectors[:first].T, count)
+        room = torch.empty(len(queries) * columns, device=self._device)
+        for start in range(first, len(self), columns):
+            part = self._vectors[start : start + columns]
+            leaders.offer(torch.mm(queries, part.T, out=room[: len(queries) * len(part)].view(len(queries), -1)), start)
+        scores, slots = leaders.ranked()
+        return scores.cpu().numpy(), slots.cpu().numpy()
 
 
 def _choose(device: str) -> str:

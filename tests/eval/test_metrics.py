@@ -144,6 +144,32 @@ def test_only_clicks_are_better_when_fewer() -> None:
         lower_is_better("ndgc@10")
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.booleans().flatmap(runs), st.integers(1, 3))
+def test_queries_measured_in_parts_give_the_same(run: Run, at_once: int) -> None:
+    whole = run.measured()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eval.metrics, "AT_ONCE", at_once)
+        parts = run.measured()
+    assert tuple(parts) == METRICS
+    for name in METRICS:
+        np.testing.assert_array_equal(parts[name], whole[name])
+
+
+def test_hits_are_found_among_many_queries_whose_hashes_meet() -> None:
+    """Rankings of one song each, so that each is right or wrong by itself; a tenth of them is right."""
+    rng = np.random.default_rng(0)
+    answered, wanted = rng.integers(0, 10, (2, 3000), dtype=np.int32)
+    ranked = Ranked(np.arange(3001), answered, np.zeros(3000, np.float32))
+    found = hits(ranked, Targets(np.arange(3001), wanted), depth=1, catalogue_size=10)
+    assert found[:, 0].tolist() == (answered == wanted).tolist()
+    uneven = Ranked(np.concatenate([[0, 0], ranked.offsets[2:]]), answered, ranked.scores)
+    found = hits(uneven, Targets(np.arange(3001), wanted), depth=2, catalogue_size=10)
+    assert found[0].tolist() == [False, False]
+    assert found[1].tolist() == [answered[0] == wanted[1], answered[1] == wanted[1] != answered[0]]
+    assert found[2:, 0].tolist() == (answered == wanted)[2:].tolist()
+
+
 def test_refuses_what_it_cannot_measure() -> None:
     one = Ranked.from_rows([(np.array([0], np.int32), np.array([1.0], np.float32))])
     artists = np.zeros(2, np.int32)
@@ -155,6 +181,9 @@ def test_refuses_what_it_cannot_measure() -> None:
         all_metrics(one, Targets.from_rows([[2]]), artists, 2)
     with pytest.raises(ValueError, match="artists of 2 songs"):
         all_metrics(one, Targets.from_rows([[0]]), artists, 3)
+    nowhere = Ranked.from_rows([(np.array([2], np.int32), np.array([1.0], np.float32))])
+    with pytest.raises(ValueError, match="catalogue of 2"):
+        all_metrics(nowhere, Targets.from_rows([[0]]), artists, 2)
     table = hits(one, Targets.from_rows([[0]]), depth=5, catalogue_size=2)
     with pytest.raises(ValueError, match="compute them deeper"):
         ndcg(table, np.array([1]), k=10)
@@ -177,6 +206,8 @@ def test_targets_keep_their_rows(rows: list[list[int]], bits: int) -> None:
     assert read(targets) == unique
     assert read(targets.restrict(mask)) == [[track for track in row if mask[track]] for row in unique]
     assert read(targets.select(targets.nonempty())) == [row for row in unique if row]
+    for start in range(len(rows)):
+        assert read(targets.between(start, start + 2)) == unique[start : start + 2]
     assert targets.tracks.dtype == np.int32
     assert targets.offsets.dtype == np.int64
 

@@ -1,5 +1,7 @@
 """Exact indexes against NumPy, and what single kinds of index owe their users."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from data.errors import DamagedError, UserError
-from recsys.index import BACKENDS, ExactIndex, FaissIndex, FaissSettings, open_index
-from tests.recsys.index_toys import DIMENSION, assert_same, assert_sound, exact_index, filled, oracle, songs
+from recsys.index import BACKENDS, ExactIndex, ExactSettings, FaissIndex, FaissSettings, open_index
+from tests.recsys.index_toys import DIMENSION, assert_same, assert_sound, exact_index, filled, oracle, songs, unit
 
 
 @exact_index
@@ -44,6 +46,20 @@ class TestExactAnswers:
         ids, vectors = songs(count=6000, dimension=8)
         index = filled(make, ids, vectors)
         assert_same(index.search(vectors[:3], 2500), oracle(ids, vectors, vectors[:3], 2500))
+
+
+@pytest.mark.parametrize("order", ["none", "rising", "ties"])
+def test_many_blocks(order):
+    """1 MiB holds 512 scores of each of 512 queries, so the songs come in two dozen blocks."""
+    ids, vectors = songs(count=12_000, dimension=8)
+    queries = vectors[:600]
+    if order == "rising":
+        vectors = vectors[np.argsort(unit(vectors) @ unit(queries[:1])[0])]
+    if order == "ties":
+        vectors = vectors[np.random.default_rng(0).integers(30, size=len(ids))]
+    exclude = [ids[number : number + number % 40] for number in range(600)]
+    index = filled(partial(ExactIndex, settings=ExactSettings(device="cpu", block_mib=1)), ids, vectors)
+    assert_same(index.search(queries, 50, exclude), oracle(ids, vectors, queries, 50, exclude))
 
 
 @st.composite

@@ -83,3 +83,11 @@ def test_select_keeps_the_queries_of_the_mask(content, random):
 def test_a_row_that_is_not_there_is_an_error():
     with pytest.raises(IndexError):
         ranked([([1], [0.5])])[1]
+
+
+@given(rows, st.integers(0, 6), st.integers(0, 7))
+def test_a_stretch_of_queries(content, start, stop):
+    start = min(start, len(content))
+    stop = max(start, stop)
+    part = ranked(content).between(start, stop)
+    assert [(tracks.tolist(), scores.tolist()) for tracks, scores in part] == content[start:stop]
