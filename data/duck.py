@@ -37,11 +37,11 @@ def connect(folder: Path, memory: str, in_order: bool = False) -> Iterator[duckd
         "memory_limit": f"{size}B",
         "temp_directory": str(folder),
         "preserve_insertion_order": in_order,
-        # It would go to stdout, among what a command prints there.
-        "enable_progress_bar": False,
         "threads": max(1, min(os.cpu_count() or 1, size // THREAD_BYTES)),
     }
     with duckdb.connect(":memory:", config=config) as connection:
+        # It would go to stdout, among what a command prints there.
+        connection.execute("SET enable_progress_bar=false")
         yield connection
 
 
