@@ -192,8 +192,8 @@ def _keep_feedback(rows: Gathered, export: _Export, record: Mapping[str, object]
 
 DATA_SET = DataSet(
     name="listenbrainz",
-    about="Listens that people share on ListenBrainz: all of them (the dump), or one listener's (an export).",
-    terms="The dump is CC0, in the public domain. An export is its listener's own.",
+    about="Listens that people share on ListenBrainz: all of them (the dump), or one listener's (an export)",
+    terms="The dump is CC0, in the public domain. An export is its listener's own",
     source="https://listenbrainz.org/data/ (dump), https://listenbrainz.org/settings/export/ (your own)",
     files=(
         "the folder of an unpacked dump (listens/YEAR/MONTH.listens, also .gz), the dump's .tar.xz (a .tar.zst has to "

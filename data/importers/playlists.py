@@ -144,9 +144,9 @@ def _identify(entry: Entry, place: PurePosixPath, root: Path) -> tuple[str | Non
 
 DATA_SET = DataSet(
     name="playlists",
-    about="Your playlists as JSPF, XSPF and M3U8 (or M3U), from any player or service.",
-    terms="Whatever holds for the playlists you give it.",
-    source="Your player's or service's export; ListenBrainz gives out every playlist as JSPF.",
+    about="Your playlists as JSPF, XSPF and M3U8 (or M3U), from any player or service",
+    terms="Whatever holds for the playlists you give it",
+    source="Your player's or service's export; ListenBrainz gives out every playlist as JSPF",
     files="a folder with .jspf, .xspf, .m3u8 and .m3u files at any depth, or one such file.",
     read=read,
 )

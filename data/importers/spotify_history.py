@@ -166,8 +166,8 @@ def _reject_broken(rows: Gathered, play: object, source: str) -> None:
 
 DATA_SET = DataSet(
     name="spotify-history",
-    about="One person's listening on Spotify: every play of the extended streaming history, playlists, liked songs.",
-    terms="The person's own data; Spotify gives it under the right of access to personal data.",
+    about="One person's listening on Spotify: every play of the extended streaming history, playlists, liked songs",
+    terms="The person's own data; Spotify gives it under the right of access to personal data",
     source="https://www.spotify.com/account/privacy/",
     files=(
         "the .zip that came, or its folder, of one person, with any of Streaming_History_Audio_*.json, endsong_*.json, "

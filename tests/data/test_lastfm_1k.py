@@ -153,7 +153,8 @@ class TestBrokenLines:
         assert found["rejects"].height == 200
 
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n"), min_size=1).filter(lambda text: text.strip())
+# Without control characters: some of them are blanks to Python and not to Polars.
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
 
 
 PLAYS = st.tuples(st.integers(1, 5), WORDS, st.sampled_from(["", TRACK, OTHER]), WORDS, st.booleans())
