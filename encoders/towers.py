@@ -101,7 +101,8 @@ class AudioTower(nn.Module):
 
         Returns the tokens (B, 1 + T', D) and their mean (B, D). With a mask the answer does not depend on the padding.
         """
-        standard = standardise_levels(frames, mask) if frames.dtype == torch.uint8 else frames
+        cached = frames.dtype == torch.uint8
+        standard = standardise_levels(frames, mask).to(self.cls_token.dtype) if cached else frames
         x = standard.transpose(1, 2)
         for conv in self.convs:
             x = conv(x)

@@ -72,7 +72,7 @@ def read(path: Path) -> Iterator[Part]:
         with member.open() as stream:
             yield from _records(stream, member.name, rows, export)
     if not found:
-        raise UserError(f"no listens of ListenBrainz in {path}.", f"Looked for {DATA_SET.files}")
+        raise UserError(f"no listens of ListenBrainz in {path}.", f"--path takes {DATA_SET.files}.")
     for mark in export.feedback:
         track = export.tracks.get(mark.msid or "") or mark.mbid or mark.msid
         rows.add("listens", mark.user, track, mark.at, None, mark.score)
@@ -198,7 +198,7 @@ DATA_SET = DataSet(
     files=(
         "the folder of an unpacked dump (listens/YEAR/MONTH.listens, also .gz), the dump's .tar.xz (a .tar.zst has to "
         "be unpacked), an export's .zip or its folder (listens/YEAR/MONTH.jsonl, feedback.jsonl, user.json), or the "
-        "older NAME_lb-DATE.json."
+        "older NAME_lb-DATE.json"
     ),
     read=read,
 )

@@ -45,7 +45,7 @@ def read(path: Path) -> Iterator[Part]:
     root = (path if path.is_dir() else path.parent).resolve()
     files = _files(root) if path.is_dir() else [PurePosixPath(path.name)]
     if not any(file.suffix.lower() in ENDINGS for file in files):
-        raise UserError(f"no playlist in {path}.", f"Looked for {', '.join(ENDINGS)} at any depth.")
+        raise UserError(f"no playlist in {path}.", f"--path takes {DATA_SET.files}.")
     rows = Gathered(COLUMNS)
     for place in files:
         try:
@@ -147,6 +147,6 @@ DATA_SET = DataSet(
     about="Your playlists as JSPF, XSPF and M3U8 (or M3U), from any player or service",
     terms="Whatever holds for the playlists you give it",
     source="Your player's or service's export; ListenBrainz gives out every playlist as JSPF",
-    files="a folder with .jspf, .xspf, .m3u8 and .m3u files at any depth, or one such file.",
+    files="a folder with .jspf, .xspf, .m3u8 and .m3u files at any depth, or one such file",
     read=read,
 )

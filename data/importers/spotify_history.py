@@ -44,7 +44,7 @@ def read(path: Path) -> Iterator[Part]:
     rows = Gathered(COLUMNS)
     extended, short, playlists, library = (_named(path, files) for files in (EXTENDED, SHORT, PLAYLISTS, LIBRARY))
     if not (extended or short or playlists or library):
-        raise UserError(f"no data of Spotify in {path}.", f"Looked for {DATA_SET.files}")
+        raise UserError(f"no data of Spotify in {path}.", f"--path takes {DATA_SET.files}.")
     if extended:
         yield from _read_extended(path, rows)
     elif short:
@@ -172,7 +172,7 @@ DATA_SET = DataSet(
     files=(
         "the .zip that came, or its folder, of one person, with any of Streaming_History_Audio_*.json, endsong_*.json, "
         "StreamingHistory_music_*.json, StreamingHistory*.json, Playlist*.json and YourLibrary.json. Video and podcast "
-        "files are not read."
+        "files are not read"
     ),
     read=read,
 )
