@@ -34,7 +34,7 @@ from eval.semantic import measure_semantic
 from eval.spaces import Space, by_track
 from recsys.candidates import Htcl
 from recsys.choosing import choose_settings, validation_questions
-from recsys.held_out import HeldOut, Task, held_out
+from recsys.held_out import TASKS, HeldOut, Task, held_out
 from recsys.models import exact_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -87,7 +87,7 @@ def main(
     results = []
     questions = validation_questions(dataset, split)
     asked = {name: _asked(found, dataset, questions) for name, found in spaces.items()}
-    for task in COLUMNS:
+    for task in TASKS:
         question = held_out(dataset, split, task, "test", None, max_queries)
         if not question.queries:
             continue

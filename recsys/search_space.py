@@ -89,7 +89,7 @@ SPACE: dict[str, Space] = {
         "half_life": (1.0, 2.0, 5.0, 10.0, 30.0, None),
         "match_half_life": (1.0, 5.0, 20.0, None),
         "session_half_life_days": (3.0, 10.0, 30.0, 100.0, None),
-        "spread": (1.0, 3.0, 10.0, None),
+        "spread": (1.0, 2.0, 5.0, 10.0, None),
         "idf": (0.0, 1.0, 2.0, 5.0, 10.0),
     },
     "sasrec": {"dim": (32, 64), "dropout": Range(0.1, 0.5), "last": (5, 10, 20, 50)},

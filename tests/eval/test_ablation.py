@@ -5,10 +5,14 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from data.dataset import load_dataset
 from data.errors import UserError
+from data.split import ensure_split
+from data.workspace import Workspace
 from encoders.stages import PreferenceSettings
 from eval import ablation
 from eval.ablation import variants
+from recsys import search_space
 
 
 def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
@@ -23,7 +27,7 @@ def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """One short epoch of every variant."""
+    """One short epoch of every variant, and two trials; the workspace is taken as it was built."""
     learn = ablation.learn_preference
 
     def short(model, reader, listening, settings, place):
@@ -31,6 +35,13 @@ def quick(monkeypatch):
         return learn(model, reader, listening, few, place)
 
     monkeypatch.setattr(ablation, "learn_preference", short)
+
+    def as_built(space: Workspace):
+        dataset = load_dataset(space)
+        return dataset, ensure_split(space, dataset), None
+
+    monkeypatch.setattr(ablation, "ready", as_built)
+    monkeypatch.setattr(search_space, "TRIALS", 2)
 
 
 def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp_path, monkeypatch) -> None:
@@ -46,6 +57,6 @@ def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp
     assert CliRunner().invoke(ablation.app, words, catch_exceptions=False).exit_code == 0
 
 
-def test_an_unknown_variant_is_refused_with_the_names_there_are(copy_of_built) -> None:
+def test_an_unknown_variant_is_refused_with_the_names_there_are(copy_of_built, quick) -> None:
     with pytest.raises(UserError, match='no variant "no luck"'):
         CliRunner().invoke(ablation.app, ["-w", str(copy_of_built), "--only", "no luck"], catch_exceptions=False)
