@@ -23,7 +23,7 @@ def say(text: str) -> None:
 def done(step: str, facts: str, seconds: float) -> None:
     """The line a finished step leaves: name, what came of it, how long it took."""
     if FIRST:
-        console.print(f"  {step:<12}{facts:<72} {seconds:6.0f} s", markup=False)
+        console.print(f"  {step:<11} {facts:<72} {seconds:6.0f} s", markup=False)
 
 
 class Meter:
