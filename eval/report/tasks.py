@@ -124,7 +124,7 @@ def charts(result: Result) -> list[Chart]:
         return []
     style = styles(result)
     found = [_curve(result, name, style) for name in ("recall", "ndcg")]
-    found += [_warm_cold(result), *(_over_slices(result, style))]
+    found += [_over_seeds(result, style), _warm_cold(result), *(_over_slices(result, style))]
     found += [_against(result, name, x_label, style) for name, x_label in ACROSS.items()]
     return [chart for chart in found if chart is not None]
 
@@ -144,6 +144,17 @@ def _curve(result: Result, name: str, style: Mapping[str, str]) -> Chart | None:
     places = [math.log(k) for k in cutoffs]
     names = [f"{k:,}" for k in cutoffs]
     return line_chart(title, "k, songs answered", metric, names, values, style, places, _readable(places))
+
+
+def _over_seeds(result: Result, style: Mapping[str, str]) -> Chart | None:
+    """Quality against the songs given of the same playlists; 0 is the title alone."""
+    curve = (result.get("curves") or {}).get("seeds")
+    if not curve:
+        return None
+    values = {model: [figure(each) for each in row] for model, row in curve[HEADLINE].items()}
+    names = [f"{n:,}" for n in curve["n"]]
+    title = f"{metric_label(HEADLINE)} over songs given, {curve['queries']:,} playlists"
+    return line_chart(title, "songs given; 0: the title alone", HEADLINE, names, values, style)
 
 
 def _warm_cold(result: Result) -> Chart | None:

@@ -110,6 +110,7 @@ class TestCharts:
         drawn = {chart.title: chart for chart in charts(rich_result())}
         assert [tick.text for tick in drawn["NDCG@100 by songs given"].x_ticks] == ["1", "5", "25"]
         assert [tick.text for tick in drawn["Recall over k"].x_ticks] == ["1", "10", "100"]
+        assert [tick.text for tick in drawn["NDCG@100 over songs given, 9 playlists"].x_ticks] == ["0", "5"]
         assert {"NDCG@100 against catalogue coverage@20", "NDCG@100 against popularity lift@20"} < set(drawn)
         assert all(len(chart.series) == (2 if chart.kind == "bars" else len(MEANS)) for chart in drawn.values())
 

@@ -69,6 +69,7 @@ def rich_result() -> dict[str, Any]:
     result["curves"] = {
         "k": [1, 10, 100],
         **{name: {model: [m / 4, m / 2, m] for model, m in MEANS.items()} for name in ("recall", "ndcg")},
+        "seeds": {"n": [0, 5], "queries": 9, "ndcg@100": {model: [m / 2, m] for model, m in MEANS.items()}},
     }
     result["beyond"] = {
         name: {"coverage@20": interval(1 - mean), "popularity_lift@20": 3 * mean} for name, mean in MEANS.items()
