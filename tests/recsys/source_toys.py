@@ -1,6 +1,7 @@
 """Candidate sources at the size of a test: four blocks of songs, their vectors, and queries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from recsys.models import exact_index, make_source
 from recsys.queries import EVIDENCE, Query
 from recsys.ranked import Ranked
 
+START = datetime(2025, 3, 1, tzinfo=UTC)
 BLOCKS = ("ambient", "metal", "swing", "techno")
 MUTE = "techno-11"
 "The song without a vector."
@@ -101,3 +103,20 @@ def history_weights(query: Query, tracks: int, half_life: float) -> NDArray[np.f
         evidence = 1.0 if query.evidence is None else float(query.evidence[place])
         weights[query.history[place]] += evidence * 0.5 ** (age / half_life)
     return weights
+
+
+SONGS = 20
+
+
+def cycle_world(publish: Callable[..., Dataset]) -> Dataset:
+    """20 songs in a ring: whoever plays one plays the next; sessions of 4 songs, and a song that nobody plays."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for user in range(30):
+        for session in range(6):
+            start = int(rng.integers(SONGS))
+            for place in range(4):
+                moment = START + timedelta(days=session, minutes=4 * place)
+                rows.append((f"u{user}", f"s{(start + place) % SONGS:02}", moment))
+    listens = pl.DataFrame(rows, schema=["user_id", "track_id", "listened_at"], orient="row")
+    return publish(tracks=pl.DataFrame({"track_id": [f"s{number:02}" for number in range(SONGS + 1)]}), listens=listens)
