@@ -92,7 +92,7 @@ def main(
         if not question.queries:
             continue
         models = {name: by_task[task] for name, by_task in asked.items()}
-        result = measure(dataset, split, question, models, baselines={WHOLE})
+        result, _ = measure(dataset, split, question, models, baselines={WHOLE})
         show(result, COLUMNS[task], ("ndcg@100",))
         results.append(result)
     try:

@@ -51,19 +51,6 @@ def measure(
     resamples: int = 1000,
     baselines: Collection[str] = BASELINES,
     vectors: Vectors | None = None,
-) -> dict[str, Any]:
-    """The result of one task as it goes into JSON; for the rest see `measure_each`."""
-    return measure_each(dataset, split, question, models, resamples, baselines, vectors)[0]
-
-
-def measure_each(
-    dataset: Dataset,
-    split: Split,
-    question: HeldOut,
-    models: Mapping[str, Model],
-    resamples: int = 1000,
-    baselines: Collection[str] = BASELINES,
-    vectors: Vectors | None = None,
 ) -> tuple[dict[str, Any], PerQuery]:
     """The result of one task as it goes into JSON, and what every query contributed to it.
 

@@ -20,7 +20,7 @@ from encoders.stages import STAGES
 from encoders.vectors import read_vectors
 from eval.compare import compare, lines, name_of, read_report
 from eval.curves import SEED_QUERIES, over_seeds
-from eval.measure import measure_each, refuse_leaks
+from eval.measure import measure, refuse_leaks
 from eval.models import DEFAULT, chosen_names, line_up
 from eval.per_query import PerQuery, save_per_query
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
@@ -102,7 +102,7 @@ def main(
             say(f"{' '.join([question.task, name]).strip()}: skipped, the dataset has nothing of the kind.")
             continue
         line = line_up(fitted, question.task, names)
-        result, values = measure_each(dataset, split, question, line, vectors=vectors)
+        result, values = measure(dataset, split, question, line, vectors=vectors)
         if name:
             result["scenario"] = name
         elif question.task == "playlist" and seeds is None:

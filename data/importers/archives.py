@@ -19,7 +19,8 @@ from typing import IO, Any, cast
 from data.errors import UserError
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
-"What reading a compressed file raises where it is cut or damaged."
+"""What reading a compressed file raises where it is cut or damaged; zipfile's NotImplementedError is a packing it does
+not know, which a flipped bit gives too."""
 PACKED: dict[str, Callable[..., Any]] = {
     ".tar.xz": lzma.open,
     ".txz": lzma.open,

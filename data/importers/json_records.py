@@ -36,8 +36,7 @@ def lines(stream: IO[bytes]) -> Iterator[tuple[int, object]]:
             number += 1
             value: object
             if len(line) == LONGEST and not line.endswith(b"\n"):
-                while (rest := stream.readline(LONGEST)) and not rest.endswith(b"\n"):
-                    pass
+                _finish_line(stream)
                 value = Broken(f"a line longer than {LONGEST >> 20} MiB")
             elif not (line := line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
                 continue
@@ -51,6 +50,13 @@ def lines(stream: IO[bytes]) -> Iterator[tuple[int, object]]:
             yield 0, Broken("empty file")
     except DAMAGED as error:
         yield number + 1, Broken(f"damaged from here on ({error})")
+
+
+def _finish_line(stream: IO[bytes]) -> None:
+    """Read on to where the next line begins, keeping nothing."""
+    rest = stream.readline(LONGEST)
+    while rest and not rest.endswith(b"\n"):
+        rest = stream.readline(LONGEST)
 
 
 def elements(stream: IO[bytes]) -> Iterator[tuple[str, object]]:

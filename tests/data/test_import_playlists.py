@@ -40,10 +40,10 @@ JSPF = {
                 "extension": {"https://musicbrainz.org/doc/jspf#track": {"added_at": "2020-11-27T10:45:49+00:00"}},
             },
             {"title": "One", "creator": "A", "identifier": "spotify:track:1", "location": ["http://example.com/1.ogg"]},
-            {"title": "Two", "creator": "A", "location": ["file:///home/me/2.mp3", "http://example.com/2.mp3"]},
+            {"title": "Two", "creator": "A", "location": ["file:///elsewhere/2.mp3", "http://example.com/2.mp3"]},
             {"title": "Three", "creator": "A", "location": "sub/3%20%C3%A4.mp3", "duration": None},
             {"title": "Four", "creator": "Ä", "location": "../../4.mp3"},
-            {"title": "Five", "identifier": ["file:///home/me/5.mp3"]},
+            {"title": "Five", "identifier": ["file:///elsewhere/5.mp3"]},
             {},
         ],
     }
@@ -53,7 +53,7 @@ XSPF = """<?xml version="1.0" encoding="UTF-8"?>
   <title>Rock &amp; Röll</title><creator>me</creator><date>2020-02-03T14:29:59.199202+03:00</date>
   <trackList>
     <track>
-      <location>file:///home/me/killer_queen.mp3</location><title>Killer Queen</title><creator>Queen</creator>
+      <location>file:///elsewhere/killer_queen.mp3</location><title>Killer Queen</title><creator>Queen</creator>
       <album>Sheer Heart Attack</album><duration>177000</duration>
       <extension application="http://www.videolan.org/vlc/playlist/0"><vlc:id>0</vlc:id><title>no</title></extension>
     </track>
@@ -73,8 +73,8 @@ http://radio.example.com/x
 #EXTINF:200,Abba - Waterloo
 http://example.com/waterloo.mp3
 #EXTINF:99,Abba - SOS - live
-/home/me/sos.mp3
-/home/me/bare.mp3
+/elsewhere/sos.mp3
+/elsewhere/bare.mp3
 C:\\Music\\bare.mp3
 file://[half
 """

@@ -10,7 +10,7 @@ import pytest
 from data.errors import DamagedError, UserError
 from data.workspace import Workspace
 from eval.compare import compare, lines, read_report
-from eval.measure import measure_each
+from eval.measure import measure
 from eval.per_query import load_per_query
 from eval.run import write_report
 from recsys.held_out import held_out
@@ -43,7 +43,7 @@ def write(fixed_world, tmp_path_factory):
         made += 1
         folder = tmp_path_factory.mktemp(f"report-{made}")
         question = held_out(dataset, split, "next-song", "test", max_queries=most, seed=seed)
-        result, values = measure_each(dataset, split, question, models, resamples=20)
+        result, values = measure(dataset, split, question, models, resamples=20)
         return write_report(
             Workspace(folder), "next-song", {**result, **changes}, folder / "it.json", {"next-song": values}
         )
@@ -150,7 +150,7 @@ class TestRefusals:
 def test_values_per_query_come_back_as_they_were(fixed_world, before):
     _, dataset, split = fixed_world
     question = held_out(dataset, split, "next-song", "test", max_queries=150, seed=1)
-    _, kept = measure_each(
+    _, kept = measure(
         dataset, split, question, {"random": noisy(0, 1), "ials": noisy(0, 2), "bpr": noisy(0, 3)}, resamples=20
     )
     found = load_per_query(before.with_suffix(".npz"))["next-song"]

@@ -7,7 +7,7 @@ import pytest
 
 from data.errors import UserError
 from data.workspace import Manifest
-from eval.measure import describe, measure, measure_each, refuse_leaks
+from eval.measure import describe, measure, refuse_leaks
 from eval.metrics import METRICS
 from eval.models import BASELINES, LINE_UP, chosen_names
 from eval.slices import HEADLINE, slices
@@ -57,7 +57,7 @@ class TestMeasure:
     def result(self, world):
         question = held_out(*world, "next-song", "test", max_queries=120)
         models = {"random": silent, "htcl-stage2": clairvoyant(question, len(world[0].track_ids))}
-        return measure(*world, question, models, resamples=50)
+        return measure(*world, question, models, resamples=50)[0]
 
     def test_every_metric_of_every_slice_has_an_interval(self, result):
         prefixes = {"" if name == "all" else name for name in result["protocol"]["queries"]}
@@ -88,12 +88,12 @@ class TestMeasure:
         dataset, split = world
         question = held_out(dataset, split, "next-song", "test", max_queries=60)
         model = popular_first(play_counts(split.training(dataset)))
-        together = measure(dataset, split, question, {"random": model}, resamples=10)["models"]["random"]
+        together = measure(dataset, split, question, {"random": model}, resamples=10)[0]["models"]["random"]
         for part in slices(question, split, play_counts(split.training(dataset))):
             rows = np.flatnonzero(part.asked)
             queries, targets = [question.queries[row] for row in rows], part.targets.select(part.asked)
             alone = HeldOut("next-song", queries, targets, question.repeats[rows], question.groups[rows], "")
-            found = measure(dataset, split, alone, {"random": model}, resamples=10)["models"]["random"]
+            found = measure(dataset, split, alone, {"random": model}, resamples=10)[0]["models"]["random"]
             assert {m: found[m]["mean"] for m in METRICS} == {m: together[part.prefix + m]["mean"] for m in METRICS}
 
     def test_only_headline_slices_are_tested_and_all_tests_are_one_family(self, result):
@@ -124,7 +124,7 @@ class TestMeasure:
     def test_what_each_query_contributed_adds_up_to_the_means(self, world):
         question = held_out(*world, "next-song", "test", max_queries=60)
         models = {"random": silent, "htcl-stage2": clairvoyant(question, len(world[0].track_ids))}
-        result, values = measure_each(*world, question, models, resamples=10)
+        result, values = measure(*world, question, models, resamples=10)
         assert len(values.keys) == len(np.unique(values.keys)) == 60
         for metric, value in values.values.items():
             prefix = metric[: metric.rfind("/") + 1]
@@ -138,7 +138,7 @@ class TestMeasure:
     def test_same_questions_same_numbers(self, world, result):
         question = held_out(*world, "next-song", "test", max_queries=120)
         models = {"random": silent, "htcl-stage2": clairvoyant(question, len(world[0].track_ids))}
-        again = measure(*world, question, models, resamples=50)
+        again = measure(*world, question, models, resamples=50)[0]
         assert (again["models"], again["tests"]) == (result["models"], result["tests"])
 
     def test_nothing_to_ask_is_the_users_to_know(self, world):
