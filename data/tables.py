@@ -69,6 +69,8 @@ UNIQUE = {
     "features": ("track_id",),
 }
 REJECT_SCHEMA = {"table": pl.String, "source": pl.String, "reason": pl.String, "content": pl.String}
+LONGEST_CONTENT = 2_000
+"Characters of a rejected row that are kept, where it is a line or a record."
 
 
 @dataclass(frozen=True)

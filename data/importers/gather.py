@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from data.importers.json_records import LONGEST_CONTENT, text_of
+from data.importers.json_records import text_of
 from data.importers.parts import Part
-from data.tables import REJECT_SCHEMA, SCHEMAS
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS
 
 PART_ROWS = 50_000
 

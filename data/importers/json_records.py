@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import IO
 
 from data.importers.archives import DAMAGED
+from data.tables import LONGEST_CONTENT
 
 CHUNK = 1 << 20
 LONGEST = 16 << 20
 "Bytes of a line, characters of an array's element. A longer one is no record, and bounds what damage can cost."
-LONGEST_CONTENT = 2_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECODER = json.JSONDecoder()
 _SIGN = re.compile(r"[^ \t\r\n]")

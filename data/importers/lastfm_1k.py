@@ -13,7 +13,7 @@ import polars as pl
 
 from data.errors import UserError
 from data.importers.parts import DataSet, Part
-from data.tables import REJECT_SCHEMA, TIME
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, TIME
 
 FILE = "userid-timestamp-artid-artname-traid-traname.tsv"
 COLUMNS = ("user_id", "time", "artist_id", "artist", "mbid", "title")
@@ -26,7 +26,6 @@ BETWEEN_NAMES = " :: "
 CHUNK = 8 * 2**20
 MOST_LINES = 50
 "More lines are no single play, but another kind of file."
-LONGEST_CONTENT = 500
 
 
 def read(path: Path) -> Iterator[Part]:

@@ -14,11 +14,10 @@ from zipfile import BadZipFile, ZipFile
 import polars as pl
 
 from data.errors import UserError
-from data.tables import REJECT_SCHEMA
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA
 
 BLOCK = 4 << 20
 "Bytes read at a time: some 80,000 plays, or 500 rows of a thousand features."
-LONGEST_CONTENT = 2_000
 LONGEST_LINE = 16 << 20
 "Beyond it the file is another than its name says, and would be read into memory whole."
 PACKED = ("", ".gz", ".bz2", ".zip")

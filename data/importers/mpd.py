@@ -10,7 +10,7 @@ import polars as pl
 
 from data.errors import UserError
 from data.importers.parts import DataSet, Part
-from data.tables import REJECT_SCHEMA, SCHEMAS
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS
 
 SLICES = "mpd.slice.*.json"
 CHALLENGE = "challenge_set.json"
@@ -19,7 +19,6 @@ CHALLENGE_PREFIX = "challenge-"
 CHUNK = 4 * 2**20
 LONGEST_HEADER = 2 * CHUNK
 PART_ENTRIES = 100_000
-LONGEST_CONTENT = 500
 NOTHING_BUT_COMMAS = re.compile(r"[\s,]*")
 PLAYLISTS = re.compile(r'"playlists"\s*:\s*\[')
 

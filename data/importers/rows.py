@@ -14,13 +14,12 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import UserError
-from data.tables import REJECT_SCHEMA
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 CHUNK = 100_000
 LONGEST_RECORD = 50
 "Lines that a quoted field may span; an opening quote that never closes must not swallow the file."
-LONGEST_CONTENT = 2_000
 Rejected = list[tuple[str, str]]
 "Reasons and lines."
 

@@ -3,7 +3,7 @@
 A *baseline* in an evaluation is one source used alone; the product fuses several. Both are the same code.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -63,3 +63,14 @@ def rank_in_blocks(
         scores, allowed = score(block)
         parts.append(rank_scores(scores, allowed & ~excluded(block, tracks), k))
     return Ranked.concatenate(parts) if parts else Ranked.from_rows([])
+
+
+def runs(sizes: NDArray[np.int64], most: int) -> Iterator[slice]:
+    """Consecutive pieces of work that together are at most `most` large; one that is larger stands alone."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield slice(start, stop)
+        start = stop

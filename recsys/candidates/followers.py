@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State
+from recsys.candidates.neighbours import from_state, rank_neighbours, speaks_most, to_state
 from recsys.candidates.sequences import Sequences
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 PAIRS_AT_ONCE = 10_000_000
@@ -37,17 +38,6 @@ def shares(counts: csr_matrix, shrinkage: float = 0.0) -> csr_matrix:
     return csr_matrix(diags(np.divide(1, total, out=np.zeros_like(total), where=total > 0)) @ counts, dtype=np.float32)
 
 
-def strongest(matrix: csr_matrix, most: int) -> csr_matrix:
-    """Only the `most` largest entries of each row; of equal ones those with the lower column."""
-    matrix = matrix.copy()
-    matrix.sort_indices()
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, rows))
-    place = np.arange(len(rows)) - matrix.indptr[rows]
-    kept = np.sort(order[place < most])
-    return csr_matrix((matrix.data[kept], (rows[kept], matrix.indices[kept])), shape=matrix.shape)
-
-
 class Followers:
     """Adds up what followed the songs of the history, the latest song most. Who skipped a song is not led on by it."""
 
@@ -58,24 +48,14 @@ class Followers:
         self.half_life = half_life
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, self.matrix.shape[0], self.half_life).maximum(0)
-            scores = (history @ self.matrix).toarray()
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, self.matrix.shape[0], score)
+        return rank_neighbours(self.matrix, queries, k, self.half_life, wanted_only=True)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        if not len(query.history):
-            return [None] * len(tracks)
-        spoken = self.matrix[query.history][:, tracks].toarray() * query.weights(self.half_life)[:, None]
-        best = spoken.argmax(axis=0)
-        return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+        return speaks_most(self.matrix, query, tracks, self.half_life)
 
     def state(self) -> State:
-        return {"data": self.matrix.data, "indices": self.matrix.indices, "indptr": self.matrix.indptr}
+        return to_state(self.matrix)
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        shape = (len(dataset.track_ids), len(dataset.track_ids))
-        self.matrix = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=shape)
+        self.matrix = from_state(state, len(dataset.track_ids))
         return self

@@ -1,13 +1,13 @@
 """Sparse song-by-song matrices: the best neighbours of every song, found in bounded memory, and how they are asked."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_in_blocks, runs
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -25,19 +25,24 @@ def best_products(left: csr_matrix, right: csr_matrix, keep: int, rescale: Resca
     """
     left, right = csr_matrix(left), csr_matrix(right)
     parts = []
-    for rows in _blocks(_entries_at_most(left, right)):
+    for rows in runs(_entries_at_most(left, right), BLOCK_ENTRIES):
         block = (left[rows] @ right).tocsr()
         block = block if rescale is None else rescale(block, rows).tocsr()
-        parts.append(_best_of_rows(block, keep))
+        parts.append(best_of_rows(block, keep))
     return vstack(parts, format="csr", dtype=np.float32) if parts else csr_matrix((0, right.shape[1]), dtype=np.float32)
 
 
-def rank_neighbours(similarity: csr_matrix, queries: Sequence[Query], k: int, half_life: float | None) -> Ranked:
-    """Songs by their summed similarity to the history's songs, which weigh less with age; only sums above 0."""
+def rank_neighbours(
+    similarity: csr_matrix, queries: Sequence[Query], k: int, half_life: float | None, wanted_only: bool = False
+) -> Ranked:
+    """Songs by their summed similarity to the history's songs, which weigh less with age; only sums above 0.
+
+    wanted_only: songs that were skipped or disliked say nothing, instead of speaking against.
+    """
 
     def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         history = history_matrix(block, similarity.shape[0], half_life)
-        scores = (history @ similarity).toarray()
+        scores = ((history.maximum(0) if wanted_only else history) @ similarity).toarray()
         return scores, scores > 0
 
     return rank_in_blocks(queries, k, similarity.shape[0], score)
@@ -73,18 +78,9 @@ def _entries_at_most(left: csr_matrix, right: csr_matrix) -> NDArray[np.int64]:
     return np.asarray(np.minimum(pattern(left) @ lengths, right.shape[1]), np.int64)
 
 
-def _blocks(entries: NDArray[np.int64]) -> Iterator[slice]:
-    """Consecutive rows that together have at most BLOCK_ENTRIES, or single rows that have more."""
-    ends = np.cumsum(entries)
-    start = 0
-    while start < len(entries):
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + BLOCK_ENTRIES, side="right")))
-        yield slice(start, stop)
-        start = stop
-
-
-def _best_of_rows(block: csr_matrix, keep: int) -> csr_matrix:
+def best_of_rows(block: csr_matrix, keep: int) -> csr_matrix:
+    """Only the `keep` largest positive entries of each row, float32; of equal ones those with the lower column."""
+    block = block.copy()
     block.sort_indices()
     kept = block.data > 0
     for row in np.flatnonzero(np.diff(block.indptr) > keep):

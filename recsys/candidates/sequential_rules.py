@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import BaseModel, PositiveFloat, PositiveInt
 
 from data.dataset import Dataset
-from recsys.candidates.followers import Followers, followers, shares, strongest
+from recsys.candidates.followers import Followers, followers, shares
+from recsys.candidates.neighbours import best_of_rows
 from recsys.candidates.sequences import Weighting, sequences, weigh
 
 
@@ -36,5 +37,5 @@ class SequentialRules(Followers):
         s = self.settings
         weights = weigh(np.arange(1, s.reach + 1), s.weighting)
         counts = followers(sequences(dataset, of="session"), weights, len(dataset.track_ids))
-        self.matrix = strongest(shares(counts), s.rules)
+        self.matrix = best_of_rows(shares(counts), s.rules)
         return self

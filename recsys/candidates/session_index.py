@@ -4,7 +4,7 @@ Everything is flat arrays over a group of queries: an entry per song of a query 
 query and session. Groups are cut so that no such array outgrows `ENTRIES`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,16 +108,6 @@ def current_sessions(queries: Sequence[Query], last: int) -> CurrentSession:
         ages.append(age[order])
     rows = np.repeat(np.arange(len(queries)), [len(songs) for songs in tracks[1:]])
     return CurrentSession(rows, np.concatenate(tracks), np.concatenate(ages))
-
-
-def groups(sizes: NDArray[np.int64], most: int = ENTRIES) -> Iterator[slice]:
-    """Runs of neighbours whose sizes add up to at most `most`; one that is larger stands alone."""
-    start = 0
-    while start < len(sizes):
-        total = np.cumsum(sizes[start:])
-        stop = start + max(int(np.searchsorted(total, most, side="right")), 1)
-        yield slice(start, stop)
-        start = stop
 
 
 def held_by(index: SessionIndex, current: CurrentSession, queries: int, sample: int) -> NDArray[np.int64]:

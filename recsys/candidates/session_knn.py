@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_in_blocks, runs
 from recsys.candidates.sequences import Sequences, sequences
 from recsys.candidates.session_index import (
+    ENTRIES,
     CurrentSession,
     Neighbours,
     Rows,
     SessionIndex,
     current_sessions,
-    groups,
     held_by,
     neighbours,
     newest_first,
@@ -67,7 +67,7 @@ class SessionKnn(ABC):
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             current = current_sessions(block, weights.last)
             scores = np.zeros((len(block), tracks), np.float32)
-            for group in groups(held_by(self.index, current, len(block), weights.sample)):
+            for group in runs(held_by(self.index, current, len(block), weights.sample), ENTRIES):
                 found = self._neighbours(_part(current, group), weights)
                 _add_songs(scores[group], self.index, found, found.rows, weights)
             scores *= worth.astype(np.float32)
@@ -121,7 +121,7 @@ def _add_songs(
     lengths = index.lengths[found.sessions]
     per_row = np.bincount(rows, weights=lengths, minlength=len(scores)).astype(np.int64)
     values = found.similarity * weights.by_match[found.age]
-    for group in groups(per_row):
+    for group in runs(per_row, ENTRIES):
         start, stop = np.searchsorted(rows, [group.start, group.stop])
         counts = lengths[start:stop]
         entry, place = np.repeat(np.arange(start, stop), counts), positions(counts)

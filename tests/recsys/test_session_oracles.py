@@ -288,7 +288,7 @@ class TestSessionKnn:
     def test_small_blocks_answer_as_large_ones(self, name, fitted, training, monkeypatch):
         queries = many_queries(training)
         expected = fitted(name).candidates(queries, 60)
-        monkeypatch.setattr("recsys.candidates.session_index.groups.__defaults__", (150,))
+        monkeypatch.setattr("recsys.candidates.session_knn.ENTRIES", 150)
         assert_same(fitted(name).candidates(queries, 60), expected)
 
     @pytest.mark.parametrize("name", ["vsknn", "vstan"])
