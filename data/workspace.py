@@ -105,6 +105,10 @@ class Workspace:
         """Vectors of a variant of the encoder, kept for measuring."""
         return self.root / "ablation" / variant.replace(" ", "-")
 
+    def fold(self, name: str) -> Path:
+        """Vectors of an encoder that was trained without a fold of the songs, kept for measuring."""
+        return self.root / "folds" / name
+
     def scratch(self, name: str) -> Path:
         """A folder for a step's unfinished work, kept over an interruption and removed when the step is done."""
         path = self.root / ".work" / name

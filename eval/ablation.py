@@ -30,7 +30,7 @@ from eval.measure import measure
 from eval.models import Model
 from eval.run import COLUMNS, ready, show, write_report
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import measure_semantic
+from eval.semantic import Fold, measure_semantic
 from eval.spaces import Space, by_track
 from recsys.candidates import Htcl
 from recsys.choosing import choose_settings, validation_questions
@@ -96,7 +96,8 @@ def main(
         show(result, COLUMNS[task], ("ndcg@100",))
         results.append(result)
     try:
-        semantic = measure_semantic(dataset, split, {name: _semantic(found, dataset) for name, found in spaces.items()})
+        of_songs = {name: _semantic(found, dataset) for name, found in spaces.items()}
+        semantic = measure_semantic(dataset, split, [Fold(split.held_out_only, of_songs)])
         show(semantic, SEMANTIC_COLUMNS, ())
         results.append(semantic)
     except UserError as error:

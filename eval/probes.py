@@ -37,30 +37,48 @@ def probe(features: NDArray[np.float32], labels: Bools, groups: Ints, train: Int
     return np.asarray(model.predict(features[test]), np.float64).reshape(len(test), labels.shape[1])
 
 
-def resampled(value: Callable[..., float], groups: Ints, *columns: NDArray[Any], seed: int = 0) -> Interval:
-    """value(*columns) over some songs and its 95 % bootstrap interval, whole groups (artists) drawn with replacement.
+Sample = tuple[Ints, tuple[NDArray[Any], ...]]
+"""What a metric is taken of: the group (artist) of each song, and columns with a row per song."""
 
-    columns: (Q, ...) each, a row per song; groups: (Q,).
+
+def resampled(value: Callable[..., float], *samples: Sample, seed: int = 0) -> Interval:
+    """value(*columns), averaged over the samples (folds), and its 95 % bootstrap interval, whole groups drawn with
+    replacement; a group that several samples hold is drawn for all of them.
     """
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([members[at] for at in rng.integers(len(members), size=len(members))])
-        drawn.append(value(*(column[rows] for column in columns)))
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(mean=value(*columns), low=float(low), high=float(high))
+    groups = np.unique(np.concatenate([of for of, _ in samples]))
+    members = [[np.flatnonzero(of == group) for group in groups] for of, _ in samples]
+
+    def drawn() -> float:
+        chosen = rng.integers(len(groups), size=len(groups))
+        values = []
+        for (_, columns), rows_of in zip(samples, members, strict=True):
+            rows = np.concatenate([rows_of[at] for at in chosen])
+            if len(rows):
+                values.append(value(*(column[rows] for column in columns)))
+        return _mean(values)
+
+    low, high = np.nanquantile([drawn() for _ in range(RESAMPLES)], [0.025, 0.975])
+    whole = _mean([value(*columns) for _, columns in samples])
+    return Interval(mean=whole, low=float(low), high=float(high))
 
 
 def resampled_difference(
-    value: Callable[..., float], groups: Ints, one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]], seed: int = 0
+    value: Callable[..., float], one: Sequence[Sample], other: Sequence[Sample], seed: int = 0
 ) -> Interval:
-    """value(*one) - value(*other) and its paired 95 % interval: each resample draws the same songs for both."""
+    """value of one - value of the other and its paired 95 % interval: each resample draws the same songs for both."""
+    width = len(one[0][1])
 
     def difference(*columns: NDArray[Any]) -> float:
-        return value(*columns[: len(one)]) - value(*columns[len(one) :])
+        return value(*columns[:width]) - value(*columns[width:])
 
-    return resampled(difference, groups, *one, *other, seed=seed)
+    both = [(groups, columns + others) for (groups, columns), (_, others) in zip(one, other, strict=True)]
+    return resampled(difference, *both, seed=seed)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def median(values: NDArray[Any]) -> float:

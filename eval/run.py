@@ -20,11 +20,12 @@ from encoders.stages import STAGES
 from encoders.vectors import read_vectors
 from eval.compare import compare, lines, name_of, read_report
 from eval.curves import SEED_QUERIES, over_seeds
+from eval.folds import folds as cross_validation
 from eval.measure import measure, refuse_leaks
 from eval.models import DEFAULT, chosen_names, line_up
 from eval.per_query import PerQuery, save_per_query
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import measure_semantic
+from eval.semantic import Fold, measure_semantic
 from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
@@ -52,6 +53,9 @@ COLUMNS: dict[Task, list[str]] = {
 KNOWN = (*get_args(Task), "semantic", "all")
 TASK_HELP = f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic."
 SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name for one in SCENARIOS)} or all."
+FOLDS_HELP = (
+    "With --task semantic: train the encoder so often, each time without another part of the songs; measure all."
+)
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
@@ -71,6 +75,7 @@ def main(
         list[Path] | None,
         typer.Option(help="Folder of a transformers audio model, measured under semantic; repeatable."),
     ] = None,
+    folds: Annotated[int | None, typer.Option(min=2, max=50, help=FOLDS_HELP)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
     two_reports: Annotated[
         tuple[Path, Path] | None,
@@ -88,6 +93,8 @@ def main(
     names = chosen_names(models)
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
+    if folds is not None and task != "semantic":
+        raise UserError("--folds trains the encoder again to measure what it knows", "Take it with --task semantic.")
     externals = open_externals(external or [])
     space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space, names)
@@ -116,7 +123,7 @@ def main(
     if not results and task not in ("semantic", "all"):
         raise UserError(f"nothing to measure for {task}: {dataset.summary()}", "Take another --task, or more data.")
     if task in ("semantic", "all"):
-        results += _measured_semantic(space, dataset, split, externals, asked_for=task == "semantic")
+        results += _measured_semantic(space, dataset, split, externals, folds, asked_for=task == "semantic")
     single = task != "all" and len(questions) <= 1
     report = write_report(space, task, results[0] if single else results, json_file, per_query)
     _what_next(workspace, task, report)
@@ -204,10 +211,20 @@ def _compare(a: Path, b: Path, json_file: Path | None) -> None:
 
 
 def _measured_semantic(
-    space: Workspace, dataset: Dataset, split: Split, externals: Sequence[ExternalModel], asked_for: bool
+    space: Workspace,
+    dataset: Dataset,
+    split: Split,
+    externals: Sequence[ExternalModel],
+    count: int | None,
+    asked_for: bool,
 ) -> list[dict[str, Any]]:
     try:
-        result = measure_semantic(dataset, split, spaces_of(space, dataset, externals))
+        if count is None:
+            measured = [Fold(split.held_out_only, spaces_of(space, dataset, externals))]
+        else:
+            with space.lock():
+                measured = list(cross_validation(space, dataset, split, count, externals))
+        result = measure_semantic(dataset, split, measured)
     except UserError as error:
         if asked_for:
             raise

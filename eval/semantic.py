@@ -1,7 +1,9 @@
 """What do the vectors know of a song? Linear probes, zero-shot tagging by words, and retrieval between sound and text.
 
-Measured on songs that took part in no training (`Split.held_out_only`). A probe learns from the other songs, and for
-genre, language and tags from those by other artists alone: it would otherwise learn to tell artists.
+Measured on songs that the encoder has not met: those that took part in no training (`Split.held_out_only`), or, in
+folds, all of them, each by an encoder that was trained on the other folds. A probe learns from the songs that the
+encoder knows, and for genre, language and tags from those by other artists alone: it would otherwise learn to tell
+artists.
 """
 
 import time
@@ -20,6 +22,7 @@ from eval.measure import describe
 from eval.probes import (
     Floats,
     Ints,
+    Sample,
     frequent,
     macro_average_precision,
     macro_f1,
@@ -106,48 +109,76 @@ class Songs:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Songs that an encoder has not met, (N,) bool, and what it (and everything it is compared with) makes of them."""
+
+    unseen: NDArray[np.bool_]
+    spaces: Mapping[str, Space]
+
+    def songs(self, dataset: Dataset) -> Songs:
+        """Those with a vector in every space. Raises UserError where these are too few."""
+        known = np.all([~np.isnan(space.features[:, 0]) for space in self.spaces.values()], axis=0)
+        test, train = np.flatnonzero(self.unseen & known), np.flatnonzero(~self.unseen & known)
+        if min(len(test), len(train)) < 2 * LEAST:
+            raise UserError(
+                f"nothing to measure for semantic: {len(test)} held-out songs of {dataset.summary()} have vectors",
+                "Take another --task, or more data.",
+            )
+        return Songs.of(dataset, train, test)
+
+
+@dataclass(frozen=True)
 class Measured:
-    """What one model reached: `intervals` of all metrics.
+    """What one model reached, fold by fold.
 
     values, groups: of a metric that is a mean over songs, one value and one artist per song. sampled: of another, the
-    function, the artists, and what it takes.
+    function, and of each fold the artists and what it takes.
     """
 
-    intervals: dict[str, Interval] = field(default_factory=dict)
-    values: dict[str, Floats] = field(default_factory=dict)
-    groups: dict[str, Ints] = field(default_factory=dict)
-    sampled: dict[str, tuple[Callable[..., float], Ints, tuple[NDArray[Any], ...]]] = field(default_factory=dict)
+    values: dict[str, list[Floats]] = field(default_factory=dict)
+    groups: dict[str, list[Ints]] = field(default_factory=dict)
+    sampled: dict[str, tuple[Callable[..., float], list[Sample]]] = field(default_factory=dict)
 
     def add(self, metric: str, values: NDArray[Any], groups: Ints) -> None:
-        """A metric that is a mean over songs."""
-        self.values[metric], self.groups[metric] = np.asarray(values, np.float64), groups
-        self.intervals.update(bootstrap_intervals({metric: self.values[metric]}, groups=groups))
+        """A metric that is a mean over songs: of all folds' songs together."""
+        self.values.setdefault(metric, []).append(np.asarray(values, np.float64))
+        self.groups.setdefault(metric, []).append(groups)
 
     def add_sampled(self, metric: str, of: Callable[..., float], groups: Ints, *columns: NDArray[Any]) -> None:
-        """A metric that is none: `of` the columns, a row per song each."""
-        self.sampled[metric] = of, groups, columns
-        self.intervals[metric] = resampled(of, groups, *columns)
+        """A metric that is none: `of` the columns, a row per song each; the mean over folds."""
+        self.sampled.setdefault(metric, (of, []))[1].append((groups, columns))
+
+    def together(self) -> tuple[dict[str, Floats], dict[str, Ints]]:
+        """The values and artists of all folds."""
+        values = {metric: np.concatenate(of_folds) for metric, of_folds in self.values.items()}
+        return values, {metric: np.concatenate(of_folds) for metric, of_folds in self.groups.items()}
+
+    def intervals(self) -> dict[str, Interval]:
+        """Every metric with its 95 % interval over artists."""
+        values, groups = self.together()
+        found: dict[str, Interval] = {}
+        for metric, of_songs in values.items():
+            found |= bootstrap_intervals({metric: of_songs}, groups=groups[metric])
+        return found | {metric: resampled(of, *samples) for metric, (of, samples) in self.sampled.items()}
 
 
-def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]) -> dict[str, Any]:
-    """The result as it goes into JSON. Raises UserError where too few held-out songs have a vector in every space."""
+def measure_semantic(dataset: Dataset, split: Split, folds: Sequence[Fold]) -> dict[str, Any]:
+    """The result as it goes into JSON. Raises UserError where too few held-out songs have a vector in every space.
+
+    folds: one, of the songs that took part in no training; or several, that together hold every song once.
+    """
     started = time.monotonic()
-    known = np.all([~np.isnan(space.features[:, 0]) for space in spaces.values()], axis=0)
-    test, train = np.flatnonzero(split.held_out_only & known), np.flatnonzero(~split.held_out_only & known)
-    if min(len(test), len(train)) < 2 * LEAST:
-        raise UserError(
-            f"nothing to measure for semantic: {len(test)} held-out songs of {dataset.summary()} have vectors",
-            "Take another --task, or more data.",
-        )
-    songs = Songs.of(dataset, train, test)
-    found: dict[str, Measured] = {}
-    with meter("semantic", len(spaces)) as progress:
-        for name, space in spaces.items():
-            found[name] = Measured()
-            _probe_all(space, songs, found[name])
-            _zero_shot(space, songs, found[name])
-            _retrieve(space, songs, found[name])
-            progress.advance(name)
+    spaces = folds[0].spaces
+    found, chance = {name: Measured() for name in spaces}, Measured()
+    of_folds = [fold.songs(dataset) for fold in folds]
+    with meter("semantic", len(folds) * len(spaces)) as progress:
+        for fold, songs in zip(folds, of_folds, strict=True):
+            _chance(songs, fold.spaces, chance)
+            for name, space in fold.spaces.items():
+                _probe_all(space, songs, found[name])
+                _zero_shot(space, songs, found[name])
+                _retrieve(space, songs, found[name])
+                progress.advance(name)
     tests = _tests(found)
     external = {name: space.origin for name, space in spaces.items() if space.origin}
     notes = ["fused vectors read the text that the labels stand in"] if "fused" in spaces else []
@@ -157,21 +188,31 @@ def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]
         "task": "semantic",
         "dataset": describe(dataset),
         "protocol": {
-            "text": "songs that took part in no training; probes of genre, language and tags learn from songs by other "
-            "artists, those of albums from other songs; retrieval among the held-out songs with audio and text",
+            "text": f"{_whom(len(folds))}; probes of genre, language and tags learn from songs by other artists, those "
+            "of albums from other songs; retrieval among the held-out songs (of the fold) with audio and text",
             "notes": notes,
             "external": external,
-            "queries": {"all": len(test)},
-            "labels": {kind: len(songs.sides(kind)[0]) for kind in songs.labels},
+            "queries": {"all": sum(len(songs.test) for songs in of_folds)},
+            "folds": len(folds),
+            "labels": {kind: max(len(songs.sides(kind)[0]) for songs in of_folds) for kind in of_folds[0].labels},
             "catalogue": len(dataset.track_ids),
             "intervals": "95 % percentile bootstrap over artists",
             "split": split.fingerprint,
         },
-        "models": {"chance": _chance(songs, spaces)} | {name: one.intervals for name, one in found.items()},
+        "models": {"chance": _exactly(chance)} | {name: one.intervals() for name, one in found.items()},
         "tests": tests,
         "semantic_cost": _cost(found, tests),
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _whom(folds: int) -> str:
+    if folds == 1:
+        return "songs that took part in no training"
+    return (
+        f"every song, in {folds} folds, by an encoder trained as the workspace's was but on the other folds alone; "
+        "means are over songs, areas and medians over folds"
+    )
 
 
 def _probe_all(space: Space, songs: Songs, found: Measured) -> None:
@@ -228,41 +269,44 @@ def _add_tags(found: Measured, prefix: str, right: NDArray[np.bool_], scores: Fl
         found.add_sampled(f"{prefix}_tags_{metric}", of, groups, right, scores)
 
 
-def _chance(songs: Songs, spaces: Mapping[str, Space]) -> dict[str, Interval]:
+def _chance(songs: Songs, spaces: Mapping[str, Space], found: Measured) -> None:
     """What guessing reaches: the most frequent class, any order of tags, any song."""
-
-    def exactly(value: float) -> Interval:
-        return Interval(mean=value, low=value, high=value)
-
-    found: dict[str, Interval] = {}
     for kind in SINGLE:
         classes, train, test = songs.sides(kind)
         if len(classes) >= 2 and len(test) >= LEAST:
             of = songs.labels[kind]
             names, counts = np.unique([of[row][0] for row in train], return_counts=True)
             most = str(names[counts.argmax()])
-            found[f"probe_{kind}_accuracy"] = exactly(float(np.mean([of[row][0] == most for row in test])))
+            found.add(f"probe_{kind}_accuracy", np.array([of[row][0] == most for row in test]), songs.groups[test])
     tags, _, test = songs.sides("tags")
     if tags:
         share = float(songs.has("tags", tags)[test].mean())
         for prefix in ("probe", "zero_shot"):
-            found |= {f"{prefix}_tags_roc_auc": exactly(0.5), f"{prefix}_tags_pr_auc": exactly(share)}
+            for metric, value in (("roc_auc", 0.5), ("pr_auc", share)):
+                found.add(f"{prefix}_tags_{metric}", np.array([value]), songs.groups[test][:1])
     pairs = [space.text for space in spaces.values() if space.text is not None and space.audio is not None]
     if pairs:
-        count = int((~np.isnan(pairs[0][songs.test, 0])).sum())
+        rows = songs.test[~np.isnan(pairs[0][songs.test, 0])]
         for way in ("text_to_audio", "audio_to_text"):
-            found |= {f"{way}_recall@{k}": exactly(min(1.0, k / count)) for k in CUTOFFS if count}
-            found[f"{way}_median_rank"] = exactly((count + 1) / 2)
-    return found
+            for k in CUTOFFS:
+                share = min(1.0, k / max(1, len(rows)))
+                found.add(f"{way}_recall@{k}", np.full(len(rows), share), songs.groups[rows])
+            found.add(f"{way}_median_rank", np.array([(len(rows) + 1) / 2]), songs.groups[rows][:1])
+
+
+def _exactly(chance: Measured) -> dict[str, Interval]:
+    means = {metric: float(values.mean()) for metric, values in chance.together()[0].items() if len(values)}
+    return {metric: Interval(mean=value, low=value, high=value) for metric, value in means.items()}
 
 
 def _tests(found: Mapping[str, Measured]) -> list[dict[str, Any]]:
     """Each model against mel statistics, and what stage 2 costs against stage 1."""
     tests: list[dict[str, Any]] = []
-    metrics = dict.fromkeys(metric for one in found.values() for metric in one.values)
+    together = {name: one.together() for name, one in found.items()}
+    metrics = dict.fromkeys(metric for values, _ in together.values() for metric in values)
     for metric in metrics:
-        values = {name: one.values[metric] for name, one in found.items() if metric in one.values}
-        groups = next(one.groups[metric] for one in found.values() if metric in one.groups)
+        values = {name: of_songs[metric] for name, (of_songs, _) in together.items() if metric in of_songs}
+        groups = next(of_songs[metric] for _, of_songs in together.values() if metric in of_songs)
         stages = {name: values[name] for name in HTCL_NAMES if name in values}
         for compared, baseline in ((values, "mel"), (stages, "htcl-stage1")):
             tests += [dict(row) for row in compare_all(compared, metric=metric, baselines={baseline}, groups=groups)]
@@ -279,8 +323,8 @@ def _cost(found: Mapping[str, Measured], tests: Sequence[Mapping[str, Any]]) -> 
         for test in tests
         if (test["model"], test["baseline"]) == (after, before)
     }
-    for metric, (of, groups, columns) in found[after].sampled.items():
+    for metric, (of, samples) in found[after].sampled.items():
         if metric in found[before].sampled:
-            interval = resampled_difference(of, groups, columns, found[before].sampled[metric][2])
+            interval = resampled_difference(of, samples, found[before].sampled[metric][1])
             cost[metric] = {"difference": interval["mean"], "low": interval["low"], "high": interval["high"]}
     return cost

@@ -62,10 +62,11 @@ def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[Extern
         found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
     if heard:
         found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
-    return found | {model.name: _external_space(workspace, dataset, mels, model) for model in externals}
+    return found | {model.name: external_space(workspace, dataset, mels, model) for model in externals}
 
 
-def _external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:
+def external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:
+    """What an external model makes of the catalogue's songs."""
     folder = embed_external(workspace, dataset, mels, model)
     origin = f"{model.model.config.model_type}, {model.digest}"
     if model.tokenizer is None:

@@ -1,10 +1,15 @@
 """Worlds small enough to see through, for every package's tests."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: threads of several that wait for each other cost more than they bring.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import polars as pl

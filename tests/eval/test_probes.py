@@ -67,26 +67,26 @@ def test_macro_values_are_sklearns(seed, songs, levels):
 
 def test_intervals_hold_the_value_and_widen_with_fewer_groups():
     right, said = LABELS, np.where(RNG.random(240) < 0.7, LABELS, 0)
-    many = resampled(macro_f1, np.arange(240), right, said)
-    few = resampled(macro_f1, np.arange(240) // 60, right, said)
+    many = resampled(macro_f1, (np.arange(240), (right, said)))
+    few = resampled(macro_f1, (np.arange(240) // 60, (right, said)))
     assert many["mean"] == few["mean"] == pytest.approx(f1_score(right, said, average="macro"))
     assert many["low"] < many["mean"] < many["high"]
-    assert resampled(median, GROUPS, np.ones(240)) == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert resampled(median, (GROUPS, (np.ones(240),))) == {"mean": 1.0, "low": 1.0, "high": 1.0}
 
 
 def test_a_difference_is_paired():
     right = LABELS
     good, bad = (np.where(RNG.random(240) < share, LABELS, 0) for share in (0.8, 0.5))
-    found = resampled_difference(macro_f1, GROUPS, (right, good), (right, bad))
+    found = resampled_difference(macro_f1, [(GROUPS, (right, good))], [(GROUPS, (right, bad))])
     assert found["mean"] == pytest.approx(macro_f1(right, good) - macro_f1(right, bad))
     assert 0 < found["low"] < found["mean"] < found["high"]
-    same = resampled_difference(macro_f1, GROUPS, (right, good), (right, good))
+    same = resampled_difference(macro_f1, [(GROUPS, (right, good))], [(GROUPS, (right, good))])
     assert same == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_a_difference_of_means_agrees_with_the_bootstrap_of_the_differences():
     one, other = RNG.random((2, 240))
-    found = resampled_difference(lambda values: float(values.mean()), GROUPS, [one], [other])
+    found = resampled_difference(lambda values: float(values.mean()), [(GROUPS, (one,))], [(GROUPS, (other,))])
     expected = bootstrap_intervals({"": one - other}, groups=GROUPS)[""]
     assert found["mean"] == pytest.approx(expected["mean"])
     assert found["low"] == pytest.approx(expected["low"], abs=0.02)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from eval.semantic import LEAST, Songs, measure_semantic
+from eval.semantic import LEAST, Fold, Songs, measure_semantic
 from eval.spaces import Space, open_externals
 from eval.table import result_table
 from tests.conftest import BLOCKS
@@ -47,7 +47,7 @@ def result(world):
         "htcl-stage1": Space(noise, noise, noise[::-1].copy(), encode),
         "htcl-stage2": Space(good, good, near, encode),
     }
-    return measure_semantic(dataset, split, spaces)
+    return measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
 
 
 def mean(result, model: str, metric: str) -> float:
@@ -93,7 +93,9 @@ def test_what_stage_2_costs_is_told_for_every_metric_of_both(result):
 
 def test_without_both_stages_nothing_is_said_of_a_cost(world):
     dataset, split = world
-    found = measure_semantic(dataset, split, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})
+    found = measure_semantic(
+        dataset, split, [Fold(split.held_out_only, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})]
+    )
     assert found["semantic_cost"] == {}
 
 
@@ -102,7 +104,7 @@ def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(
     theirs = by_block(dataset, 0.3, 3)
     theirs[np.flatnonzero(split.held_out_only)[:3]] = np.nan
     spaces = {"mel": Space(by_block(dataset, 1, 2)), "theirs": Space(theirs, origin="clap, 1234")}
-    found = measure_semantic(dataset, split, spaces)
+    found = measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
     assert found["protocol"]["queries"]["all"] == result["protocol"]["queries"]["all"] - 3
     assert found["protocol"]["external"] == {"theirs": "clap, 1234"}
     assert any("theirs" in note for note in found["protocol"]["notes"])
@@ -164,4 +166,4 @@ def test_nothing_held_out_is_the_users_to_mend(world):
     dataset, split = world
     space = {"mel": Space(by_block(dataset, 1, 1))}
     with pytest.raises(UserError, match="nothing to measure for semantic"):
-        measure_semantic(dataset, replace(split, held_out_only=np.zeros(len(dataset.track_ids), np.bool_)), space)
+        measure_semantic(dataset, split, [Fold(np.zeros(len(dataset.track_ids), np.bool_), space)])
