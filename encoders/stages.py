@@ -22,7 +22,7 @@ from encoders.batches import SongReader, View
 from encoders.checkpoint import History
 from encoders.config import Preset
 from encoders.heads import spread_heads, start_fusion
-from encoders.losses import PairTerms, Skipped, Songs, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Skipped, Songs, excerpts_loss, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.training import Batch, Plan, TrainingSettings, train
 from encoders.validation import Partners, choose_songs, text_and_audio
@@ -143,7 +143,15 @@ def train_semantic(
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(learned)
         starts = range(0, len(order) - size + 1, size)[: settings.steps_per_epoch]
-        return [partial(Batch, order[at : at + size], semantic_loss) for at in starts]
+        return [partial(make, order[at : at + size]) for at in starts]
+
+    def make(songs: NDArray[np.int32]) -> Batch:
+        if not settings.excerpts:
+            return Batch(songs, semantic_loss)
+        # Each place in a batch has its own crop, and its own fields of the text left out.
+        return Batch(
+            np.tile(songs, 2), lambda vectors, scales: excerpts_loss(*vectors.halves(), scales, settings.excerpts)
+        )
 
     validate = partial(text_and_audio, reader=reader, songs=chosen) if len(chosen) else None
     plan = Plan("stage 1", reader, batches, settings, place.identity, validate, begin)

@@ -74,22 +74,21 @@ def _trained(
     """The folder with the vectors of every song after both stages, of an encoder that knows the other folds alone."""
     folder = workspace.fold(name)
     pretrained, heard = recipe.tower is not None, bool(mels.present.any())
-    settings = {stage: stage_settings(recipe.preset, stage, pretrained, heard) for stage in STAGES}
-    preference = settings["preference"]
+    semantic, preference = (stage_settings(recipe.preset, stage, pretrained, heard) for stage in STAGES)
     assert isinstance(preference, PreferenceSettings)
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
-    recorded: dict[str, Any] = {"preset": recipe.preset} | {at: of.model_dump() for at, of in settings.items()}
+    recorded: dict[str, Any] = {"preset": recipe.preset}
+    recorded |= {"semantic": semantic.model_dump(), "preference": preference.model_dump()}
     if is_current(folder, made_from, recorded):
         return folder
     identity = short_hash([name, made_from, recorded])
     scratch = {stage: workspace.scratch(f"fold-{identity}-{stage}") for stage in STAGES}
     found: dict[Stage, dict[str, Vectors]] = {}
     known = np.flatnonzero(~unseen).astype(np.int32)
-    model, tokenizer, _ = learn_semantic(
-        dataset, mels, known, recipe, settings["semantic"], Place(scratch["semantic"], identity)
-    )
+    place = Place(scratch["semantic"], identity)
+    model, tokenizer, _ = learn_semantic(dataset, mels, known, recipe, semantic, place)
     reader = SongReader.of(dataset, mels, tokenizer)
     found["semantic"] = encode_songs(model, reader, scratch["semantic"], f"fold {name}, stage 1")
     before = found["semantic"]["text"].by_track(len(unseen)) if pretrained and not heard else None
