@@ -133,7 +133,7 @@ def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]
     """The result as it goes into JSON. Raises UserError where too few held-out songs have a vector in every space."""
     started = time.monotonic()
     known = np.all([~np.isnan(space.features[:, 0]) for space in spaces.values()], axis=0)
-    test, train = np.flatnonzero(split.held_out_only & known), np.flatnonzero(~split.held_out_only & known)
+    test, train = np.flatnonzero(split.unseen & known), np.flatnonzero(~split.unseen & known)
     if min(len(test), len(train)) < 2 * LEAST:
         raise UserError(
             f"nothing to measure for semantic: {len(test)} held-out songs of {dataset.summary()} have vectors",
@@ -157,8 +157,9 @@ def measure_semantic(dataset: Dataset, split: Split, spaces: Mapping[str, Space]
         "task": "semantic",
         "dataset": describe(dataset),
         "protocol": {
-            "text": "songs that took part in no training; probes of genre, language and tags learn from songs by other "
-            "artists, those of albums from other songs; retrieval among the held-out songs with audio and text",
+            "text": "songs that took part in no training, that with validation folded in included; probes of genre, "
+            "language and tags learn from songs by other artists, those of albums from other songs; retrieval among "
+            "the held-out songs with audio and text",
             "notes": notes,
             "external": external,
             "queries": {"all": len(test)},
