@@ -73,7 +73,7 @@ class TestWhatIsRead:
         train_stage(*world, "preference", DEMO, "all")
         assert {3, 8} <= seen["read"]
 
-    def test_pairs_come_from_the_training_part_alone(
+    def test_pairs_come_from_what_the_extent_holds_and_no_more(
         self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = make_catalogue(COUNT, listens=listens())
@@ -87,8 +87,10 @@ class TestWhatIsRead:
         monkeypatch.setattr(train, "mine_pairs", spy)
         both_stages(world)
         split = ensure_split(*world)
-        assert mined == [int((split.listens == 0).sum())]
-        assert mined[0] < world[1].listens.height
+        assert mined == [split.past(world[1]).listens.height]
+        train_stage(*world, "preference", DEMO, "train")
+        assert mined[1] == int((split.listens == 0).sum())
+        assert mined[1] < mined[0] < world[1].listens.height
 
     def test_songs_never_heard_by_anybody_may_teach_stage_1(
         self, make_catalogue: MakeCatalogue, seen: dict[str, set[int]]
@@ -116,8 +118,8 @@ class TestPublishing:
         both_stages(world)
         split = ensure_split(*world)
         one, two = manifest_of(workspace, "semantic"), manifest_of(workspace, "preference")
-        for manifest in (one, two):
-            assert manifest.trained_on == {"part": "split", "split": split.fingerprint}
+        for manifest, part in ((one, "split"), (two, "past")):
+            assert manifest.trained_on == {"part": part, "split": split.fingerprint}
             assert manifest.made_from["dataset"] == dataset.fingerprint
             assert manifest.settings["preset"] == "demo"
             assert len(manifest.facts["losses"]) == 2

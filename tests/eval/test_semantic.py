@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
+from data.split import Split
 from eval.semantic import LEAST, Songs, measure_semantic
 from eval.spaces import Space, open_externals
 from eval.table import result_table
@@ -14,11 +15,16 @@ from tests.conftest import BLOCKS
 SIZE = 16
 
 
+def with_unseen(split: Split, songs: np.ndarray) -> Split:
+    """The split as if these songs had taken part in no training."""
+    return replace(split, held_out_only=songs, new_after_validation=songs)
+
+
 @pytest.fixture(scope="module")
 def world(fixed_world):
     """Dataset and split; every third song is held out."""
     _, dataset, split = fixed_world
-    return dataset, replace(split, held_out_only=np.arange(len(dataset.track_ids)) % 3 == 0)
+    return dataset, with_unseen(split, np.arange(len(dataset.track_ids)) % 3 == 0)
 
 
 def unit(values: np.ndarray) -> np.ndarray:
@@ -100,7 +106,7 @@ def test_without_both_stages_nothing_is_said_of_a_cost(world):
 def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(world, result):
     dataset, split = world
     theirs = by_block(dataset, 0.3, 3)
-    theirs[np.flatnonzero(split.held_out_only)[:3]] = np.nan
+    theirs[np.flatnonzero(split.unseen)[:3]] = np.nan
     spaces = {"mel": Space(by_block(dataset, 1, 2)), "theirs": Space(theirs, origin="clap, 1234")}
     found = measure_semantic(dataset, split, spaces)
     assert found["protocol"]["queries"]["all"] == result["protocol"]["queries"]["all"] - 3
@@ -112,7 +118,7 @@ def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(
 
 def test_the_strength_of_a_probe_is_chosen_across_artists_but_for_albums(world):
     dataset, split = world
-    songs = Songs.of(dataset, np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only))
+    songs = Songs.of(dataset, np.flatnonzero(~split.unseen), np.flatnonzero(split.unseen))
     assert np.array_equal(songs.folds("tags"), songs.groups)
     # An album is by one artist: with artists apart, none would be on both sides and every strength look useless.
     assert len(np.unique(songs.folds("album"))) == len(dataset.track_ids)
@@ -153,7 +159,7 @@ def test_no_artist_is_on_both_sides_of_a_probe(world):
 
 def test_labels_that_are_rare_are_not_asked_for(world):
     dataset, split = world
-    train, test = np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only)
+    train, test = np.flatnonzero(~split.unseen), np.flatnonzero(split.unseen)
     songs = Songs.of(dataset, train, test)
     names, _, _ = songs.sides("tags")
     for name in names:
@@ -164,4 +170,4 @@ def test_nothing_held_out_is_the_users_to_mend(world):
     dataset, split = world
     space = {"mel": Space(by_block(dataset, 1, 1))}
     with pytest.raises(UserError, match="nothing to measure for semantic"):
-        measure_semantic(dataset, replace(split, held_out_only=np.zeros(len(dataset.track_ids), np.bool_)), space)
+        measure_semantic(dataset, with_unseen(split, np.zeros(len(dataset.track_ids), np.bool_)), space)
