@@ -28,7 +28,7 @@ from recsys.published_index import ensure_index
 app = typer.Typer(add_completion=False, help=__doc__)
 INDEX_HELP = "exact, faiss-flat, faiss-hnsw, faiss-ivf or faiss-ivfpq; default: as built before, else faiss-flat."
 DEMO_NOTICE = (
-    "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, about 8 minutes on 2 "
+    "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, about 10 minutes on 2 "
     "cores and 0.3 GB. Ctrl-C is safe, the next run goes on."
 )
 
