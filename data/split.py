@@ -9,7 +9,13 @@ else a session that the moment cuts in two would be half in training.
 then learn from what others played later: the future leaks. It exists for numbers to be compared with published ones.
 
 Playlists are held out whole: all those last changed after the training period, and as many of the others as the share
-asks for. A track is *cold* if the training part holds no play and no playlist entry of it.
+asks for.
+
+Settings are chosen on validation with models of the training part; what is tested and published is then fitted again on
+the *past* of the test: training, validation and the gap between them, but no play in the gap before the test, and no
+entry of a playlist that is dated after its beginning. A track is *cold* before a part if what its models were fitted on
+holds no play and no playlist entry of it: validation asks for songs that are new after training, test for songs that
+are new after validation.
 """
 
 from dataclasses import dataclass
@@ -27,6 +33,8 @@ from data.workspace import Manifest, Workspace, is_current, publishing, read_man
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+Extent = Literal["train", "past", "all"]
+"""Which listening a model learns from: the training part, everything before the test, everything."""
 IN_GAP = -1
 """The part of a listen that is in none: it trains nothing, is no target, and yet is known of whoever is asked for."""
 Method = Literal["time", "leave-last-out"]
@@ -73,14 +81,16 @@ class SplitSettings(BaseModel):
 class Split:
     """Which part each row of a dataset belongs to.
 
-    listens, playlists: int8 index into PARTS, IN_GAP for none, aligned with the dataset's rows. cold: bool per track,
-    nothing of it in training. held_out_only: bool per track, those that take part in no training: cold and yet listened
-    to, and some of those that nobody listens to.
+    listens, playlists: int8 index into PARTS, IN_GAP for none, aligned with the dataset's rows. new_after_training,
+    new_after_validation: bool per track, nothing of it in the training part, or in the past of the test. held_out_only:
+    bool per track, those that stage 1 may not learn from: new after training and yet listened to, and some of those
+    that nobody listens to.
     """
 
     listens: NDArray[np.int8]
     playlists: NDArray[np.int8]
-    cold: NDArray[np.bool_]
+    new_after_training: NDArray[np.bool_]
+    new_after_validation: NDArray[np.bool_]
     held_out_only: NDArray[np.bool_]
     manifest: Manifest
 
@@ -109,11 +119,41 @@ class Split:
 
     def training(self, dataset: Dataset) -> Dataset:
         """The dataset with the training part of its listening and nothing else."""
-        entries = dataset.playlist_tracks.filter(pl.col("playlist").is_in(self.playlists_of("train").tolist()))
-        start = self.moment("validation")
-        if start is not None:
-            entries = entries.filter(pl.col("added_at").is_null() | (pl.col("added_at") < start))
+        entries = self._entries(dataset, ("train",), self.moment("validation"))
         return dataset.only(self.listens_of(dataset, "train"), entries)
+
+    def past(self, dataset: Dataset) -> Dataset:
+        """The dataset with what was listened to before the test and nothing else."""
+        start = self.moment("validation")
+        known = np.isin(self.listens, [PARTS.index("train"), PARTS.index("validation")])
+        if start is not None and self.order == "time":
+            known |= (self.listens == IN_GAP) & (dataset.listens["listened_at"] < start).fill_null(False).to_numpy()
+        entries = self._entries(dataset, ("train", "validation"), self.moment("test"))
+        return dataset.only(dataset.listens.filter(pl.Series(known)), entries)
+
+    def learned_from(self, dataset: Dataset, extent: Extent) -> Dataset:
+        """The dataset with the listening that a model of this extent learns from."""
+        if extent == "all":
+            return dataset
+        return self.training(dataset) if extent == "train" else self.past(dataset)
+
+    def cold_before(self, part: Part) -> NDArray[np.bool_]:
+        """Bool per track: the models that answer the part's questions have learned from no listening to it."""
+        return self.new_after_validation if part == "test" else self.new_after_training
+
+    @property
+    def unseen(self) -> NDArray[np.bool_]:
+        """Bool per track: songs that took part in no training, neither of stage 1 nor of what the test measures."""
+        return self.held_out_only & self.new_after_validation
+
+    def _entries(self, dataset: Dataset, parts: tuple[Part, ...], before: datetime | None) -> pl.DataFrame:
+        """Entries of the parts' playlists, without those of a later date; an undated one is as old as its playlist."""
+        rows = np.concatenate([self.playlists_of(part) for part in parts])
+        entries = dataset.playlist_tracks.filter(pl.col("playlist").is_in(rows.tolist()))
+        if before is None or entries.is_empty():
+            return entries
+        date = entries["added_at"].fill_null(dataset.playlists["modified_at"].gather(entries["playlist"]))
+        return entries.filter((date < before).fill_null(True))
 
 
 def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings | None = None) -> Split:
@@ -135,12 +175,12 @@ def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings
     listens = pl.read_parquet(workspace.split / "listens.parquet")["part"].to_numpy()
     playlists = pl.read_parquet(workspace.split / "playlists.parquet")["part"].to_numpy()
     none = np.zeros(len(dataset.track_ids), np.bool_)
-    split = Split(listens, playlists, none, none, manifest)
-    cold = _never_used(split.training(dataset))
+    split = Split(listens, playlists, none, none, none, manifest)
+    cold, still_cold = _never_used(split.training(dataset)), _never_used(split.past(dataset))
     unheard = _never_used(dataset)
     drawn = np.random.default_rng([recorded.seed, 2]).permutation(np.flatnonzero(unheard))
     unheard[drawn[: round(recorded.unheard_test_share * len(drawn))]] = False
-    return Split(listens, playlists, cold, cold & ~unheard, manifest)
+    return Split(listens, playlists, cold, still_cold, cold & ~unheard, manifest)
 
 
 def _recorded_settings(workspace: Workspace, made_from: dict[str, str]) -> SplitSettings | None:

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,8 @@ class Manifest(BaseModel):
     "Fingerprints of what it was made from."
     settings: dict[str, Any] = {}
     trained_on: dict[str, str] | None = None
-    "For trained things: which part of the data (split or all) and the split's fingerprint."
+    """For trained things: the split's fingerprint, and which part they learned from: the songs that the split leaves to
+    stage 1 (split), the listening of training (train), or before the test (past), or everything (all)."""
     facts: dict[str, Any] = {}
     versions: dict[str, str] = {}
     files: dict[str, dict[str, Any]] = {}
@@ -60,6 +61,18 @@ class Workspace:
     """Where each step's result lies below one root."""
 
     root: Path
+    below: str = ""
+    "Folder of trained things other than the published ones."
+
+    @property
+    def tuning(self) -> "Workspace":
+        """The same data with what settings are chosen with: encoders of the training part, and what was chosen."""
+        return replace(self, below="tuning")
+
+    @property
+    def published(self) -> "Workspace":
+        """The same data with what answers and is tested."""
+        return replace(self, below="")
 
     @property
     def dataset(self) -> Path:
@@ -75,15 +88,15 @@ class Workspace:
 
     @property
     def models(self) -> Path:
-        return self.root / "models"
+        return self._trained / "models"
 
     def baseline(self, name: str) -> Path:
         """A source that is only compared with."""
-        return self.root / "baselines" / name
+        return self._trained / "baselines" / name
 
     @property
     def index(self) -> Path:
-        return self.root / "index"
+        return self._trained / "index"
 
     @property
     def reports(self) -> Path:
@@ -92,14 +105,14 @@ class Workspace:
     @property
     def logs(self) -> Path:
         """Curves of the trainings, for TensorBoard."""
-        return self.root / "logs"
+        return self.root / "logs" / self.below
 
     def encoder(self, stage: str) -> Path:
         """`encoder` is the product's, after stage 2; what stage 1 gave is kept beside it for measuring."""
-        return self.root / ("encoder" if stage == "preference" else f"encoder-{stage}")
+        return self._trained / ("encoder" if stage == "preference" else f"encoder-{stage}")
 
     def vectors(self, stage: str) -> Path:
-        return self.root / "vectors" / stage
+        return self._trained / "vectors" / stage
 
     def ablation(self, variant: str) -> Path:
         """Vectors of a variant of the encoder, kept for measuring."""
@@ -111,12 +124,12 @@ class Workspace:
 
     def scratch(self, name: str) -> Path:
         """A folder for a step's unfinished work, kept over an interruption and removed when the step is done."""
-        path = self.root / ".work" / name
+        path = self._scratch(name)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def discard_scratch(self, name: str) -> None:
-        shutil.rmtree(self.root / ".work" / name, ignore_errors=True)
+        shutil.rmtree(self._scratch(name), ignore_errors=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,6 +145,13 @@ class Workspace:
             yield
         finally:
             lock.release()
+
+    @property
+    def _trained(self) -> Path:
+        return self.root / self.below
+
+    def _scratch(self, name: str) -> Path:
+        return self.root / ".work" / "-".join([*Path(self.below).parts, name])
 
 
 @dataclass
@@ -205,6 +225,22 @@ def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str
         (folder / name).is_file() and (folder / name).stat().st_size == facts["bytes"]
         for name, facts in manifest.files.items()
     )
+
+
+def adopt(source: Path, target: Path, made_from: Mapping[str, str], settings: Mapping[str, Any]) -> bool:
+    """Publish a copy of `source` as `target` where it was made from exactly this; returns whether it was.
+
+    Raises DamagedError where a file of it is not as published.
+    """
+    if source == target or not is_current(source, made_from, settings):
+        return False
+    verify(source)
+    staging = target.with_name(f".{target.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(source, staging)
+    _sync_tree(staging)
+    _swap(staging, target)
+    return True
 
 
 def verify(folder: Path) -> Manifest:

@@ -56,7 +56,9 @@ licences of the recordings and texts are those of the catalogue.
 def model_card(stage: Stage, size: int, dataset: Dataset, recorded: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """Markdown with the front matter that model hubs read. The same training gives the same card."""
     parts = {
-        "split": "the training part of a split made by time or playlist",
+        "split": "the songs that a split made by time or playlist does not hold out",
+        "train": "the listening of the training part of a split made by time or playlist",
+        "past": "the listening before the test part of a split made by time or playlist",
         "all": "everything, with nothing held out",
     }
     losses, validation = facts.get("losses", []), facts.get("validation", [])

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
 from data.progress import done, say
-from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
+from data.workspace import Workspace, adopt, is_current, publishing, read_manifest, short_hash
 from encoders.ahead import ahead, moved
 from encoders.batches import SongReader
 from encoders.blocks import Block, in_blocks
@@ -34,9 +34,10 @@ def main(workspace: WorkspaceOption = "workspace") -> None:
     with space.lock():
         dataset = load_dataset(space)
         mels = ensure_mels(space.mels, dataset)
-        for stage in STAGES:
-            if read_manifest(space.encoder(stage)) is not None:
-                embed_stage(space, dataset, mels, stage)
+        for place in (space.tuning, space):
+            for stage in STAGES:
+                if read_manifest(place.encoder(stage)) is not None:
+                    embed_stage(place, dataset, mels, stage)
     say(f"Vectors in {space.root / 'vectors'}. Next: python -m recsys.build_index --workspace {workspace}")
 
 
@@ -48,20 +49,20 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
         "mels": mels.fingerprint,
         "encoder": encoder.fingerprint if encoder else "",
     }
-    if is_current(workspace.vectors(stage), made_from, {}):
+    target, twins = workspace.vectors(stage), (workspace.tuning.vectors(stage), workspace.published.vectors(stage))
+    if is_current(target, made_from, {}) or any(adopt(twin, target, made_from, {}) for twin in twins):
         return
     started = time.monotonic()
     model, tokenizer, _ = read_encoder(workspace, stage)
     reader = SongReader.of(dataset, mels, tokenizer)
-    scratch = workspace.scratch(f"embed-{stage}-{short_hash(made_from)}")
-    vectors = encode_songs(model, reader, scratch, f"embed {STAGES.index(stage) + 1}")
-    with publishing(
-        workspace.vectors(stage), f"vectors-{stage}", made_from, trained_on=encoder.trained_on if encoder else None
-    ) as draft:
+    unfinished = f"embed-{stage}-{short_hash(made_from)}"
+    vectors = encode_songs(model, reader, workspace.scratch(unfinished), f"embed {STAGES.index(stage) + 1}")
+    trained_on = encoder.trained_on if encoder else None
+    with publishing(target, f"vectors-{stage}", made_from, trained_on=trained_on) as draft:
         for modality in MODALITIES:
             write_vectors(draft.folder, modality, vectors[modality], dataset)
             draft.facts[modality] = len(vectors[modality].tracks)
-    workspace.discard_scratch(scratch.name)
+    workspace.discard_scratch(unfinished)
     counts = ", ".join(f"{len(vectors[name].tracks):,} {name}" for name in MODALITIES)
     done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors", time.monotonic() - started)
 

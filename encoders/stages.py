@@ -65,7 +65,16 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
         **OURS_OF_PAIRS,
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15, patience=8, **OURS
+        epochs=30,
+        batch_size=32,
+        lr=1e-3,
+        audio_lr=3e-4,
+        text_lr=3e-4,
+        crop_frames=313,
+        excerpts=1.0,
+        forget=0.15,
+        patience=8,
+        **OURS,
     ),
     ("small", "preference"): PreferenceSettings(
         epochs=10,
@@ -87,7 +96,7 @@ SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
 PRETRAINED: dict[Stage, dict[str, Any]] = {
-    "semantic": {"text_lr": 5e-5},
+    "semantic": {"text_lr": 0.0},
     "preference": {"text_lr": 1e-4, "text_tokens": 32, "forget": 0.0},
 }
 """Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and

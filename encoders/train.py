@@ -16,8 +16,8 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.pairs import PairSettings, mine_pairs, mine_skips
 from data.progress import done, say
-from data.split import Split, ensure_split
-from data.workspace import Workspace, is_current, publishing, read_manifest, sha256, verify
+from data.split import Extent, Split, ensure_split
+from data.workspace import Workspace, adopt, is_current, publishing, read_manifest, sha256, verify
 from encoders import processes
 from encoders.batches import SongReader
 from encoders.card import model_card
@@ -46,7 +46,8 @@ from encoders.vectors import read_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-TrainOn = Annotated[str, typer.Option(help="split: the training part, for measuring. all: everything, for production.")]
+TRAIN_ON_HELP = "split: what lies before the test, for measuring. all: everything, for production."
+TrainOn = Annotated[str, typer.Option(help=TRAIN_ON_HELP)]
 PresetOption = Annotated[str | None, typer.Option(help="demo, small or paper; default: as built before, else demo.")]
 TextEncoder = Annotated[Path | None, typer.Option(help="Folder of a pre-trained BERT-like model for the text tower.")]
 
@@ -64,11 +65,12 @@ def main(
     space, wanted = Workspace(Path(workspace)), check_stage(stage)
     processes.join()
     with space.lock() if processes.rank() == 0 else nullcontext():
-        dataset = load_dataset(space)
-        if not resume and processes.rank() == 0:
-            space.discard_scratch(f"train-{wanted}")
-        train_stage(space, dataset, wanted, choose_recipe(space, preset, text_encoder), train_on)
-        processes.wait()
+        dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder)
+        for place, extent in trainings(space, train_on):
+            if not resume and processes.rank() == 0:
+                place.discard_scratch(f"train-{wanted}")
+            train_stage(place, dataset, wanted, recipe, extent)
+            processes.wait()
     say(f"Encoder in {space.encoder(wanted)}. Next: python -m encoders.embed --workspace {workspace}")
 
 
@@ -76,6 +78,13 @@ def check_stage(stage: str) -> Stage:
     if stage not in get_args(Stage):
         raise UserError(f'no stage "{stage}"', "Take semantic or preference.")
     return stage  # type: ignore[return-value]
+
+
+def trainings(workspace: Workspace, train_on: str) -> list[tuple[Workspace, Extent]]:
+    """What --train-on asks for: first what settings are chosen with, then what is published. Raises UserError."""
+    if train_on not in ("split", "all"):
+        raise UserError(f'--train-on "{train_on}"', "Take split or all.")
+    return [(workspace.tuning, "train"), (workspace, "past" if train_on == "split" else "all")]
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,8 @@ class Recipe:
 
 def choose_recipe(workspace: Workspace, preset: str | None, text_encoder: Path | None) -> Recipe:
     """What the user gave, else what this workspace was built with, else the demo preset. Raises UserError."""
-    built = read_manifest(workspace.encoder("semantic"))
+    # The encoder for tuning is trained first, so after a cut it knows better what was wanted last.
+    built = read_manifest(workspace.tuning.encoder("semantic")) or read_manifest(workspace.encoder("semantic"))
     if preset is not None and preset not in get_args(Preset):
         raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
     chosen: Preset = preset or (built.settings["preset"] if built else "demo")  # type: ignore[assignment]
@@ -100,14 +110,13 @@ def choose_recipe(workspace: Workspace, preset: str | None, text_encoder: Path |
     return Recipe(chosen)
 
 
-def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, train_on: str) -> None:
-    """Train one stage and publish its encoder, unless the one there was made from the same things.
+def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent) -> None:
+    """Train one stage on what the extent lets it see and publish its encoder, unless it was made from the same things.
 
-    Stage 1 is skipped where no song has audio and text, stage 2 where no two songs go together; what came before is
-    then published as it is, and the manifest says so. Of several processes the first one publishes.
+    Stage 1 reads no listening: the same one starts every stage 2 of a split, and is copied where it is there already.
+    It is skipped where no song has audio and text, stage 2 where no two songs go together; what came before is then
+    published as it is, and the manifest says so. Of several processes the first one publishes.
     """
-    if train_on not in ("split", "all"):
-        raise UserError(f'--train-on "{train_on}"', "Take split or all.")
     with processes.first_then_others():
         split = ensure_split(workspace, dataset)
         mels = ensure_mels(workspace.mels, dataset)
@@ -117,21 +126,29 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
         made_from["text_encoder"] = recipe.tower
     if stage == "preference":
         made_from["semantic"] = verify(workspace.encoder("semantic")).fingerprint
-    recorded = {"preset": recipe.preset, "train_on": train_on, **settings.model_dump()}
+    seen = "split" if stage == "semantic" and extent != "all" else extent
+    recorded = {"preset": recipe.preset, "train_on": seen, **settings.model_dump()}
     target = workspace.encoder(stage)
-    if processes.from_first(lambda: is_current(target, made_from, recorded)):
+
+    def is_there() -> bool:
+        twins = (twin.encoder(stage) for twin in (workspace.tuning, workspace.published))
+        return is_current(target, made_from, recorded) or any(
+            adopt(twin, target, made_from, recorded) for twin in twins
+        )
+
+    if processes.from_first(is_there):
         workspace.discard_scratch(f"train-{stage}")  # left where a run was cut off right after publishing
         return
     started = time.monotonic()
-    trained_on = {"part": train_on, "split": split.fingerprint}
+    trained_on = {"part": seen, "split": split.fingerprint}
     place = Place(workspace.scratch(f"train-{stage}"), [made_from, recorded], workspace.logs / stage)
     if stage == "semantic":
-        allowed = trainable_tracks(split, train_on)
+        allowed = trainable_tracks(split, extent)
         model, tokenizer, facts = learn_semantic(dataset, mels, allowed, recipe, settings, place)
     else:
         model, tokenizer, _ = read_encoder(workspace, "semantic")
         reader = SongReader.of(dataset, mels, tokenizer)
-        listening = split.training(dataset) if train_on == "split" else dataset
+        listening = split.learned_from(dataset, extent)
 
         def learned_from() -> Listening:
             before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
@@ -157,9 +174,9 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
     done("stage 1" if stage == "semantic" else "stage 2", facts["summary"], time.monotonic() - started)
 
 
-def trainable_tracks(split: Split, train_on: str) -> NDArray[np.int32]:
-    """Tracks that may take part in training: under `split` all but those whose listening is held out whole."""
-    allowed = np.ones(len(split.cold), np.bool_) if train_on == "all" else ~split.held_out_only
+def trainable_tracks(split: Split, extent: Extent) -> NDArray[np.int32]:
+    """Tracks that stage 1 may learn from: all but those that are held out, which `all` has none of."""
+    allowed = ~split.held_out_only | (extent == "all")
     return np.flatnonzero(allowed).astype(np.int32)
 
 

@@ -1,8 +1,8 @@
 """`python -m eval.ablation`: what does each part of the encoder buy? Stage 2 trained again without it, and measured.
 
 Every variant answers from content alone: neighbours of the history in its space, with the settings that validation
-prefers for it; titles of playlists are not read. Vectors of a variant are kept in the workspace and made again only
-where something has changed.
+prefers for it; titles of playlists are not read. All are trained on the training part alone and not fitted again.
+Vectors of a variant are kept in the workspace and made again only where something has changed.
 """
 
 from collections.abc import Mapping
@@ -39,6 +39,7 @@ from recsys.models import exact_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
 WHOLE = "stage 2"
+FITTED = "encoders of the training part; validation chooses how they are asked and is not folded in"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def main(
     space = Workspace(Path(workspace))
     dataset, split, _ = ready(space)
     with space.lock():
-        spaces = every_space(space, dataset, split, [name.strip() for name in only.split(",")] if only else None)
+        spaces = every_space(space.tuning, dataset, split, [name.strip() for name in only.split(",")] if only else None)
     results = []
     questions = validation_questions(dataset, split)
     asked = {name: _asked(found, dataset, questions) for name, found in spaces.items()}
@@ -92,12 +93,12 @@ def main(
         if not question.queries:
             continue
         models = {name: by_task[task] for name, by_task in asked.items()}
-        result, _ = measure(dataset, split, question, models, baselines={WHOLE})
+        result, _ = measure(dataset, split, question, models, baselines={WHOLE}, fitted=FITTED)
         show(result, COLUMNS[task], ("ndcg@100",))
         results.append(result)
     try:
         of_songs = {name: _semantic(found, dataset) for name, found in spaces.items()}
-        semantic = measure_semantic(dataset, split, [Fold(split.held_out_only, of_songs)])
+        semantic = measure_semantic(dataset, split, [Fold(split.unseen, of_songs)])
         show(semantic, SEMANTIC_COLUMNS, ())
         results.append(semantic)
     except UserError as error:
@@ -111,7 +112,7 @@ Found = dict[str, Vectors]
 
 
 def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str] | None) -> dict[str, Found]:
-    """Stage 2 and stage 1 as published, stage 2's audio alone, and the variants. Raises UserError for unknown names."""
+    """Both stages as they are in `space`, stage 2's audio alone, and the variants; UserError for unknown names."""
     mels = ensure_mels(space.mels, dataset)
     manifest = read_manifest(space.encoder("preference"))
     if manifest is None or manifest.facts.get("skipped"):
@@ -122,8 +123,8 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
     chosen = variants(settings)
     if unknown := [name for name in only or [] if name not in chosen]:
         raise UserError(f'no variant "{unknown[0]}"', f"There are {', '.join(chosen)}.")
-    whole = _published(space, dataset, "preference")
-    found = {WHOLE: whole, "stage 1 only": _published(space, dataset, "semantic")}
+    whole = _vectors_of(space, dataset, "preference")
+    found = {WHOLE: whole, "stage 1 only": _vectors_of(space, dataset, "semantic")}
     if len(whole["audio"].tracks):
         found["audio only"] = whole | {"item": whole["audio"]}
     for name, variant in chosen.items():
@@ -148,7 +149,8 @@ def _trained(
             reader = replace(reader, texts=[None] * len(reader.texts))
         pretrained = semantic is not None and "text_encoder" in semantic.made_from
         before = texts_before(space, dataset, mels) if pretrained and variant.text else None
-        scratch = space.scratch(f"ablation-{short_hash([made_from, recorded])}")
+        unfinished = f"ablation-{short_hash([made_from, recorded])}"
+        scratch = space.scratch(unfinished)
         learn_preference(
             model,
             reader,
@@ -160,11 +162,11 @@ def _trained(
         with publishing(folder, f"ablation {name}", made_from, recorded) as draft:
             for modality in MODALITIES:
                 write_vectors(draft.folder, modality, vectors[modality], dataset)
-        space.discard_scratch(scratch.name)
+        space.discard_scratch(unfinished)
     return {modality: read_vectors(folder, modality, dataset) for modality in MODALITIES}
 
 
-def _published(space: Workspace, dataset: Dataset, stage: Stage) -> Found:
+def _vectors_of(space: Workspace, dataset: Dataset, stage: Stage) -> Found:
     return {modality: read_vectors(space.vectors(stage), modality, dataset) for modality in MODALITIES}
 
 

@@ -100,10 +100,11 @@ def circumstances(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         ("the data", ("dataset", "fingerprint"), "contents"),
         ("the split", ("protocol", "split"), "splits"),
         ("the protocol", ("protocol", "text"), "rules"),
+        ("what the models have seen", ("protocol", "fitted"), "fits"),
     ):
         one, other = (result.get(at[0], {}).get(at[1]) for result in (a, b))
         if one != other:
-            shown = f": {one} / {other}" if at[1] == "text" else f" ({value} {one} and {other})"
+            shown = f": {one} / {other}" if at[1] in ("text", "fitted") else f" ({value} {one} and {other})"
             changed.append(f"{what} differ{'' if what == 'the data' else 's'}{shown}")
     chosen = [result.get("chosen_on_validation", {}).get("settings", {}) for result in (a, b)]
     others = [name for name in chosen[0] if name in chosen[1] and chosen[0][name] != chosen[1][name]]

@@ -35,8 +35,8 @@ def folds(
 ) -> Iterator[Fold]:
     """The catalogue's songs in `count` folds, with what encoders trained without each make of them.
 
-    Settings are those of the workspace's encoder, and stage 2 learns from the training part's listening. No tags by
-    words: the encoders of the folds are not kept.
+    Settings are those of the workspace's encoder, and stage 2 learns from the same listening. No tags by words: the
+    encoders of the folds are not kept.
     """
     mels = ensure_mels(workspace.mels, dataset)
     recipe = choose_recipe(workspace, None, None)
@@ -92,7 +92,7 @@ def _trained(
     reader = SongReader.of(dataset, mels, tokenizer)
     found["semantic"] = encode_songs(model, reader, scratch["semantic"], f"fold {name}, stage 1")
     before = found["semantic"]["text"].by_track(len(unseen)) if pretrained and not heard else None
-    listening = without(mine(split.training(dataset), reader, before), unseen)
+    listening = without(mine(split.past(dataset), reader, before), unseen)
     learn_preference(model, reader, listening, preference, Place(scratch["preference"], identity))
     found["preference"] = encode_songs(model, reader, scratch["preference"], f"fold {name}, stage 2")
     with publishing(folder, f"fold {name}", made_from, recorded) as draft:

@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 class Songs:
     """What is known of the N songs of the catalogue.
 
-    plays: (N,) wanted plays and playlist entries in training. artists: (N,), -1 where unknown. genres: (N, G), rows sum
-    to 1, empty where unknown. vectors: (N, D), unit rows, zeros where a song has none; D may be 0.
+    plays: (N,) wanted plays and playlist entries before the test. artists: (N,), -1 where unknown. genres: (N, G), rows
+    sum to 1, empty where unknown. vectors: (N, D), unit rows, zeros where a song has none; D may be 0.
     """
 
     plays: Floats
@@ -33,13 +33,13 @@ class Songs:
     vectors: Floats
 
     @classmethod
-    def of(cls, dataset: Dataset, training: Dataset, vectors: Vectors | None) -> "Songs":
-        """training: the part of the dataset that models learned from, whose plays say what is popular."""
+    def of(cls, dataset: Dataset, past: Dataset, vectors: Vectors | None) -> "Songs":
+        """past: the part of the dataset that models learned from, whose plays say what is popular."""
         count = len(dataset.track_ids)
         rows = np.zeros((count, 0)) if vectors is None else vectors.by_track(count).astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return cls(
-            play_counts(training).astype(np.float64),
+            play_counts(past).astype(np.float64),
             dataset.artists,
             genre_matrix(dataset.tracks["genres"].to_list()),
             np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0),
@@ -61,11 +61,11 @@ class Asked:
     history: csr_matrix
 
     @classmethod
-    def of(cls, queries: Sequence[Query], targets: Targets, training: Dataset) -> "Asked":
-        """training: where the plays are counted that make a song expected."""
-        history = history_matrix(queries, len(training.track_ids), None)
+    def of(cls, queries: Sequence[Query], targets: Targets, past: Dataset) -> "Asked":
+        """past: where the plays are counted that make a song expected."""
+        history = history_matrix(queries, len(past.track_ids), None)
         history.data = history.data.clip(min=0)
-        return cls(targets, Popularity().fit(training).candidates(queries, max(AT)), history)
+        return cls(targets, Popularity().fit(past).candidates(queries, max(AT)), history)
 
 
 def genre_matrix(genres: Sequence[Sequence[str] | None]) -> csr_matrix:

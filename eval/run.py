@@ -220,7 +220,7 @@ def _measured_semantic(
 ) -> list[dict[str, Any]]:
     try:
         if count is None:
-            measured = [Fold(split.held_out_only, spaces_of(space, dataset, externals))]
+            measured = [Fold(split.unseen, spaces_of(space, dataset, externals))]
         else:
             with space.lock():
                 measured = list(cross_validation(space, dataset, split, count, externals))
@@ -243,6 +243,8 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
     protocol = result["protocol"]
     counts = ", ".join(f"{count:,} {kind.rstrip('/')}" for kind, count in protocol["queries"].items())
     console.print(f"Protocol: {protocol['text']}.", markup=False, soft_wrap=True)
+    if "fitted" in protocol:
+        console.print(f"Models: {protocol['fitted']}.", markup=False, soft_wrap=True)
     for note in protocol.get("notes", []):
         console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)

@@ -1,8 +1,8 @@
 """Slices: on which kind of queries and targets is a model good? Each is a prefix of metrics, as in `cold/recall@20`.
 
-cold, warm: songs that training does not hold, and does. repeat, discovery: songs the listener had played, and had not.
-head, mid, tail: warm songs by popularity. history:1-5 and so on: how many plays a query brings along; seeds:... for
-playlists. Tests are made on HEADLINE alone; the other slices are measured and described.
+cold, warm: songs that are not in what the models learned from, and the others. repeat, discovery: songs the listener
+had played, and had not. head, mid, tail: warm songs by popularity. history:1-5 and so on: how many plays a query brings
+along; seeds:... for playlists. Tests are made on HEADLINE alone; the other slices are measured and described.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ HEAD, TAIL = 0.2, 0.8
 LENGTHS = {"0": (0, 0), "1-5": (1, 5), "6-20": (6, 20), "21+": (21, np.inf)}
 """Names of slices by the number of plays (or seeds) of a query, and the fewest and most of them."""
 EXPLAINED = (
-    "head: the most played songs that together hold 20 % of the training plays, tail: the least played that hold "
-    "20 %, mid: the rest; cold songs are in none of the three (Abdollahpouri et al. 2021, arXiv 2103.06364)"
+    "head: the most played songs that together hold 20 % of the plays before the test, tail: the least played that "
+    "hold 20 %, mid: the rest; cold songs are in none of the three (Abdollahpouri et al. 2021, arXiv 2103.06364)"
 )
 
 
@@ -37,9 +37,9 @@ class Slice:
 def slices(question: HeldOut, split: Split, plays: NDArray[np.floating]) -> list[Slice]:
     """All targets, then every slice of them that is not empty.
 
-    plays: (N,) of each song in training.
+    plays: (N,) of each song before the test.
     """
-    targets, cold = question.targets, split.cold
+    targets, cold = question.targets, split.cold_before("test")
     found = [("", targets), ("cold/", targets.restrict(cold)), ("warm/", targets.restrict(~cold))]
     if question.has_repeats:
         by_kind = {"repeat/": question.repeats, "discovery/": ~question.repeats}

@@ -1,6 +1,6 @@
 """What validation chooses: the settings of each source for each task, and how the sources are fused."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -116,15 +116,6 @@ def choose_fusion(
 def fit_key(name: str, settings: Mapping[str, Any]) -> str:
     """Names a fit: sources that differ only in settings at asking share it."""
     return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
-
-
-def default_choices(names: Collection[str], fused: Collection[str]) -> Choices:
-    """Where nothing is left to choose with: every source's own settings, fused alike."""
-    choices = Choices()
-    for name in names:
-        choices.add(name, Chosen())
-    choices.fusion = {task: FusionSettings(weights=dict.fromkeys(fused, 1.0)) for task in TASKS}
-    return choices
 
 
 def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:

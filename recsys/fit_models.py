@@ -1,7 +1,8 @@
-"""Fitting: every source is tuned on validation, fitted on the training part, and published.
+"""Fitting: every source is tuned on validation with fits of the training part, then fitted on all that it may see.
 
-The product's sources are published together, once their fusion is chosen; each baseline on its own, so that an
-interrupted run goes on with the next one.
+What validation chose is kept in the workspace's `tuning`, the product's sources together, for their fusion is chosen
+too, and each baseline on its own, so that an interrupted run goes on with the next one. What is published is fitted
+again with those settings: on everything before the test for measuring, on everything there is for production.
 """
 
 import time
@@ -14,8 +15,8 @@ import numpy as np
 
 from data.dataset import Dataset
 from data.progress import done, meter
-from data.split import Split
-from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash, verify
+from data.split import Extent, Split
+from data.workspace import Workspace, is_current, publishing, short_hash, verify
 from encoders.stages import STAGES
 from recsys import search_space
 from recsys.candidates import CandidateSource, Htcl, State
@@ -27,78 +28,93 @@ from recsys.choosing import (
     Chosen,
     choose_fusion,
     choose_settings,
-    default_choices,
     fit_key,
     validation_questions,
 )
 from recsys.held_out import TASKS, HeldOut, Task
-from recsys.models import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source
+from recsys.models import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices
 from recsys.ranked import Ranked
 from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS
 
 
-def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
-    """Fit, tune and publish the product's sources, unless that has been done from the same things.
-
-    Under `all`, settings that a run under `split` chose are kept: nothing is left to choose them with.
-    """
+def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None:
+    """Choose the settings of the product's sources and their fusion, unless that has been done from the same things."""
+    tuning = workspace.tuning
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
-    made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
+    made_from |= {stage: verify(tuning.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
     tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, TUNING_QUERIES, NEW_SONGS]
-    settings = {"train_on": train_on, "space": short_hash(tried)}
+    settings = {"space": short_hash(tried)}
+    if is_current(tuning.models, made_from, settings):
+        return
+    started = time.monotonic()
+    choices = _tune_product(tuning, dataset, split)
+    with publishing(tuning.models, "choices", made_from, settings, _trained_on("train", split)) as draft:
+        _write_choices(draft.folder, choices)
+        draft.facts["validation_ndcg@100"] = choices.validation
+    done("tuning", f"{len(BUILT)} sources, {sum(choices.trials.values())} trials", time.monotonic() - started)
+
+
+def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: Extent) -> None:
+    """Fit the product's sources with the settings chosen and publish them, unless the same are there."""
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    made_from["choices"] = verify(workspace.tuning.models).fingerprint
+    settings = {"train_on": extent}
     if is_current(workspace.models, made_from, settings):
         return
     started = time.monotonic()
-    training = split.training(dataset) if train_on == "split" else dataset
-    fits: dict[str, State] = {}
-    if train_on == "split":
-        choices = _tune_product(workspace, dataset, training, split, fits)
-    else:
-        choices = _kept_choices(workspace, split) or default_choices(BUILT, FUSED)
-    with publishing(workspace.models, "models", made_from, settings, _trained_on(train_on, split)) as draft:
-        _write(draft.folder, choices, fits, training)
-        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(training) == 0)
-        draft.facts["validation_ndcg@100"] = choices.validation
-    tuned = f"{sum(choices.trials.values())} trials" if fits else "settings kept or default"
-    done("models", f"{len(BUILT)} sources, {tuned}", time.monotonic() - started)
+    choices, past = read_choices(workspace.tuning.models), split.learned_from(dataset, extent)
+    with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
+        fits = _fit_chosen(draft.folder, choices, past, "models")
+        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(past) == 0)
+    done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
 
 
 def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names: Sequence[str]) -> None:
-    """The same for sources that are only compared with; each is published when it is tuned. Trained under `split`."""
+    """The same for sources that are only compared with, on everything before the test."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
-    missing = {}
+    asked: Mapping[Task, HeldOut] = {}
     for name in names:
         tried = [search_space.SPACE[name], search_space.TRIALS, TASKS, TUNING_QUERIES]
-        settings = {"train_on": "split", "space": short_hash(tried)}
-        if not is_current(workspace.baseline(name), made_from, settings):
-            missing[name] = settings
-    if not missing:
-        return
-    training, asked = split.training(dataset), validation_questions(dataset, split)
-    for name, settings in missing.items():
-        started, choices = time.monotonic(), Choices()
-        with meter(f"tuning {name}", _trials([name])) as progress:
-            chosen = _choose(name, asked, dataset, training, {}, progress.advance)
-        choices.add(name, chosen)
-        folder = workspace.baseline(name)
-        with publishing(folder, f"baseline {name}", made_from, settings, _trained_on("split", split)) as draft:
-            _write(draft.folder, choices, chosen.fits, training)
-        done(name, f"{chosen.trials} trials", time.monotonic() - started)
+        tuned, settings = workspace.tuning.baseline(name), {"space": short_hash(tried)}
+        if not is_current(tuned, made_from, settings):
+            asked = asked or validation_questions(dataset, split)
+            _tune_baseline(name, tuned, asked, dataset, split, made_from, settings)
+        folder, fitted_from = workspace.baseline(name), made_from | {"choices": verify(tuned).fingerprint}
+        if not is_current(folder, fitted_from, {}):
+            started, on = time.monotonic(), _trained_on("past", split)
+            with publishing(folder, f"baseline {name}", fitted_from, trained_on=on) as draft:
+                fits = _fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
+            done(name, f"{fits} fits", time.monotonic() - started)
 
 
-def _tune_product(
-    workspace: Workspace, dataset: Dataset, training: Dataset, split: Split, fits: dict[str, State]
-) -> Choices:
-    """Settings of every source and the fusion, for each task. fits: collects what they need."""
-    choices, asked, htcl = Choices(), validation_questions(dataset, split), htcl_sources(workspace, dataset)
+def _tune_baseline(
+    name: str,
+    folder: Path,
+    asked: Mapping[Task, HeldOut],
+    dataset: Dataset,
+    split: Split,
+    made_from: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> None:
+    started, choices = time.monotonic(), Choices()
+    with meter(f"tuning {name}", _trials([name])) as progress:
+        choices.add(name, _choose(name, asked, dataset, split.training(dataset), {}, progress.advance))
+    with publishing(folder, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
+        _write_choices(draft.folder, choices)
+    done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
+
+
+def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
+    """Settings of every source and the fusion, for each task."""
+    choices, asked, htcl = Choices(), validation_questions(dataset, split), htcl_sources(tuning, dataset)
+    training = split.training(dataset)
     best: dict[str, Mapping[Task, Ranked]] = {}
     with meter("tuning", _trials(BUILT)) as progress:
         for name in BUILT:
             chosen = _choose(name, asked, dataset, training, htcl, partial(progress.advance, name))
             choices.add(name, chosen)
             best[name] = chosen.ranked
-            fits |= chosen.fits
     unplayed = play_counts(training) == 0
     for task, question in asked.items():
         rankings = {name: best[name][task] for name in FUSED}
@@ -126,15 +142,24 @@ def _choose(
     return choose_settings(name, defaults.model_dump(), asked, source_of, len(dataset.track_ids), progress)
 
 
-def _write(folder: Path, choices: Choices, fits: Mapping[str, State], training: Dataset) -> None:
-    """The choices, and every fit they need; one that is not there is made."""
-    for chosen in choices.settings.values():
-        for name, settings in chosen.items():
-            path = folder / f"{fit_key(name, settings)}.npz"
-            if name in HTCL_NAMES or path.exists():
-                continue
-            state = fits.get(path.stem) or make_source(name, settings).fit(training).state()
-            np.savez(path, **state)  # type: ignore[arg-type]
+def _fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str) -> int:
+    """Write the choices and every fit that they need, on the listening handed in; returns how many these are."""
+    _write_choices(folder, choices)
+    needed = {
+        fit_key(name, settings): (name, settings)
+        for chosen in choices.settings.values()
+        for name, settings in chosen.items()
+        if name not in HTCL_NAMES
+    }
+    with meter(f"fitting {step}", len(needed)) as progress:
+        for key, (name, settings) in needed.items():
+            state = make_source(name, settings).fit(past).state()
+            np.savez(folder / f"{key}.npz", **state)  # type: ignore[arg-type]
+            progress.advance(name)
+    return len(needed)
+
+
+def _write_choices(folder: Path, choices: Choices) -> None:
     (folder / CHOICES).write_text(choices.model_dump_json(indent=1))
 
 
@@ -145,11 +170,3 @@ def _trained_on(part: str, split: Split) -> dict[str, str]:
 def _trials(names: Sequence[str]) -> int:
     """How many trials these sources take; one without settings takes one."""
     return sum(search_space.TRIALS if search_space.SPACE[name] else 1 for name in names)
-
-
-def _kept_choices(workspace: Workspace, split: Split) -> Choices | None:
-    path = workspace.models / CHOICES
-    manifest = read_manifest(workspace.models)
-    if manifest is None or manifest.made_from.get("split") != split.fingerprint or not path.is_file():
-        return None
-    return Choices.model_validate_json(path.read_text("utf-8"))

@@ -87,8 +87,12 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, base
 def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:
     """What was published in a folder of models: its manifest, what was chosen, and the fits by `fit_key`."""
     manifest = verify(folder)
-    choices = Choices.model_validate_json((folder / CHOICES).read_text("utf-8"))
-    return manifest, choices, {path.stem: _read_state(path) for path in sorted(folder.glob("*.npz"))}
+    return manifest, read_choices(folder), {path.stem: _read_state(path) for path in sorted(folder.glob("*.npz"))}
+
+
+def read_choices(folder: Path) -> Choices:
+    """What validation chose, as it lies beside the fits."""
+    return Choices.model_validate_json((folder / CHOICES).read_text("utf-8"))
 
 
 def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State], dataset: Dataset) -> CandidateSource:

@@ -31,8 +31,8 @@ settings.load_profile("patient")
 BLOCKS = ("ambient", "metal", "swing", "techno")
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = 100
-LATE_FROM = 0.85
-"Cold tracks appear after this share of the time: inside validation and test, never in training."
+LATE_FROM, LAST_FROM = 0.85, 0.92
+"Two cold tracks of a block appear after the first share of the time, in validation; one after the second, in the test."
 
 
 def block_world(seed: int = 0) -> Imported:
@@ -48,9 +48,10 @@ def block_world(seed: int = 0) -> Imported:
     )
 
 
-def songs(block: str, late: bool) -> list[str]:
-    """Track ids of a block that exist by then: 12 at first, 15 in the end."""
-    return [f"{block}-{number:02}" for number in range(15 if late else 12)]
+def songs(block: str, share: float = 1.0) -> list[str]:
+    """Track ids of a block that exist when so much of the time is over: 12 at first, 15 in the end."""
+    count = 12 + 2 * (share > LATE_FROM) + (share > LAST_FROM)
+    return [f"{block}-{number:02}" for number in range(count)]
 
 
 def _tracks() -> pl.DataFrame:
@@ -66,7 +67,7 @@ def _tracks() -> pl.DataFrame:
                 "duration_s": 180.0 + number,
             }
             for block in BLOCKS
-            for number, track in enumerate(songs(block, late=True))
+            for number, track in enumerate(songs(block))
         ]
     )
 
@@ -78,14 +79,14 @@ def _listens(rng: np.random.Generator) -> pl.DataFrame:
         for session in range(12):
             share = (session + rng.random()) / 12
             begin = START + timedelta(days=DAYS * share)
-            known = songs(block, share > LATE_FROM)
+            known = songs(block, share)
             for place, choice in enumerate(rng.choice(len(known), size=6, replace=False)):
                 skipped = rng.random() < 0.05
                 other = BLOCKS[(listener + 1 + int(rng.integers(3))) % 4]
                 rows.append(
                     {
                         "user_id": f"fan-of-{block}-{listener // 4}",
-                        "track_id": songs(other, late=False)[choice % 12] if skipped else known[choice],
+                        "track_id": songs(other, 0.0)[choice % 12] if skipped else known[choice],
                         "listened_at": begin + timedelta(minutes=4 * place),
                         "played_ratio": 0.05 if skipped else 1.0,
                         "feedback": "skip" if skipped else None,
@@ -102,7 +103,7 @@ def _playlists(rng: np.random.Generator) -> dict[str, pl.DataFrame]:
         name = f"list-of-{block}-{number // 4}"
         modified = START + timedelta(days=DAYS * share)
         lists.append({"playlist_id": name, "title": f"my {block} {number}", "modified_at": modified})
-        known = songs(block, share > LATE_FROM)
+        known = songs(block, share)
         for position, choice in enumerate(rng.choice(len(known), size=8, replace=False)):
             entries.append({"playlist_id": name, "position": position, "track_id": known[choice], "added_at": modified})
     return {"playlists": pl.DataFrame(lists), "playlist_tracks": pl.DataFrame(entries)}

@@ -32,6 +32,7 @@ class Cost(NamedTuple):
 def steps(workspace: Workspace) -> list[tuple[str, Manifest]]:
     """The manifests that are there, in the order of making."""
     folders = {"dataset": workspace.dataset, "split": workspace.split}
+    folders |= {"tuning: encoder, stage 2": workspace.tuning.encoder("preference"), "choices": workspace.tuning.models}
     for at, stage in enumerate(STAGES, start=1):
         folders |= {f"encoder, stage {at}": workspace.encoder(stage), f"vectors, stage {at}": workspace.vectors(stage)}
     folders["models"] = workspace.models

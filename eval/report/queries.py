@@ -21,7 +21,7 @@ SEED = 20260101
 
 
 class Song(NamedTuple):
-    """cold: nobody played it in training. hit: it is a target of the query."""
+    """cold: nobody played it before the test. hit: it is a target of the query."""
 
     title: str
     artist: str
@@ -86,6 +86,6 @@ def _songs(dataset: Dataset, split: Split, tracks: NDArray[np.int32], targets: S
     titles, artists, ids = dataset.tracks["title"], dataset.tracks["artist"], dataset.track_ids.names
     wanted = set(targets)
     return tuple(
-        Song(titles[track] or ids[track], artists[track] or "", bool(split.cold[track]), track in wanted)
+        Song(titles[track] or ids[track], artists[track] or "", bool(split.cold_before("test")[track]), track in wanted)
         for track in tracks.tolist()
     )

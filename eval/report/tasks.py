@@ -28,7 +28,7 @@ from eval.report.figures import (
 BEYOND = {
     "coverage": "share of the catalogue that is ever answered",
     "gini": "how unevenly songs are answered; 0 all alike, 1 one song alone",
-    "novelty": "how rarely the answered songs are played in training, in bits",
+    "novelty": "how rarely the answered songs were played before the test, in bits",
     "popularity_lift": "popularity of the answers against that of what listeners play",
     "diversity_htcl": "mean distance of a list's songs in HTCL space",
     "diversity_artist": "share of pairs of a list's songs by different artists",

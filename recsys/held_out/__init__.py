@@ -4,7 +4,7 @@
 - discovery: the same before each play of a song that is new to the listener; heard songs are not answered.
 - playlist: the first songs (and the title) of a held-out playlist; the rest are the targets.
 - cold-start: what a listener had played before the period; the targets are the songs without a single play or playlist
-  entry in training that the listener then plays for the first time. Without listeners: a playlist's cold songs.
+  entry in what models learn from that the listener then plays for the first time. Without listeners: a playlist's.
 - session: the beginning of a session and nothing else, not even who listens; the next wanted play is the target.
 - cold-user: listeners without a play before the period; the first half of their plays is given.
 - new-user: every listener of the period as if new; their first three plays of it are given.

@@ -22,7 +22,7 @@ class Listening:
         self.positive = listens.select(POSITIVE).to_series().to_numpy()
         self.part = split.listens
         self.start = np.searchsorted(self.user, np.arange(len(dataset.user_ids) + 1))
-        self.cold = split.cold
+        self.cold_before = split.cold_before
         place = listens.select(pl.int_range(pl.len()).over("user", "track")).to_series().to_numpy()
         self.repeat = place > 0
         self.order = split.order
@@ -69,7 +69,8 @@ def next_song(listening: Listening, part: Part, max_queries: int, seed: int, new
 
 
 def cold_start(listening: Listening, part: Part, max_queries: int, seed: int) -> HeldOut:
-    wanted = (listening.part == PARTS.index(part)) & listening.positive & listening.cold[listening.track]
+    wanted = (listening.part == PARTS.index(part)) & listening.positive
+    wanted &= listening.cold_before(part)[listening.track]
     wanted &= ~listening.repeat
     queries, targets, users = [], [], []
     for user in sample(np.unique(listening.user[wanted]), max_queries, seed):
@@ -89,6 +90,7 @@ def cold_start(listening: Listening, part: Part, max_queries: int, seed: int) ->
         found,
         np.zeros(len(found.tracks), np.bool_),
         np.array(users, np.int64),
-        f"per listener, the last {HISTORY} plays before the {part} period; targets: songs nobody played in training "
-        f"that the listener then plays; the whole catalogue but heard songs is ranked; {listening.clock}",
+        f"per listener, the last {HISTORY} plays before the {part} period; targets: songs that "
+        "are not in what the models learned from and that the listener then plays; the whole catalogue but heard songs "
+        f"is ranked; {listening.clock}",
     )

@@ -60,7 +60,7 @@ def playlists(
     """The first songs of each playlist with its title; the rest are the targets.
 
     seeds: None = the first half. targets_from: place of the first target; songs between the seeds and it may not be
-    answered. cold_only: targets are the songs that no training playlist has.
+    answered. cold_only: targets are the songs that are not in what models learn from.
     """
     queries, targets, rows = [], [], []
     for row, songs, title in _songs(dataset, sample(split.playlists_of(part), max_queries, seed)):
@@ -68,7 +68,7 @@ def playlists(
         hidden = given if targets_from is None else max(given, targets_from)
         rest = songs[hidden:]
         if cold_only:
-            rest = rest[split.cold[rest]]
+            rest = rest[split.cold_before(part)[rest]]
         if len(songs) < 2 or not len(rest) or (given == 0 and not title):
             continue
         queries.append(Query(history=songs[:given], text=title, exclude=songs[:hidden]))
@@ -81,7 +81,7 @@ def playlists(
         targets,
         rows,
         f"whole held-out playlists of the {part} part, {given_text} given with the title; "
-        + ("targets: the songs that no training playlist has; " if cold_only else "targets: the rest; ")
+        + ("targets: the songs that are not in what the models learned from; " if cold_only else "targets: the rest; ")
         + "the whole catalogue but the given songs is ranked",
     )
 

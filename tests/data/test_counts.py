@@ -80,7 +80,7 @@ def test_a_split_keeps_every_track_in_training_and_no_pair_in_two_parts(publish)
     held = [set(split.listens_of(dataset, part).select("user", "track").rows()) for part in PARTS]
     assert [len(pairs) for pairs in held] == [60 * 40, 60 * 5, 60 * 5]
     assert not held[0] & held[1] | held[0] & held[2] | held[1] & held[2]
-    assert not split.cold.any()
+    assert not split.cold_before("test").any()
     assert split.moment("test") is None
 
 

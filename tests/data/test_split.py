@@ -1,5 +1,6 @@
 import json
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,13 +42,36 @@ def check(dataset: Dataset, split: Split) -> None:
         if split.order == "time":
             moments.append(training.listens["listened_at"])
         assert all(moment < start for column in moments for moment in column)
+    check_past(dataset, split)
     # Held-out playlists are out whole.
     assert set(training.playlist_tracks["playlist"]) <= set(split.playlists_of("train").tolist())
     # Cold is what training does not know.
-    assert set(np.flatnonzero(split.cold)) == set(range(len(dataset.track_ids))) - used(training)
+    everything = set(range(len(dataset.track_ids)))
+    assert set(np.flatnonzero(split.cold_before("validation"))) == everything - used(training)
+    assert set(np.flatnonzero(split.cold_before("test"))) == everything - used(split.past(dataset))
     # What only the held-out part knows takes part in no training, and some songs that nobody plays do not either.
     held_out = set(np.flatnonzero(split.held_out_only))
     assert held_out & used(dataset) == used(dataset) - used(training)
+    assert set(np.flatnonzero(split.unseen)) == held_out - used(split.past(dataset))
+
+
+def check_past(dataset: Dataset, split: Split) -> None:
+    """Training and validation are in it, the test is not, nor anything as late."""
+    past, test = split.past(dataset), set(split.playlists_of("test").tolist())
+    known = [split.listens_of(dataset, "train", "validation").height, dataset.listens.height]
+    assert known[0] <= past.listens.height <= known[1] - split.listens_of(dataset, "test").height
+    assert used(split.training(dataset)) <= used(past)
+    assert not test & set(past.playlist_tracks["playlist"])
+    assert split.learned_from(dataset, "past").listens.equals(past.listens)
+    assert split.learned_from(dataset, "all") is dataset
+    start = split.moment("test")
+    if start is not None and split.order == "time":
+        assert all(moment < start for moment in past.listens["listened_at"])
+        entries = past.playlist_tracks.with_columns(
+            changed=dataset.playlists["modified_at"].gather(past.playlist_tracks["playlist"])
+        )
+        assert all(moment < start for moment in entries["added_at"].drop_nulls())
+        assert all(moment < start for moment in entries.filter(pl.col("added_at").is_null())["changed"].drop_nulls())
 
 
 def test_the_block_world_is_divided_at_one_moment(small_world):
@@ -66,8 +90,31 @@ def test_the_block_world_is_divided_at_one_moment(small_world):
 def test_songs_that_came_late_are_cold(small_world):
     _, dataset, split = small_world
     late = {name for name in dataset.track_ids.names if name[-2:] in ("12", "13", "14")}
-    assert set(dataset.track_ids.to_names(np.flatnonzero(split.cold))) == late
-    assert split.held_out_only.tolist() == split.cold.tolist()
+    cold = split.cold_before("validation")
+    assert set(dataset.track_ids.to_names(np.flatnonzero(cold))) == late
+    assert split.held_out_only.tolist() == cold.tolist()
+
+
+def test_songs_that_validation_plays_are_no_longer_cold_in_the_test(small_world):
+    _, dataset, split = small_world
+    still = set(dataset.track_ids.to_names(np.flatnonzero(split.cold_before("test"))))
+    assert still == {name for name in dataset.track_ids.names if name.endswith("14")}
+    assert split.unseen.tolist() == split.cold_before("test").tolist()
+
+
+def test_of_a_validation_playlist_the_past_has_what_was_there_before_the_test(publish, tmp_path):
+    """By the entry's own date, or else that of the playlist; without either it counts as old."""
+    before, after = START + timedelta(days=8, hours=5), START + timedelta(days=9, hours=12)
+    dates = [(before, after), (after, after), (None, after), (None, before), (None, None)]
+    rows = [(f"p{n}", 0, f"s{n}", added) for n, (added, _) in enumerate(dates)]
+    entries = pl.DataFrame(rows, ["playlist_id", "position", "track_id", "added_at"], orient="row")
+    playlists = pl.DataFrame({"playlist_id": [f"p{n}" for n in range(5)], "modified_at": [late for _, late in dates]})
+    dataset = publish(listens=plays(100), playlists=playlists, playlist_tracks=entries)
+    split = ensure_split(Workspace(tmp_path / "split"), dataset)
+    assert split.moment("test") == START + timedelta(days=9)
+    everywhere = replace(split, playlists=np.full(5, PARTS.index("validation"), np.int8))
+    seen = everywhere.past(dataset).playlist_tracks["track"]
+    assert dataset.track_ids.to_names(seen) == ["s0", "s3", "s4"]
 
 
 def test_the_asked_share_of_the_playlists_is_held_out(small_world):
@@ -114,7 +161,8 @@ def plays(count: int, every: timedelta = timedelta(hours=2, minutes=24)) -> pl.D
 def test_a_song_nobody_ever_played_is_cold_but_not_held_out(publish, tmp_path):
     dataset = publish(tracks=pl.DataFrame({"track_id": list("abcd")}), listens=plays(30))
     split = ensure_split(Workspace(tmp_path / "split"), dataset)
-    assert split.cold.tolist() == [False, False, False, True]
+    assert split.cold_before("validation").tolist() == [False, False, False, True]
+    assert split.cold_before("test").tolist() == [False, False, False, True]
     assert not split.held_out_only.any()
 
 
@@ -152,6 +200,8 @@ class TestGap:
         assert split.listens.tolist() == [0] * 77 + [IN_GAP] * 3 + [1] * 7 + [IN_GAP] * 3 + [2] * 10
         training = split.training(dataset).listens["listened_at"]
         assert split.moment("validation") - training.max() > timedelta(minutes=30)
+        # What lies before validation is past by the time of the test; what lies right before the test is left out.
+        assert split.past(dataset).listens.equals(dataset.listens.head(87))
 
     def test_none_leaves_nothing_out(self, publish, tmp_path):
         dataset = publish(listens=plays(100, every=timedelta(minutes=10)))
@@ -191,6 +241,7 @@ class TestLeaveLastOut:
         split = ensure_split(Workspace(tmp_path / "split"), dataset, SplitSettings(method="leave-last-out"))
         assert split.order == "leave-last-out"
         assert split.listens.tolist() == [0, 1, 2, 0, 1, 2, 0, 0, 1, 2]
+        assert split.past(dataset).listens.equals(split.listens_of(dataset, "train", "validation"))
         assert split.moment("test") is None
         # What makes it unfit for anything but comparison: training holds plays later than some targets.
         tested = split.listens_of(dataset, "test")["listened_at"].min()
@@ -205,7 +256,7 @@ class TestRecorded:
         again = ensure_split(workspace, dataset)
         assert (workspace.split / "manifest.json").stat().st_mtime_ns == recorded
         assert again.fingerprint == split.fingerprint
-        for name in ("listens", "playlists", "cold", "held_out_only"):
+        for name in ("listens", "playlists", "new_after_training", "new_after_validation", "held_out_only"):
             np.testing.assert_array_equal(getattr(again, name), getattr(split, name))
 
     def test_the_same_seed_gives_the_same_split_elsewhere(self, small_world, tmp_path):

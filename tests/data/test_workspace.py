@@ -14,6 +14,7 @@ from data.workspace import (
     MANIFEST,
     Manifest,
     Workspace,
+    adopt,
     inside,
     is_current,
     publishing,
@@ -307,6 +308,37 @@ def test_written_text_replaces_the_old_one_and_leaves_nothing_beside(tmp_path):
         write_text(tmp_path / "x.json", text)
         assert (tmp_path / "x.json").read_text("utf-8") == text
     assert os.listdir(tmp_path) == ["x.json"]
+
+
+SAME = {"word": "same"}
+
+
+class TestAdopt:
+    def test_a_copy_of_what_was_made_from_the_same_is_published(self, tmp_path):
+        made = publish(tmp_path / "a", "same", made_from={"data": "1"})
+        assert not adopt(tmp_path / "a", tmp_path / "b", {"data": "2"}, SAME)
+        assert not (tmp_path / "b").exists()
+        assert adopt(tmp_path / "a", tmp_path / "b", {"data": "1"}, SAME)
+        assert verify(tmp_path / "b").fingerprint == made.fingerprint
+        assert not adopt(tmp_path / "a", tmp_path / "a", {"data": "1"}, SAME)
+
+    def test_a_damaged_one_is_named_and_not_copied(self, tmp_path):
+        publish(tmp_path / "a", "same", made_from={"data": "1"})
+        file = next(path for path in (tmp_path / "a").iterdir() if path.name != "manifest.json")
+        file.write_bytes(bytes(len(file.read_bytes())))
+        with pytest.raises(DamagedError, match=file.name):
+            adopt(tmp_path / "a", tmp_path / "b", {"data": "1"}, SAME)
+        assert not (tmp_path / "b").exists()
+
+
+def test_what_settings_are_chosen_with_lies_apart_on_the_same_data(tmp_path):
+    space = Workspace(tmp_path)
+    tuning = space.tuning
+    assert (tuning.dataset, tuning.split, tuning.mels) == (space.dataset, space.split, space.mels)
+    apart = {tuning.models, tuning.encoder("preference"), tuning.vectors("semantic"), tuning.baseline("ease")}
+    assert all(path.is_relative_to(tmp_path / "tuning") for path in apart)
+    assert tuning.scratch("train") != space.scratch("train")
+    assert tuning.published == space
 
 
 def test_scratch_is_kept_until_it_is_discarded(tmp_path):

@@ -11,6 +11,7 @@ import soundfile
 
 import encoders.train as train
 from data.dataset import Dataset, load_dataset, save_dataset
+from data.split import Extent
 from data.tables import Imported
 from data.workspace import Manifest, Workspace, read_manifest
 from encoders.batches import SongReader
@@ -107,6 +108,6 @@ def manifest_of(workspace: Workspace, stage: Stage) -> Manifest:
     return manifest
 
 
-def both_stages(world: World, recipe: Recipe = DEMO, train_on: str = "split") -> None:
+def both_stages(world: World, recipe: Recipe = DEMO, extent: Extent = "past") -> None:
     for stage in STAGES:
-        train_stage(*world, stage, recipe, train_on)
+        train_stage(*world, stage, recipe, extent)

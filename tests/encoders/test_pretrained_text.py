@@ -27,7 +27,7 @@ def recipe() -> Recipe:
 
 def test_texts_alone_fit_the_head_to_the_towers_cosines(make_catalogue: MakeCatalogue) -> None:
     world = make_catalogue(COUNT, audio=[])
-    train_stage(*world, "semantic", recipe(), "split")
+    train_stage(*world, "semantic", recipe(), "past")
     manifest = manifest_of(world[0], "semantic")
     assert manifest.made_from["text_encoder"] == tower_fingerprint(MINILM)
     assert "within 0.0" in manifest.facts["summary"]
@@ -52,7 +52,7 @@ def test_the_papers_rates_are_meant_for_one(stage: Stage) -> None:
 
 def test_the_paper_preset_asks_for_one(make_catalogue: MakeCatalogue) -> None:
     with pytest.raises(UserError, match="--text-encoder"):
-        train_stage(*make_catalogue(2), "semantic", Recipe("paper"), "split")
+        train_stage(*make_catalogue(2), "semantic", Recipe("paper"), "past")
 
 
 def test_stage_2_on_texts_alone_keeps_near_what_stage_1_made_of_them(

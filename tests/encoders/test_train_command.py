@@ -56,12 +56,12 @@ class TestWhatIsRead:
         world = make_catalogue(COUNT, listens=listens(late=[3, 8]))
         assert np.flatnonzero(ensure_split(*world).held_out_only).tolist() == [3, 8]
         rest = set(range(COUNT)) - {3, 8}
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         assert seen["learned"] == rest
         assert 0 < len(seen["read"]) <= 10
         assert not seen["read"] & {3, 8}
         seen["read"].clear()
-        train_stage(*world, "preference", DEMO, "split")
+        train_stage(*world, "preference", DEMO, "past")
         assert seen["read"]
         assert not seen["read"] & {3, 8}
 
@@ -73,7 +73,7 @@ class TestWhatIsRead:
         train_stage(*world, "preference", DEMO, "all")
         assert {3, 8} <= seen["read"]
 
-    def test_pairs_come_from_the_training_part_alone(
+    def test_pairs_come_from_what_the_extent_holds_and_no_more(
         self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = make_catalogue(COUNT, listens=listens())
@@ -87,14 +87,16 @@ class TestWhatIsRead:
         monkeypatch.setattr(train, "mine_pairs", spy)
         both_stages(world)
         split = ensure_split(*world)
-        assert mined == [int((split.listens == 0).sum())]
-        assert mined[0] < world[1].listens.height
+        assert mined == [split.past(world[1]).listens.height]
+        train_stage(*world, "preference", DEMO, "train")
+        assert mined[1] == int((split.listens == 0).sum())
+        assert mined[1] < mined[0] < world[1].listens.height
 
     def test_songs_never_heard_by_anybody_may_teach_stage_1(
         self, make_catalogue: MakeCatalogue, seen: dict[str, set[int]]
     ) -> None:
         world = make_catalogue(COUNT, listens=listens().filter(pl.col("track_id") != "song-05"))
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         assert 5 in seen["learned"]
 
 
@@ -116,8 +118,8 @@ class TestPublishing:
         both_stages(world)
         split = ensure_split(*world)
         one, two = manifest_of(workspace, "semantic"), manifest_of(workspace, "preference")
-        for manifest in (one, two):
-            assert manifest.trained_on == {"part": "split", "split": split.fingerprint}
+        for manifest, part in ((one, "split"), (two, "past")):
+            assert manifest.trained_on == {"part": part, "split": split.fingerprint}
             assert manifest.made_from["dataset"] == dataset.fingerprint
             assert manifest.settings["preset"] == "demo"
             assert len(manifest.facts["losses"]) == 2
@@ -130,7 +132,7 @@ class TestPublishing:
         self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = make_catalogue(COUNT, listens=listens())
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         first, _, _ = read_encoder(world[0], "semantic")
         started: list[dict[str, torch.Tensor]] = []
         learn = train.train_preference
@@ -140,7 +142,7 @@ class TestPublishing:
             return learn(model, *args)
 
         monkeypatch.setattr(train, "train_preference", spy)
-        train_stage(*world, "preference", DEMO, "split")
+        train_stage(*world, "preference", DEMO, "past")
         for name, value in first.state_dict().items():
             assert torch.equal(started[0][name], value), name
         second, _, config = read_encoder(world[0], "preference")
@@ -161,7 +163,7 @@ class TestPublishing:
         self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
         world = make_catalogue(COUNT)
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         if change == "settings":
             key = ("demo", "semantic")
             monkeypatch.setitem(SETTINGS, key, SETTINGS[key].model_copy(update={"lr": 2e-3}))
@@ -170,33 +172,33 @@ class TestPublishing:
         made: list[Recipe] = []
         fresh = train.fresh_model
         monkeypatch.setattr(train, "fresh_model", lambda *args: (made.append(args[0]), fresh(*args))[1])
-        train_stage(*world, "semantic", DEMO, "all" if change == "train_on" else "split")
+        train_stage(*world, "semantic", DEMO, "all" if change == "train_on" else "past")
         assert len(made) == 1
 
     def test_an_interrupted_stage_is_resumed_to_the_same_encoder(
         self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = make_catalogue(COUNT)
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         expected = manifest_of(world[0], "semantic")
         shutil.rmtree(world[0].encoder("semantic"))
         save = train.HtclModel.save_pretrained
         monkeypatch.setattr(HtclModel, "save_pretrained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            train_stage(*world, "semantic", DEMO, "split")
+            train_stage(*world, "semantic", DEMO, "past")
         assert not world[0].encoder("semantic").exists()
         monkeypatch.setattr(HtclModel, "save_pretrained", save)
         monkeypatch.setattr(SongReader, "read", lambda *_: pytest.fail("trained again"))
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         assert manifest_of(world[0], "semantic").files == expected.files
 
     def test_stage_2_without_stage_1_says_so(self, make_catalogue: MakeCatalogue) -> None:
         with pytest.raises(UserError, match="nothing is published"):
-            train_stage(*make_catalogue(3), "preference", DEMO, "split")
+            train_stage(*make_catalogue(3), "preference", DEMO, "past")
 
     def test_an_encoder_with_a_flipped_bit_is_not_read(self, make_catalogue: MakeCatalogue) -> None:
         world = make_catalogue(COUNT)
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         path = world[0].encoder("semantic") / "model.safetensors"
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
@@ -218,7 +220,7 @@ class TestChooseRecipe:
         for stage in stages.STAGES:
             monkeypatch.setitem(SETTINGS, ("small", stage), SETTINGS["demo", stage])
         world = make_catalogue(4)
-        train_stage(*world, "semantic", Recipe("small"), "split")
+        train_stage(*world, "semantic", Recipe("small"), "past")
         assert choose_recipe(world[0], None, None) == Recipe("small")
         assert choose_recipe(world[0], "demo", None) == Recipe("demo")
 

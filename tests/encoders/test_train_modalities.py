@@ -95,7 +95,7 @@ class TestPrecomputedFeatures:
 
     def test_they_are_standardised_over_the_training_part(self, make_catalogue: MakeCatalogue) -> None:
         world = make_catalogue(COUNT, audio=[], listens=listens(late=[3, 8]), features=descriptors())
-        train_stage(*world, "semantic", DEMO, "split")
+        train_stage(*world, "semantic", DEMO, "past")
         table = world[1].feature_matrix()
         rest = [row for row in range(COUNT) if row not in (3, 8)]
         center = read_encoder(world[0], "semantic")[0].feature_model.center

@@ -219,7 +219,7 @@ def test_the_scales_have_their_ends() -> None:
 class TestOnADataset:
     def test_what_is_expected_is_what_was_played_most_and_may_be_answered(self, fixed_world) -> None:
         _, dataset, split = fixed_world
-        training = split.training(dataset)
+        training = split.past(dataset)
         asked = Asked.of([Query(), Query(exclude=np.array([0, 1], np.int32))], Targets.from_rows([[0], [2]]), training)
         songs = Songs.of(dataset, training, None)
         everything, without = (tracks.tolist() for tracks, _ in asked.expected)
@@ -229,12 +229,12 @@ class TestOnADataset:
     def test_dislikes_are_no_taste(self, fixed_world) -> None:
         _, dataset, split = fixed_world
         query = Query(history=np.array([3, 4], np.int32), evidence=np.array([1, -1], np.float32))
-        asked = Asked.of([query], Targets.from_rows([[0]]), split.training(dataset))
+        asked = Asked.of([query], Targets.from_rows([[0]]), split.past(dataset))
         assert asked.history.toarray()[0, [3, 4]].tolist() == [1, 0]
 
     def test_answers_of_the_own_block_are_calibrated_and_those_of_another_are_not(self, fixed_world) -> None:
         _, dataset, split = fixed_world
-        training = split.training(dataset)
+        training = split.past(dataset)
         question = held_out(dataset, split, "next-song", "test", max_queries=50)
         block = [row[0] for row in dataset.tracks["genres"].to_list()]
         mine = [max(of := [block[t] for t in query.history], key=of.count) for query in question.queries]

@@ -87,9 +87,9 @@ class TestMeasure:
     def test_a_slice_of_whole_queries_is_measured_as_if_nothing_else_were_asked(self, world):
         dataset, split = world
         question = held_out(dataset, split, "next-song", "test", max_queries=60)
-        model = popular_first(play_counts(split.training(dataset)))
+        model = popular_first(play_counts(split.past(dataset)))
         together = measure(dataset, split, question, {"random": model}, resamples=10)[0]["models"]["random"]
-        for part in slices(question, split, play_counts(split.training(dataset))):
+        for part in slices(question, split, play_counts(split.past(dataset))):
             rows = np.flatnonzero(part.asked)
             queries, targets = [question.queries[row] for row in rows], part.targets.select(part.asked)
             alone = HeldOut("next-song", queries, targets, question.repeats[rows], question.groups[rows], "")
@@ -157,19 +157,20 @@ class TestRefuseLeaks:
     def manifest(self, **trained_on: str) -> Manifest:
         return Manifest(step="models", trained_on=trained_on or None)
 
-    def test_the_training_part_of_this_split_is_fine(self, world):
+    @pytest.mark.parametrize("part", ["split", "train", "past"])
+    def test_what_lies_before_the_test_of_this_split_is_fine(self, world, part):
         split = world[1]
-        refuse_leaks({"models": self.manifest(part="split", split=split.fingerprint)}, split)
+        refuse_leaks({"models": self.manifest(part=part, split=split.fingerprint)}, split)
 
     def test_all_data_is_refused(self, world):
         split = world[1]
-        good = self.manifest(part="split", split=split.fingerprint)
+        good = self.manifest(part="past", split=split.fingerprint)
         with pytest.raises(UserError, match="the index was trained on all data"):
             refuse_leaks({"models": good, "index": self.manifest(part="all", split=split.fingerprint)}, split)
 
     def test_another_split_is_refused(self, world):
         with pytest.raises(UserError, match="the models was trained on another split"):
-            refuse_leaks({"models": self.manifest(part="split", split="0123")}, world[1])
+            refuse_leaks({"models": self.manifest(part="past", split="0123")}, world[1])
 
     def test_what_does_not_say_is_refused(self, world):
         with pytest.raises(UserError, match="--train-on split"):

@@ -21,7 +21,7 @@ def world(fixed_world):
 
 def slices_of(world, question: HeldOut) -> dict[str, Slice]:
     dataset, split = world
-    return {part.prefix: part for part in slices(question, split, play_counts(split.training(dataset)))}
+    return {part.prefix: part for part in slices(question, split, play_counts(split.past(dataset)))}
 
 
 @pytest.mark.parametrize("task", ["next-song", "playlist", "cold-start"])
@@ -32,8 +32,8 @@ def test_cold_and_warm_divide_all_targets(world, task):
     cold = found["cold/"].targets
     warm_count = len(found["warm/"].targets.tracks) if "warm/" in found else 0
     assert len(cold.tracks) + warm_count == len(question.targets.tracks)
-    assert split.cold[cold.tracks].all()
-    assert "warm/" not in found or not split.cold[found["warm/"].targets.tracks].any()
+    assert split.cold_before("test")[cold.tracks].all()
+    assert "warm/" not in found or not split.cold_before("test")[found["warm/"].targets.tracks].any()
     for part in found.values():
         assert len(part.targets) == len(part.asked) == len(question.queries)
         np.testing.assert_array_equal(part.asked, part.targets.counts() > 0)
@@ -59,7 +59,7 @@ def test_repeats_and_discoveries_divide_the_next_songs(world):
 @pytest.mark.parametrize("task", ["next-song", "playlist"])
 def test_head_mid_and_tail_divide_the_songs_that_training_played(world, task):
     dataset, split = world
-    plays = play_counts(split.training(dataset))
+    plays = play_counts(split.past(dataset))
     found = slices_of(world, held_out(dataset, split, task, "test"))
     parts = [np.unique(found[f"{name}/"].targets.tracks) for name in ("head", "mid", "tail")]
     warm = np.unique(found["warm/"].targets.tracks)

@@ -11,14 +11,17 @@ import polars as pl
 import pytest
 
 from data.dataset import load_dataset, save_dataset
+from data.split import ensure_split
 from data.tables import Imported
 from data.workspace import Manifest, Workspace, read_manifest
+from recsys.candidates.popularity import play_counts
+from recsys.models import load_models, make_source
+from recsys.published_index import read_index
 from recsys.recommender import Recommender
 from tests.recsys.faults import cut_in_half, flip_a_bit, version_of
 
-STEPS = (
-    "dataset", "split", "encoder-semantic", "vectors/semantic", "encoder", "vectors/preference", "models"
-)  # fmt: skip
+TRAINED = ("encoder-semantic", "vectors/semantic", "encoder", "vectors/preference", "models")
+STEPS = ("dataset", "split", *(f"tuning/{step}" for step in TRAINED), *TRAINED)
 "The published folders of a workspace, in the order in which they are made."
 
 
@@ -44,10 +47,13 @@ class TestPowerCuts:
         ("before", "*/demo-audio/track-0030*"),  # half of the catalogue is synthesised
         ("before", "*/dataset"),
         ("before", "*/mels/chunk-00000.json"),  # the mels are there, their description is not
-        ("after", "*/.work/train-semantic/checkpoint.safetensors"),  # one epoch of two
-        ("before", "*/vectors/semantic"),
-        ("after", "*/encoder"),
-        ("before", "*/models"),
+        ("after", "*/.work/tuning-train-semantic/checkpoint.safetensors"),  # one epoch of two
+        ("before", "*/tuning/vectors/semantic"),
+        ("after", "*/tuning/encoder"),
+        ("before", "*/tuning/models"),
+        ("after", "*/encoder-semantic"),  # copied, not trained again
+        ("after", "*/.work/train-preference/checkpoint.safetensors"),
+        ("before", "*/workspace/models"),
         ("before", "*/index/CURRENT"),
     )
 
@@ -123,6 +129,54 @@ def same_results(root: Path, other: Path) -> bool:
     return all(vectors) and choices[0] == choices[1]
 
 
+class TestValidationFoldedIn:
+    def test_settings_come_from_the_training_part_and_what_is_published_from_the_past(self, built):
+        space = Workspace(built)
+        dataset = load_dataset(space)
+        split = ensure_split(space, dataset)
+        parts = {step: (made.trained_on or {}).get("part") for step, made in published(built).items()}
+        for step in ("encoder", "vectors/preference", "models"):
+            assert (parts[f"tuning/{step}"], parts[step]) == ("train", "past")
+        assert parts["index"] == "past"
+        assert published(built)["encoder-semantic"] == published(built)["tuning/encoder-semantic"]
+        assert not np.array_equal(*(np.load(built / f"{at}vectors/preference/item.npy") for at in ("", "tuning/")))
+        choices = [(built / at / "models/choices.json").read_text() for at in ("", "tuning")]
+        assert choices[0] == choices[1]
+        models = load_models(space, dataset, read_index(space, dataset)[0])
+        np.testing.assert_array_equal(models.unplayed, play_counts(split.past(dataset)) == 0)
+        assert (models.unplayed != (play_counts(split.training(dataset)) == 0)).any()
+        for source in models.sources["discovery"].values():
+            if source.name == "item-knn":
+                again = make_source("item-knn", models.choices.settings["discovery"]["item-knn"])
+                expected = again.fit(split.past(dataset)).state()
+                for name, value in source.state().items():
+                    np.testing.assert_array_equal(value, expected[name])
+
+    def test_production_takes_what_validation_chose_in_a_fresh_workspace_too(self, commands, built, copy_of_built):
+        root = copy_of_built
+        for name in ("encoder", "encoder-semantic", "vectors", "models", "index", "tuning"):
+            shutil.rmtree(root / name)
+        result = commands.run("recsys.build_index", "-w", root, "--train-on", "all")
+        assert result.code == 0, result.err
+        parts = {step: (made.trained_on or {}).get("part") for step, made in published(root).items()}
+        assert {parts[step] for step in TRAINED} == {"all"}
+        assert parts["tuning/encoder-semantic"] == "split"
+        choices = [json.loads((at / "models/choices.json").read_text()) for at in (root, root / "tuning", built)]
+        assert choices[0] == choices[1] == choices[2]
+        # And back: what settings are chosen with is still there.
+        assert commands.run("recsys.build_index", "-w", root).code == 0
+        assert same_results(root, built)
+
+    def test_a_workspace_from_before_is_built_again_with_the_stage_1_it_has(self, commands, built, copy_of_built):
+        shutil.rmtree(copy_of_built / "tuning")
+        made = (copy_of_built / "encoder-semantic/manifest.json").read_bytes()
+        result = commands.run("recsys.build_index", "-w", copy_of_built)
+        assert result.code == 0, result.err
+        assert "stage 1 " not in result.err
+        assert (copy_of_built / "tuning/encoder-semantic/manifest.json").read_bytes() == made
+        assert same_results(copy_of_built, built)
+
+
 class TestRepetition:
     def test_a_second_run_does_nothing(self, commands, built):
         before, times = published(built), file_times(built)
@@ -153,6 +207,7 @@ class TestRepetition:
         root = tmp_path / "workspace"
         shutil.copytree(built, root)
         shutil.rmtree(root / "models")
+        shutil.rmtree(root / "tuning/models")
         shutil.rmtree(root / "index")
         running = [commands.start("recsys.build_index", "-w", root) for _ in range(2)]
         results = [each.wait() for each in running]
@@ -221,9 +276,10 @@ class TestDamage:
     def test_a_damaged_training_checkpoint_is_said_and_passed_over(self, commands, copy_of_built, damage, built):
         root = copy_of_built
         shutil.rmtree(root / "encoder-semantic")
-        moment = ("after", "*/.work/train-semantic/checkpoint.safetensors")
+        shutil.rmtree(root / "tuning/encoder-semantic")
+        moment = ("after", "*/.work/tuning-train-semantic/checkpoint.safetensors")
         assert commands.run("recsys.build_index", "-w", root, die=moment).code == -9
-        damage(root / ".work/train-semantic/checkpoint.safetensors")
+        damage(root / ".work/tuning-train-semantic/checkpoint.safetensors")
         result = commands.run("recsys.build_index", "-w", root)
         assert result.code == 0, result.err
         assert "checkpoint.safetensors is damaged" in result.err
