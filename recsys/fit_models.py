@@ -21,7 +21,10 @@ from recsys import search_space
 from recsys.candidates import CandidateSource, Htcl, State
 from recsys.candidates.popularity import play_counts
 from recsys.choosing import (
+    DEPTH,
+    FUSION_QUERIES,
     NEW_SONGS,
+    OBJECTIVE_AT,
     TUNING_QUERIES,
     Choices,
     Chosen,
@@ -29,12 +32,14 @@ from recsys.choosing import (
     choose_settings,
     default_choices,
     fit_key,
+    quality,
     validation_questions,
 )
+from recsys.fusion import fuse
 from recsys.held_out import TASKS, HeldOut, Task
 from recsys.models import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source
 from recsys.ranked import Ranked
-from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS
+from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
 
 
 def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
@@ -45,7 +50,8 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
-    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, TUNING_QUERIES, NEW_SONGS]
+    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE]
+    tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
     settings = {"train_on": train_on, "space": short_hash(tried)}
     if is_current(workspace.models, made_from, settings):
         return
@@ -100,9 +106,16 @@ def _tune_product(
             best[name] = chosen.ranked
             fits |= chosen.fits
     unplayed = play_counts(training) == 0
-    for task, question in asked.items():
-        rankings = {name: best[name][task] for name in FUSED}
-        choices.validation[task]["fused"], choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
+        known = rankings = {name: best[name][task] for name in FUSED}
+        if len(question.queries) > len(asked[task].queries):
+            sources = {
+                name: _source(name, choices.settings[task][name], dataset, training, htcl, fits) for name in FUSED
+            }
+            rankings = {name: source.candidates(question.queries, DEPTH) for name, source in sources.items()}
+        choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+        fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
+        choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     return choices
 
 
@@ -115,15 +128,27 @@ def _choose(
     progress: Callable[[], None],
 ) -> Chosen:
     def source_of(settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
-        if name in htcl:
-            return htcl[name].with_settings(settings)
-        source, key = make_source(name, settings), fit_key(name, settings)
-        if key not in fits:
-            fits[key] = source.fit(training).state()
-        return source.restore(dataset, fits[key])
+        return _source(name, settings, dataset, training, htcl, fits)
 
     defaults = htcl[name].settings if name in htcl else make_source(name, {}).settings
     return choose_settings(name, defaults.model_dump(), asked, source_of, len(dataset.track_ids), progress)
+
+
+def _source(
+    name: str,
+    settings: Mapping[str, Any],
+    dataset: Dataset,
+    training: Dataset,
+    htcl: Mapping[str, Htcl],
+    fits: dict[str, State],
+) -> CandidateSource:
+    """A source that can be asked; its fit is added to `fits` where it is missing."""
+    if name in htcl:
+        return htcl[name].with_settings(settings)
+    source, key = make_source(name, settings), fit_key(name, settings)
+    if key not in fits:
+        fits[key] = source.fit(training).state()
+    return source.restore(dataset, fits[key])
 
 
 def _write(folder: Path, choices: Choices, fits: Mapping[str, State], training: Dataset) -> None:
