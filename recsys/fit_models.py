@@ -39,7 +39,7 @@ from recsys.fusion import fuse
 from recsys.held_out import TASKS, HeldOut, Task
 from recsys.models import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source
 from recsys.ranked import Ranked
-from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
+from recsys.tuning import AHEAD, UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
 
 
 def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on: str) -> None:
@@ -50,7 +50,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, train_on
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(workspace.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
-    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE]
+    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE, AHEAD]
     tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
     settings = {"train_on": train_on, "space": short_hash(tried)}
     if is_current(workspace.models, made_from, settings):

@@ -1,6 +1,7 @@
 """Choosing the fusion on validation: method and weights, by coordinate ascent from several starts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +15,23 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 UNPLAYED_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Higher, for one source alone has to stand up to the sum of those that learn from plays."""
 PASSES = 2
+AHEAD = 0.01
+"""The search leaves such a share between itself and the best source alone, which chance on other queries may take."""
 WORTHWHILE = 0.005
 """Weights that together gain no more than this share of the quality are left out: on some hundred queries that may be
 chance, and each source has to be asked for every answer."""
+Quality = Callable[[FusionSettings], float]
 
 
 def tune_fusion(
     rankings: Mapping[str, Ranked], targets: Targets, worth: NDArray[np.float64], unplayed: NDArray[np.bool_], k: int
 ) -> tuple[float, FusionSettings]:
-    """The best settings found and their quality on validation: the sum of `worth` over targets, see `Race.quality`.
+    """The best settings found and what they reach on validation: `Race.quality`, the floor being the best source alone.
 
-    Starts from equal weights and from every source alone that is best for either kind of song, with either method. The
-    winner is the best at full depth, as the product answers, of what was found and of every source alone: so it is
-    never behind one. unplayed: (N,) songs without a play in training; their weights are chosen on their own. Without
-    targets it is reciprocal rank with equal weights.
+    Starts from equal weights and from the best source alone, with either method. The winner is the best at full depth,
+    as the product answers, of what was found and of every source alone: so it is never behind one on all songs.
+    unplayed: (N,) songs without a play in training; their weights are chosen on their own. Without targets it is
+    reciprocal rank with equal weights.
     """
     if not len(targets.tracks):
         return 0.0, FusionSettings(weights=dict.fromkeys(rankings, 1.0))
@@ -37,16 +41,17 @@ def tune_fusion(
             Race.of(Proposals.gather(rankings, method, unplayed, depth), targets, worth) for depth in (k, None)
         )
         alone = [_weighing(method, {name: float(name == only) for name in rankings}, near) for only in rankings]
-        best = max(alone, key=lambda settings: near.quality(settings, k))
+        floor, best = max(((near.reached(one, k)[0], one) for one in alone), key=lambda item: item[0])
+        quality = partial(near.quality, k=k, floor=floor * (1 + AHEAD))
         equal = _weighing(method, dict.fromkeys(rankings, 1.0), near)
-        found = [_pruned(near, _ascend(near, start, k), k) for start in (equal, best)]
-        judged += [(full.quality(settings, k), settings) for settings in (*found, *alone)]
+        found = [_pruned(quality, _ascend(quality, start)) for start in (equal, best)]
+        judged += [(full.quality(settings, k, floor), settings) for settings in (*found, best)]
     return max(judged, key=lambda item: item[0])
 
 
-def _ascend(race: Race, point: FusionSettings, k: int) -> FusionSettings:
+def _ascend(quality: Quality, point: FusionSettings) -> FusionSettings:
     """Coordinate ascent over both sets of weights; at least one source keeps a weight for songs with plays."""
-    reached = race.quality(point, k)
+    reached = quality(point)
     for _ in range(PASSES):
         before = reached
         for field, name, choices in _coordinates(point):
@@ -54,7 +59,7 @@ def _ascend(race: Race, point: FusionSettings, k: int) -> FusionSettings:
                 trial = _changed(point, field, name, choice)
                 if trial == point or not any(trial.weights.values()):
                     continue
-                gained = race.quality(trial, k)
+                gained = quality(trial)
                 if gained > reached:
                     point, reached = trial, gained
         if reached == before:
@@ -62,14 +67,14 @@ def _ascend(race: Race, point: FusionSettings, k: int) -> FusionSettings:
     return point
 
 
-def _pruned(race: Race, point: FusionSettings, k: int) -> FusionSettings:
+def _pruned(quality: Quality, point: FusionSettings) -> FusionSettings:
     """Without the weights that are not worth their while, the least useful first."""
-    enough = race.quality(point, k) * (1 - WORTHWHILE)
+    enough = quality(point) * (1 - WORTHWHILE)
     while True:
         fewer = [
             _changed(point, field, name, 0.0) for field, name, _ in _coordinates(point) if getattr(point, field)[name]
         ]
-        trials = [(race.quality(trial, k), trial) for trial in fewer if any(trial.weights.values())]
+        trials = [(quality(trial), trial) for trial in fewer if any(trial.weights.values())]
         if not trials:
             return point
         left, trial = max(trials, key=lambda item: item[0])

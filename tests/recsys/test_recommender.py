@@ -247,7 +247,7 @@ def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommen
 
         def reached(ranked, wanted=question.targets, value=value):
             alone = Proposals.gather({"it": ranked}, "reciprocal-rank", models.unplayed)
-            return Race.of(alone, wanted, value).quality(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)
+            return Race.of(alone, wanted, value).reached(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)[0]
 
         fused = reached(models.fuse(task, rankings, OBJECTIVE_AT))
-        assert fused >= max(map(reached, rankings.values())) - 1e-12
+        assert fused >= max(map(reached, rankings.values())) - 1e-6
