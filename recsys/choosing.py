@@ -30,7 +30,8 @@ only once: what was tuned on 400 lost most of its gain on other validation queri
 OBJECTIVE_AT = 100
 NEW_SONGS = 0.25
 """What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen that is ahead of every source on
-all. In the weeks after training few plays are of new songs; in month six many are, and content is there to find them."""
+all. In the weeks after training few plays are of new songs; in month six many are, and content is there to find them.
+"""
 
 
 class Choices(BaseModel):
