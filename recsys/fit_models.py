@@ -22,19 +22,24 @@ from recsys import search_space
 from recsys.candidates import CandidateSource, Htcl, State
 from recsys.candidates.popularity import play_counts
 from recsys.choosing import (
+    DEPTH,
+    FUSION_QUERIES,
     NEW_SONGS,
+    OBJECTIVE_AT,
     TUNING_QUERIES,
     Choices,
     Chosen,
     choose_fusion,
     choose_settings,
     fit_key,
+    quality,
     validation_questions,
 )
+from recsys.fusion import fuse
 from recsys.held_out import TASKS, HeldOut, Task
 from recsys.models import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices
 from recsys.ranked import Ranked
-from recsys.tuning import UNPLAYED_WEIGHTS, WEIGHTS
+from recsys.tuning import AHEAD, UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
 
 
 def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None:
@@ -43,7 +48,8 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(tuning.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
-    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, TUNING_QUERIES, NEW_SONGS]
+    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE, AHEAD]
+    tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
     settings = {"space": short_hash(tried)}
     if is_current(tuning.models, made_from, settings):
         return
@@ -110,15 +116,24 @@ def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
     choices, asked, htcl = Choices(), validation_questions(dataset, split), htcl_sources(tuning, dataset)
     training = split.training(dataset)
     best: dict[str, Mapping[Task, Ranked]] = {}
+    fits: dict[str, State] = {}
     with meter("tuning", _trials(BUILT)) as progress:
         for name in BUILT:
             chosen = _choose(name, asked, dataset, training, htcl, partial(progress.advance, name))
             choices.add(name, chosen)
             best[name] = chosen.ranked
+            fits |= chosen.fits
     unplayed = play_counts(training) == 0
-    for task, question in asked.items():
-        rankings = {name: best[name][task] for name in FUSED}
-        choices.validation[task]["fused"], choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
+        known = rankings = {name: best[name][task] for name in FUSED}
+        if len(question.queries) > len(asked[task].queries):
+            sources = {
+                name: _source(name, choices.settings[task][name], dataset, training, htcl, fits) for name in FUSED
+            }
+            rankings = {name: source.candidates(question.queries, DEPTH) for name, source in sources.items()}
+        choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+        fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
+        choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     return choices
 
 
@@ -131,15 +146,27 @@ def _choose(
     progress: Callable[[], None],
 ) -> Chosen:
     def source_of(settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
-        if name in htcl:
-            return htcl[name].with_settings(settings)
-        source, key = make_source(name, settings), fit_key(name, settings)
-        if key not in fits:
-            fits[key] = source.fit(training).state()
-        return source.restore(dataset, fits[key])
+        return _source(name, settings, dataset, training, htcl, fits)
 
     defaults = htcl[name].settings if name in htcl else make_source(name, {}).settings
     return choose_settings(name, defaults.model_dump(), asked, source_of, len(dataset.track_ids), progress)
+
+
+def _source(
+    name: str,
+    settings: Mapping[str, Any],
+    dataset: Dataset,
+    training: Dataset,
+    htcl: Mapping[str, Htcl],
+    fits: dict[str, State],
+) -> CandidateSource:
+    """A source that can be asked; its fit is added to `fits` where it is missing."""
+    if name in htcl:
+        return htcl[name].with_settings(settings)
+    source, key = make_source(name, settings), fit_key(name, settings)
+    if key not in fits:
+        fits[key] = source.fit(training).state()
+    return source.restore(dataset, fits[key])
 
 
 def _fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str) -> int:

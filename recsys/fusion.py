@@ -75,17 +75,24 @@ class Proposals:
         """Sources that propose any song without a play in training."""
         return [name for name, (places, _) in self.parts.items() if self.unplayed[places].any()]
 
+    def totals(self, settings: FusionSettings) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """What each of `keys` gets, and whether any source with a weight proposes it."""
+        total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
+        for name, (places, values) in self.parts.items():
+            played, unplayed = (settings.weights_of(kind).get(name, 0.0) for kind in (False, True))
+            if not played and not unplayed:
+                continue
+            weights = np.where(self.unplayed[places], unplayed, played)
+            total[places] += weights * values
+            proposed[places] |= weights > 0
+        return total, proposed
+
     def ranked(self, settings: FusionSettings, k: int) -> Ranked:
         """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose.
 
         The settings' method is the one these proposals were gathered by.
         """
-        total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
-        for name, (places, values) in self.parts.items():
-            played, unplayed = (settings.weights_of(kind).get(name, 0.0) for kind in (False, True))
-            weights = np.where(self.unplayed[places], unplayed, played)
-            total[places] += weights * values
-            proposed[places] |= weights > 0
+        total, proposed = self.totals(settings)
         keys, total = self.keys[proposed], total[proposed]
         rows = keys // self.tracks
         order = np.lexsort((-total, rows))

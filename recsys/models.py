@@ -32,7 +32,18 @@ from recsys.queries import Query
 from recsys.ranked import Ranked
 
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
-FUSED = ("popularity", "same-artist", "item-knn", "ials", "bpr", "htcl-stage2")
+FUSED = (
+    "popularity",
+    "repeat",
+    "same-artist",
+    "item-knn",
+    "ease",
+    "ials",
+    "bpr",
+    "sequential-rules",
+    "vsknn",
+    "htcl-stage2",
+)
 BUILT = ("random", *FUSED, "htcl-stage1")
 """What `recsys.build_index` fits: the product's sources, what stage 1 does alone, and chance. All other sources are
 compared with alone, and fitted when an evaluation asks for them."""

@@ -106,6 +106,10 @@ REASONS = {
     "htcl-stage2": "sounds and reads like {song}",
     "htcl": "sounds and reads like {song}",
     "item-knn": "played together with {song}",
+    "ease": "played together with {song}",
+    "vsknn": "in the same sessions as {song}",
+    "sequential-rules": "often follows {song}",
+    "repeat": "you play it often",
     "same-artist": "same artist as {song}",
     "ials": "listeners like you play it",
     "bpr": "listeners like you play it",
@@ -116,7 +120,7 @@ REASONS = {
 
 
 def _why(song: Recommendation, dataset: Dataset) -> str:
-    named = song_name(dataset, song.because) if song.because else None
+    named = song_name(dataset, song.because) if song.because and song.because != song.track_id else None
     for source in song.sources:
         reason = REASONS[source]
         if "{song}" not in reason:

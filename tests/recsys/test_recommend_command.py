@@ -7,6 +7,8 @@ import sys
 import polars as pl
 import pytest
 
+from recsys.models import FUSED
+from recsys.recommend import REASONS
 from recsys.recommender import Recommender
 
 FIELDS = {"track_id", "title", "artist", "score", "sources", "because"}
@@ -129,3 +131,7 @@ def test_the_same_in_a_process_that_python_started_itself(built):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith('error: no song "zzzzzz"')
+
+
+def test_every_source_of_the_fusion_has_a_reason_in_words():
+    assert set(FUSED) <= set(REASONS)

@@ -7,8 +7,10 @@ import pytest
 from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
 from data.workspace import Workspace
-from recsys.choosing import DEPTH, fused_quality, validation_questions
+from recsys.choosing import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
+from recsys.fusion import FusionSettings, Proposals
 from recsys.models import FUSED
+from recsys.race import Race
 from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
 
 NEWCOMER = "nobody has heard of me"
@@ -238,7 +240,14 @@ def test_answering_changes_nothing_in_the_workspace(built, listeners):
 
 def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommender):
     models, dataset = recommender.models, recommender.dataset
-    for task, question in validation_questions(dataset, ensure_split(Workspace(built), dataset)).items():
+    split = ensure_split(Workspace(built), dataset)
+    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
         rankings = {name: models.sources[task][name].candidates(question.queries, DEPTH) for name in FUSED}
-        reached = fused_quality(models.fuse(task, rankings, 100), question, models.unplayed)
-        assert reached >= max(fused_quality(found, question, models.unplayed) for found in rankings.values()) - 1e-12
+        value = worth(question.targets, models.unplayed)
+
+        def reached(ranked, wanted=question.targets, value=value):
+            alone = Proposals.gather({"it": ranked}, "reciprocal-rank", models.unplayed)
+            return Race.of(alone, wanted, value).reached(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)[0]
+
+        fused = reached(models.fuse(task, rankings, OBJECTIVE_AT))
+        assert fused >= max(map(reached, rankings.values())) - 1e-6
