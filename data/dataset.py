@@ -65,7 +65,7 @@ class Dataset:
         """(N, F) the features table by track row, NaN where a track has none; None where the table is empty."""
         if self.features.is_empty():
             return None
-        values = np.array(self.features["features"].to_list(), np.float32)
+        values = self.features["features"].explode().to_numpy().reshape(self.features.height, -1)
         rows = np.full((len(self.track_ids), values.shape[1]), np.nan, np.float32)
         rows[self.track_ids.to_rows(self.features["track_id"].to_list())] = values
         return rows

@@ -85,11 +85,11 @@ def main(
         raise UserError(f'no task "{task}"', f"Take {', '.join(KNOWN[:-1])} or all.")
     tasks: tuple[Task, ...] = TASKS if task == "all" else tuple(one for one in get_args(Task) if task == one)
     scenarios = chosen_scenarios(task, scenario_name, seeds)
-    names = chosen_names(models)
+    space = Workspace(Path(workspace))
+    names = chosen_names(models, features=has_features(space))
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
     externals = open_externals(external or [])
-    space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space, names)
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
     most = min(max_queries, SCENARIO_QUERIES)
@@ -136,6 +136,12 @@ def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Sp
     fitted = load_models(space, dataset, index, baselines)
     refuse_leaks({**trained_things(space), "models": fitted.manifest, "index": manifest}, split)
     return dataset, split, fitted
+
+
+def has_features(space: Workspace) -> bool:
+    """Whether its dataset, which may have to be made yet, comes with precomputed features; the demo does not."""
+    manifest = read_manifest(space.dataset)
+    return manifest is not None and bool(manifest.facts["rows"]["features"])
 
 
 def trained_things(space: Workspace) -> dict[str, Manifest]:
