@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from data.command import WorkspaceOption, run
-from data.dataset import Dataset
+from data.dataset import Dataset, is_ordered
 from data.errors import UserError
 from data.progress import say
 from data.split import Split
@@ -29,7 +29,7 @@ from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.fit_models import ensure_baselines
-from recsys.held_out import SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
+from recsys.held_out import NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
 from recsys.models import BASELINES, Models, load_models
 from recsys.published_index import read_index
 
@@ -50,7 +50,10 @@ COLUMNS: dict[Task, list[str]] = {
     "new-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
 }
 KNOWN = (*get_args(Task), "semantic", "all")
-TASK_HELP = f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic."
+TASK_HELP = (
+    f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic. Where nobody knows the order of plays, "
+    f"{', '.join(NEEDS_ORDER)} are not asked."
+)
 SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name for one in SCENARIOS)} or all."
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
@@ -89,6 +92,7 @@ def main(
     names = chosen_names(models, features=has_features(space))
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
+    tasks = answerable(space, task, tasks)
     externals = open_externals(external or [])
     dataset, split, fitted = ready(space, names)
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
@@ -142,6 +146,23 @@ def has_features(space: Workspace) -> bool:
     """Whether its dataset, which may have to be made yet, comes with precomputed features; the demo does not."""
     manifest = read_manifest(space.dataset)
     return manifest is not None and bool(manifest.facts["rows"]["features"])
+
+
+def answerable(space: Workspace, asked: str, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    """Those of the tasks that mean something on its dataset. Raises UserError where the one asked for does not."""
+    manifest = read_manifest(space.dataset)
+    if manifest is None or is_ordered(manifest):
+        return tasks
+    senseless = [task for task in tasks if task in NEEDS_ORDER]
+    if asked in senseless:
+        left = [task for task in get_args(Task) if task not in NEEDS_ORDER]
+        raise UserError(
+            f"{asked} needs the order of plays, and that of the dataset ({manifest.facts['importer']}) is drawn",
+            f"Take {', '.join(left)} or semantic.",
+        )
+    for task in senseless:
+        say(f"{task}: skipped, the order of plays in the dataset ({manifest.facts['importer']}) is drawn.")
+    return tuple(task for task in tasks if task not in senseless)
 
 
 def trained_things(space: Workspace) -> dict[str, Manifest]:
