@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from data.duck import connect, parquet, quoted
+from data.parquet import scan_parquet
 from data.spool import REJECTS, ROW, Spool
 from data.tables import REJECT_SCHEMA, SCHEMAS, UNIQUE, as_rejects, missing_reason, to_schema, usual_width, width_reason
 
@@ -132,4 +133,4 @@ def _batches(database: duckdb.DuckDBPyConnection, folder: Path, name: str, rows:
     path = folder / "batch.parquet"
     count = _write(database, f"({rows})", SCHEMAS[name], ROW, path)
     for start in range(0, count, BATCH):
-        yield to_schema(name, pl.scan_parquet(path, glob=False).slice(start, BATCH).collect())
+        yield to_schema(name, scan_parquet(path).slice(start, BATCH).collect())

@@ -13,6 +13,7 @@ from data.assemble import Assembled, assemble
 from data.errors import UserError
 from data.ids import IdMap
 from data.importers.parts import Part
+from data.parquet import scan_parquet
 from data.progress import meter
 from data.rejects import Tally
 from data.spool import Spool
@@ -21,6 +22,10 @@ from data.workspace import Manifest, Workspace, inside, publishing, read_manifes
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
+
+
+ORDERED = "ordered"
+"""The fact that says so where nobody knows in which order a listener played."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Dataset:
         return bool(self.manifest.facts.get("simulated"))
 
     @property
+    def ordered(self) -> bool:
+        """Whether a listener's plays come in the order they were played in; else it is drawn (importers/counts.py)."""
+        return is_ordered(self.manifest)
+
+    @property
     def artists(self) -> NDArray[np.int32]:
         """(N,) a number per artist, -1 where the artist is unknown. Names compare without case."""
         return _numbered(self.tracks["artist"])
@@ -65,7 +75,7 @@ class Dataset:
         """(N, F) the features table by track row, NaN where a track has none; None where the table is empty."""
         if self.features.is_empty():
             return None
-        values = np.array(self.features["features"].to_list(), np.float32)
+        values = self.features["features"].explode().to_numpy().reshape(self.features.height, -1)
         rows = np.full((len(self.track_ids), values.shape[1]), np.nan, np.float32)
         rows[self.track_ids.to_rows(self.features["track_id"].to_list())] = values
         return rows
@@ -84,6 +94,11 @@ class Dataset:
     def summary(self) -> str:
         tables = {"tracks": self.tracks, "listens": self.listens, "playlists": self.playlists}
         return summary({name: table.height for name, table in tables.items()}, len(self.user_ids))
+
+
+def is_ordered(manifest: Manifest) -> bool:
+    """Whether the order of plays in a dataset is one; nothing but a fact that denies it says no."""
+    return manifest.facts.get(ORDERED) is not False
 
 
 def summary(rows: Mapping[str, int], listeners: int) -> str:
@@ -155,30 +170,31 @@ def load_dataset(workspace: Workspace) -> Dataset:
             "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
         )
     manifest = verify(workspace.dataset)
-    tables = {name: pl.read_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
-    track_ids = IdMap(tuple(tables["tracks"]["track_id"]), "track")
-    playlist_ids = IdMap(tuple(tables["playlists"]["playlist_id"]), "playlist")
-    user_ids = IdMap(tuple(tables["listens"]["user_id"].unique().sort()), "listener")
+    tables = {name: scan_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
+    tracks, playlists, features = (tables[name].collect() for name in ("tracks", "playlists", "features"))
+    users = tables["listens"].select(pl.col("user_id").unique()).collect(engine="streaming")["user_id"].sort()
+    track_ids = IdMap(tuple(tracks["track_id"]), "track")
+    playlist_ids = IdMap(tuple(playlists["playlist_id"]), "playlist")
+    user_ids = IdMap(tuple(users), "listener")
     listens = (
-        tables["listens"]
-        .with_columns(user=_rows("user_id", user_ids), track=_rows("track_id", track_ids))
-        .with_row_index("_row")
-        .sort("user", "listened_at", "position", "_row")
+        _with_rows(tables["listens"], user=user_ids, track=track_ids)
         .select("user", "track", "listened_at", "position", "played_ratio", "feedback")
+        .collect(engine="streaming")
+        .sort("user", "listened_at", "position", maintain_order=True)
     )
     playlist_tracks = (
-        tables["playlist_tracks"]
-        .with_columns(playlist=_rows("playlist_id", playlist_ids), track=_rows("track_id", track_ids))
-        .sort("playlist", "position", "track")
+        _with_rows(tables["playlist_tracks"], playlist=playlist_ids, track=track_ids)
         .select("playlist", "position", "track", "added_at")
+        .collect(engine="streaming")
+        .sort("playlist", "position", "track")
     )
     return Dataset(
         root=workspace.root,
-        tracks=tables["tracks"],
+        tracks=tracks,
         listens=listens,
-        playlists=tables["playlists"],
+        playlists=playlists,
         playlist_tracks=playlist_tracks,
-        features=tables["features"],
+        features=features,
         track_ids=track_ids,
         user_ids=user_ids,
         playlist_ids=playlist_ids,
@@ -186,11 +202,15 @@ def load_dataset(workspace: Workspace) -> Dataset:
     )
 
 
-def _rows(column: str, ids: IdMap) -> pl.Expr:
-    names, rows = pl.Series(ids.names, dtype=pl.String), pl.int_range(len(ids), dtype=pl.Int32, eager=True)
-    if not len(ids):
-        return pl.lit(None, pl.Int32)  # with nothing to replace, polars hands the strings back as they are
-    return pl.col(column).replace_strict(names, rows, return_dtype=pl.Int32)
+def _with_rows(table: pl.LazyFrame, **ids: IdMap) -> pl.LazyFrame:
+    """The table in its order, with a column of inside rows for each `<column>_id`. Validation has seen to it that all
+    are known; they are joined, so that no column of strings is ever whole in memory."""
+    for column, known in ids.items():
+        rows = pl.LazyFrame({f"{column}_id": known.names}, {f"{column}_id": pl.String}).with_columns(
+            pl.int_range(pl.len(), dtype=pl.Int32).alias(column)
+        )
+        table = table.join(rows, f"{column}_id", "left", maintain_order="left")
+    return table
 
 
 def _numbered(names: pl.Series) -> NDArray[np.int32]:

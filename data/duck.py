@@ -1,6 +1,5 @@
 """DuckDB for what would not fit in memory. Tables go in and out as Parquet, so neither side needs pyarrow."""
 
-import glob
 import os
 import re
 import tempfile
@@ -12,6 +11,7 @@ import duckdb
 import polars as pl
 
 from data.errors import UserError
+from data.parquet import for_duckdb, read_parquet
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 THREAD_BYTES = 256 * UNITS["MIB"]
@@ -49,7 +49,7 @@ def connect(folder: Path, memory: str, in_order: bool = False) -> Iterator[duckd
 
 def parquet(folder: Path, files: str) -> str:
     """A table of SQL: the Parquet files in a folder whose names match."""
-    return f"read_parquet({quoted(glob.escape(str(folder)) + '/' + files)})"
+    return f"read_parquet({quoted(for_duckdb(folder) + '/' + files)})"
 
 
 def quoted(text: object) -> str:
@@ -68,4 +68,4 @@ def query(sql: str, tables: Mapping[str, pl.DataFrame], memory: str = "1GB", **v
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {parquet(Path(folder), f'{name}.parquet')}")
         result = Path(folder) / "result.parquet"
         connection.execute(f"COPY ({sql}) TO {quoted(result)} (FORMAT parquet)", values)
-        return pl.read_parquet(result)
+        return read_parquet(result)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from data.assemble import Assembled
 from data.command import WorkspaceOption, run
-from data.dataset import load_dataset, save_dataset, save_parts, summary
+from data.dataset import ORDERED, load_dataset, save_dataset, save_parts, summary
 from data.duck import memory_bytes
 from data.errors import UserError
 from data.importers.demo import DemoSettings, import_demo
@@ -128,12 +128,13 @@ def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: 
     if first is None:
         raise UserError(f"nothing to read in {path}.", f"--path is {data_set.files}.")
     facts = {name: getattr(data_set, name) for name in ("about", "terms", "source")}
+    order = {} if data_set.ordered(path) else {ORDERED: False}
     recorded: dict[str, object] = {"importer": data_set.name, "path": str(path)}
     with workspace.lock():
         return save_parts(
             workspace,
             chain([first], parts),
-            {"importer": data_set.name, **facts, "path": str(path.resolve()), "simulated": False},
+            {"importer": data_set.name, **facts, **order, "path": str(path.resolve()), "simulated": False},
             recorded,
             memory,
         )

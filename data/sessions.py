@@ -12,7 +12,9 @@ import duckdb
 import polars as pl
 
 from data.duck import connect
+from data.duck import quoted as text
 from data.errors import UserError
+from data.parquet import for_duckdb
 
 SESSION_GAP = timedelta(minutes=30)
 RUN_LENGTH = 20
@@ -84,8 +86,8 @@ def write_sessions(
         connect(Path(folder) / "spill", memory, in_order=True) as connection,
     ):
         result = Path(folder) / "sessions.parquet"
-        values = {"source": str(source), "gap": gap // timedelta(microseconds=1), "run": run}
-        written = connection.execute(f"COPY ({sql(connection, source)}) TO '{result}' (FORMAT parquet)", values)
+        values = {"source": for_duckdb(source), "gap": gap // timedelta(microseconds=1), "run": run}
+        written = connection.execute(f"COPY ({sql(connection, source)}) TO {text(result)} (FORMAT parquet)", values)
         (count,) = written.fetchone() or (0,)
         os.replace(result, target)
     return int(count)
@@ -93,7 +95,8 @@ def write_sessions(
 
 def sql(connection: duckdb.DuckDBPyConnection, source: Path) -> str:
     """`CUT` for the columns of a file."""
-    found = connection.execute("DESCRIBE SELECT * FROM read_parquet($source)", {"source": str(source)}).fetchall()
+    described = {"source": for_duckdb(source)}
+    found = connection.execute("DESCRIBE SELECT * FROM read_parquet($source)", described).fetchall()
     columns = [str(row[0]) for row in found]
     user = next((name for name in LISTENERS if name in columns), None)
     if user is None or "listened_at" not in columns:

@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field
 
 from data.dataset import Dataset
 from data.errors import DamagedError
+from data.parquet import read_parquet
 from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, verify
 
 Part = Literal["train", "validation", "test"]
@@ -172,8 +173,8 @@ def ensure_split(workspace: Workspace, dataset: Dataset, settings: SplitSettings
             )
             pl.DataFrame({"part": listens}).write_parquet(draft.folder / "listens.parquet")
     manifest = verify(workspace.split)
-    listens = pl.read_parquet(workspace.split / "listens.parquet")["part"].to_numpy()
-    playlists = pl.read_parquet(workspace.split / "playlists.parquet")["part"].to_numpy()
+    listens = read_parquet(workspace.split / "listens.parquet")["part"].to_numpy()
+    playlists = read_parquet(workspace.split / "playlists.parquet")["part"].to_numpy()
     none = np.zeros(len(dataset.track_ids), np.bool_)
     split = Split(listens, playlists, none, none, none, manifest)
     cold, still_cold = _never_used(split.training(dataset)), _never_used(split.past(dataset))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
+from data.parquet import read_parquet
 from data.workspace import verify
 
 MODALITIES = ("audio", "text", "item")
@@ -48,5 +49,5 @@ def read_vectors(folder: Path, modality: str, dataset: Dataset) -> Vectors:
     path = folder / f"{modality}.npy"
     if not path.is_file():
         raise UserError(f"no {modality} vectors in {folder}", "Run python -m encoders.embed.")
-    names = pl.read_parquet(folder / f"{modality}-ids.parquet")["track_id"].to_list()
+    names = read_parquet(folder / f"{modality}-ids.parquet")["track_id"].to_list()
     return Vectors(dataset.track_ids.to_rows(names), np.load(path, allow_pickle=False))

@@ -34,7 +34,7 @@ from eval.semantic import Fold, measure_semantic
 from eval.spaces import Space, by_track
 from recsys.candidates import Htcl
 from recsys.choosing import choose_settings, validation_questions
-from recsys.held_out import TASKS, HeldOut, Task, held_out
+from recsys.held_out import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
 from recsys.models import exact_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -90,7 +90,7 @@ def main(
     asked = {name: _asked(found, dataset, questions) for name, found in spaces.items()}
     for task in TASKS:
         question = held_out(dataset, split, task, "test", None, max_queries)
-        if not question.queries:
+        if not question.queries or (task in NEEDS_ORDER and not dataset.ordered):
             continue
         models = {name: by_task[task] for name, by_task in asked.items()}
         result, _ = measure(dataset, split, question, models, baselines={WHOLE}, fitted=FITTED)

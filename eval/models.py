@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from data.errors import UserError
+from data.progress import say
 from recsys.candidates import SOURCES
+from recsys.candidates.features import Features, no_features
 from recsys.held_out import Task, tuned_for
 from recsys.models import BASELINES as COMPARED
 from recsys.models import HTCL_NAMES, Models
@@ -18,14 +20,23 @@ DEFAULT = tuple(name for name in LINE_UP if name not in COMPARED)
 Model = Callable[[Sequence[Query], int], Ranked]
 
 
-def chosen_names(models: str | None) -> tuple[str, ...]:
-    """The line-up that --models asks for: DEFAULT, `all`, or names with commas between. Raises UserError."""
+def chosen_names(models: str | None, features: bool = True) -> tuple[str, ...]:
+    """The line-up that --models asks for: DEFAULT, `all`, or names with commas between.
+
+    features: whether the dataset has any; without, `all` does without the model that looks at them. Raises UserError
+    for an unknown name, or that one.
+    """
     if models is None:
         return DEFAULT
     names = LINE_UP if models.strip() == "all" else tuple(name.strip() for name in models.split(","))
     if unknown := [name for name in names if name not in LINE_UP]:
         raise UserError(f'no model "{unknown[0]}"', f"There are {', '.join(LINE_UP)}; or take all.")
-    return names
+    if features or Features.name not in names:
+        return names
+    if models.strip() != "all":
+        raise no_features()
+    say(f"{Features.name}: left out, the dataset has no precomputed features.")
+    return tuple(name for name in names if name != Features.name)
 
 
 def line_up(models: Models, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:

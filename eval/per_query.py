@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +65,27 @@ class PerQuery:
 
 
 def query_keys(dataset: Dataset, question: HeldOut) -> NDArray[np.uint64]:
-    """(Q,) a number for what is asked: who, the songs given, the words, and the songs wanted, by their outside ids."""
+    """(Q,) a number for what is asked: who, the songs given, the words, and the songs wanted, by their outside ids.
+
+    What is asked again (sessions have no name, and many begin alike) has another number each time, or a comparison
+    would count it once.
+    """
     names, users, starts = dataset.track_ids.names, dataset.user_ids.names, question.targets.offsets
     keys = np.empty(len(question.queries), np.uint64)
+    before: Counter[int] = Counter()
     for at, query in enumerate(question.queries):
         wanted = question.targets.tracks[starts[at] : starts[at + 1]]
         who = "" if query.user is None else users[query.user]
         told = [[who, query.text or ""], [names[t] for t in query.history], sorted(names[t] for t in wanted)]
         text = "\x1e".join("\x1f".join(part) for part in told)
-        keys[at] = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+        key = _number(text)
+        keys[at] = _number(f"{text}\x1e{before[key]}") if before[key] else key
+        before[key] += 1
     return keys
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def save_per_query(path: Path, tasks: Mapping[str, PerQuery]) -> None:

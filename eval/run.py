@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from data.command import WorkspaceOption, run
-from data.dataset import Dataset
+from data.dataset import Dataset, is_ordered
 from data.errors import UserError
 from data.progress import say
 from data.split import Split
@@ -30,7 +30,7 @@ from eval.spaces import open_externals, spaces_of
 from eval.table import cost_lines, gain_line, result_table, test_lines
 from recsys.build_index import build
 from recsys.fit_models import ensure_baselines
-from recsys.held_out import SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
+from recsys.held_out import NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
 from recsys.models import BASELINES, Models, load_models
 from recsys.published_index import read_index
 
@@ -51,7 +51,10 @@ COLUMNS: dict[Task, list[str]] = {
     "new-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
 }
 KNOWN = (*get_args(Task), "semantic", "all")
-TASK_HELP = f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic."
+TASK_HELP = (
+    f"{', '.join(KNOWN[:-1])} or all, which is {', '.join(TASKS)} and semantic. Where nobody knows the order of plays, "
+    f"{', '.join(NEEDS_ORDER)} are not asked."
+)
 SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name for one in SCENARIOS)} or all."
 FOLDS_HELP = (
     "With --task semantic: train the encoder so often, each time without another part of the songs; measure all."
@@ -90,13 +93,14 @@ def main(
         raise UserError(f'no task "{task}"', f"Take {', '.join(KNOWN[:-1])} or all.")
     tasks: tuple[Task, ...] = TASKS if task == "all" else tuple(one for one in get_args(Task) if task == one)
     scenarios = chosen_scenarios(task, scenario_name, seeds)
-    names = chosen_names(models)
+    space = Workspace(Path(workspace))
+    names = chosen_names(models, features=has_features(space))
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
     if folds is not None and task != "semantic":
         raise UserError("--folds trains the encoder again to measure what it knows", "Take it with --task semantic.")
+    tasks = answerable(space, task, tasks)
     externals = open_externals(external or [])
-    space = Workspace(Path(workspace))
     dataset, split, fitted = ready(space, names)
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
     most = min(max_queries, SCENARIO_QUERIES)
@@ -143,6 +147,29 @@ def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Sp
     fitted = load_models(space, dataset, index, baselines)
     refuse_leaks({**trained_things(space), "models": fitted.manifest, "index": manifest}, split)
     return dataset, split, fitted
+
+
+def has_features(space: Workspace) -> bool:
+    """Whether its dataset, which may have to be made yet, comes with precomputed features; the demo does not."""
+    manifest = read_manifest(space.dataset)
+    return manifest is not None and bool(manifest.facts["rows"]["features"])
+
+
+def answerable(space: Workspace, asked: str, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    """Those of the tasks that mean something on its dataset. Raises UserError where the one asked for does not."""
+    manifest = read_manifest(space.dataset)
+    if manifest is None or is_ordered(manifest):
+        return tasks
+    senseless = [task for task in tasks if task in NEEDS_ORDER]
+    if asked in senseless:
+        left = [task for task in get_args(Task) if task not in NEEDS_ORDER]
+        raise UserError(
+            f"{asked} needs the order of plays, and that of the dataset ({manifest.facts['importer']}) is drawn",
+            f"Take {', '.join(left)} or semantic.",
+        )
+    for task in senseless:
+        say(f"{task}: skipped, the order of plays in the dataset ({manifest.facts['importer']}) is drawn.")
+    return tuple(task for task in tasks if task not in senseless)
 
 
 def trained_things(space: Workspace) -> dict[str, Manifest]:

@@ -25,13 +25,14 @@ Space = Mapping[str, Range | tuple[Any, ...]]
 HALF_LIFE = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, None)
 """In plays: from the current song to the whole history."""
 
-HTCL: Space = {"temperature": Range(0.02, 0.4, log=True), "half_life": HALF_LIFE}
+NEAR: Space = {"temperature": Range(0.02, 0.4, log=True), "half_life": HALF_LIFE}
 
 SPACE: dict[str, Space] = {
     "random": {},
     "popularity": {"half_life_days": (None, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0)},
     "repeat": {"half_life": (*HALF_LIFE, 200.0, 500.0)},
     "same-artist": {"half_life": HALF_LIFE},
+    "features": NEAR,
     "item-knn": {
         "kind": ("cosine", "tfidf", "bm25"),
         "neighbours": Range(5, 1000, log=True),
@@ -93,8 +94,8 @@ SPACE: dict[str, Space] = {
         "idf": (0.0, 1.0, 2.0, 5.0, 10.0),
     },
     "sasrec": {"dim": (32, 64), "dropout": Range(0.1, 0.5), "last": (5, 10, 20, 50)},
-    "htcl-stage1": HTCL,
-    "htcl-stage2": HTCL,
+    "htcl-stage1": NEAR,
+    "htcl-stage2": NEAR,
 }
 
 OF_SESSIONS = ("position", "match", "match_half_life", "session_half_life_days", "spread", "idf", "nearest", "sample")

@@ -82,4 +82,5 @@ DATA_SET = DataSet(
     files="the folder of hetrec2011-lastfm-2k: user_artists.dat, artists.dat, tags.dat, "
     "user_taggedartists-timestamps.dat or user_taggedartists.dat",
     read=read,
+    ordered=lambda path: False,
 )

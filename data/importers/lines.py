@@ -58,10 +58,14 @@ def records(
 
 def named_records(path: Path, table: str, needed: Sequence[str]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Records of a file whose first line names its columns. Raises UserError where one that is needed is not there."""
+    empty = True
     for block, bad in records(path, table):
+        empty = False
         if missing := [name for name in needed if name not in block.columns]:
             raise UserError(f"{path}: the first line names no {missing[0]}.", f"Expected {', '.join(needed)}.")
         yield block, bad
+    if empty:
+        raise UserError(f"{path}: empty file.", "Fetch it again.")
 
 
 def refuse(

@@ -115,7 +115,7 @@ def _playlists(file: Path, rejects: Reasons) -> Iterator[object]:
                 return
             try:
                 playlist, at = decoder.raw_decode(text, at)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 more = stream.read(CHUNK)
                 if not more:
                     rejects.append(("playlists", "the file ends here, or is no JSON from here on", text[at:]))

@@ -62,4 +62,5 @@ DATA_SET = DataSet(
     source="http://millionsongdataset.com/tasteprofile/",
     files="a folder with train_triplets.txt (or train_triplets.txt.zip), unique_tracks.txt and sid_mismatches.txt",
     read=read,
+    ordered=lambda path: False,
 )

@@ -159,4 +159,5 @@ DATA_SET = DataSet(
     files="a folder with userid_trackid_timestamp.tsv.bz2 (or userid_trackid_count.tsv.bz2), one or more of "
     "id_*.tsv.bz2 (id_essentia, ...), and id_information.csv, id_genres.csv, id_tags.csv, id_metadata.csv, id_lang.csv",
     read=read,
+    ordered=lambda path: find(path, TIMES) is not None or find(path, COUNTS) is None,
 )

@@ -27,3 +27,5 @@ class DataSet:
     "What --path must point to: the folder, and the files in it by their published names."
     read: Callable[[Path], Iterator[Part]]
     "Raises UserError where the folder holds none of the files, and says which were expected."
+    ordered: Callable[[Path], bool] = lambda path: True
+    "Whether the files there say in which order a listener played, or what is given as the order is drawn."

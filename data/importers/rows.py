@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import UserError
+from data.parquet import read_parquet
 from data.tables import LONGEST_CONTENT, REJECT_SCHEMA
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
@@ -32,14 +34,14 @@ def read_rows(path: Path, table: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     rejected: Rejected = []
     try:
         if kind == ".parquet":
-            frame = pl.read_parquet(path)
+            frame = read_parquet(path)
         elif kind.startswith((".csv", ".tsv")):
             frame = _read_csv(path, rejected)
         elif kind:
             frame = _read_jsonl(path, rejected)
         else:
             raise UserError(f"{path}: unknown kind of file.", f"These can be read: {', '.join(KINDS)}.")
-    except (pl.exceptions.PolarsError, OSError, EOFError, csv.Error) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0][:200]}).") from error
     if not frame.width:
         raise UserError(f"{path}: empty file.", "A header, or keys, must name the columns.")
@@ -114,7 +116,7 @@ def _json_row(number: int, line: bytes, rejected: Rejected) -> dict[str, str | N
     try:
         # Numbers stay the text they are: an id of twenty digits must not become a float.
         row = json.loads(line, parse_int=str, parse_float=str) if line.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if isinstance(row, dict):
         return {str(key): _text(value) for key, value in row.items()}

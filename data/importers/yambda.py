@@ -21,6 +21,7 @@ import polars as pl
 from data.errors import UserError
 from data.importers.lines import nothing_found, refuse
 from data.importers.parts import DataSet, Part
+from data.parquet import scan_parquet
 from data.tables import TIME
 
 ROWS = 100_000
@@ -106,7 +107,7 @@ def _batches(file: Path, event: pl.Expr) -> Iterator[pl.DataFrame]:
         for name in ("played_ratio_pct", "track_length_seconds")
     ]
     numbers = pl.col("uid", "item_id", "timestamp").cast(pl.Int64)
-    return _parts(file, pl.scan_parquet(file).select(numbers, event, *extra), ROWS)
+    return _parts(file, scan_parquet(file).select(numbers, event, *extra), ROWS)
 
 
 def _unknown_kind() -> pl.Expr:
@@ -132,7 +133,7 @@ def _first_of(kind: str, folder: Path, items: pl.DataFrame) -> pl.DataFrame:
     if (file := _shared(folder, f"{kind}_item_mapping")) is None:
         return found
     _schema(file, ["item_id", column])
-    lazy = pl.scan_parquet(file).select(pl.col("item_id").cast(pl.Int64), pl.col(column).cast(pl.Int64))
+    lazy = scan_parquet(file).select(pl.col("item_id").cast(pl.Int64), pl.col(column).cast(pl.Int64))
     parts = [part.join(items, "item_id", "semi", maintain_order="left") for part in _parts(file, lazy, ROWS)]
     return pl.concat([found, *parts]).drop_nulls().unique("item_id", keep="first", maintain_order=True)
 
@@ -141,7 +142,7 @@ def _features(folder: Path, items: pl.DataFrame) -> Iterator[Part]:
     if (file := _shared(folder, "embeddings")) is None:
         return
     _schema(file, ["item_id", "normalized_embed"])
-    lazy = pl.scan_parquet(file).select(pl.col("item_id").cast(pl.Int64), "normalized_embed")
+    lazy = scan_parquet(file).select(pl.col("item_id").cast(pl.Int64), "normalized_embed")
     for part in _parts(file, lazy, VECTORS):
         ours = part.join(items, "item_id", "semi", maintain_order="left")
         yield (

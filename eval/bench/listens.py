@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from data.duck import connect
+from data.parquet import read_parquet, scan_parquet
 from data.sessions import write_sessions
 from eval.bench.children import peak_mib
 
@@ -35,7 +36,7 @@ def as_arrays(path: Path, folder: Path) -> None:
     """The listens as .npy files, one a column, seconds for the time: what pandas reads fastest."""
     folder.mkdir(exist_ok=True)
     for column in ("user", "track", "listened_at"):
-        values = pl.read_parquet(path, columns=[column])[column]
+        values = read_parquet(path, columns=[column])[column]
         np.save(folder / f"{column}.npy", values.to_numpy())
 
 
@@ -48,4 +49,4 @@ def ours(source: str, target: str, memory: str) -> tuple[float, float]:
 
 def count_sessions(path: Path) -> int:
     """Sessions in a file of `write_sessions`."""
-    return int(pl.scan_parquet(path).select(pl.col("session").max()).collect().item()) + 1
+    return int(scan_parquet(path).select(pl.col("session").max()).collect().item()) + 1

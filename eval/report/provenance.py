@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from data.workspace import PACKAGES, Manifest, Workspace, read_manifest
 from encoders.stages import STAGES
-from recsys.models import HTCL_NAMES, Models
+from recsys.models import Models
 
 
 class Step(NamedTuple):
@@ -95,8 +95,8 @@ def costs(models: Models, task: str, names: list[str]) -> dict[str, Cost]:
 
 
 def _held(source: Any) -> int:
-    if getattr(source, "name", "") in HTCL_NAMES:
-        return int(source.vectors.values.nbytes)
+    if hasattr(source, "near"):  # vectors, which are no part of its state
+        return int(source.near.vectors.values.nbytes)
     return sum(int(array.nbytes) for array in source.state().values())
 
 

@@ -7,11 +7,13 @@ from pydantic import BaseModel
 from recsys.candidates.bpr import Bpr, BprSettings
 from recsys.candidates.contract import CandidateSource, State
 from recsys.candidates.ease import Ease, EaseSettings
+from recsys.candidates.features import Features
 from recsys.candidates.htcl import Htcl, HtclSettings
 from recsys.candidates.ials import Ials, IalsSettings
 from recsys.candidates.item_knn import ItemKnn, ItemKnnSettings
 from recsys.candidates.lmf import Lmf, LmfSettings
 from recsys.candidates.markov import Markov, MarkovSettings
+from recsys.candidates.near_songs import NearSettings
 from recsys.candidates.next_song_model import SasrecSettings
 from recsys.candidates.popularity import Popularity, PopularitySettings, Random, RandomSettings
 from recsys.candidates.repeat import Repeat, RepeatSettings
@@ -27,6 +29,7 @@ SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "popularity": (Popularity, PopularitySettings),
     "repeat": (Repeat, RepeatSettings),
     "same-artist": (SameArtist, SameArtistSettings),
+    "features": (Features, NearSettings),
     "item-knn": (ItemKnn, ItemKnnSettings),
     "rp3beta": (Rp3Beta, Rp3BetaSettings),
     "ease": (Ease, EaseSettings),
@@ -39,6 +42,7 @@ SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "vstan": (Vstan, VstanSettings),
     "sasrec": (Sasrec, SasrecSettings),
 }
-"""Sources that need nothing but a dataset. The HTCL sources need vectors as well: `recsys.models` makes them."""
+"""Sources that need nothing but a dataset (`features` one with features). The HTCL sources need vectors as well:
+`recsys.models` makes them."""
 
 __all__ = ["SOURCES", "CandidateSource", "Htcl", "HtclSettings", "State"]

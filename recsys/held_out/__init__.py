@@ -12,13 +12,14 @@
 
 from data.dataset import Dataset
 from data.split import Part, Split
-from recsys.held_out.contract import HISTORY, TASKS, UNTUNED, HeldOut, Task, tuned_for
+from recsys.held_out.contract import HISTORY, NEEDS_ORDER, TASKS, UNTUNED, HeldOut, Task, tuned_for
 from recsys.held_out.listening import Listening, cold_start, next_song
 from recsys.held_out.newcomers import cold_users, new_users, session_continuations
 from recsys.held_out.playlists import SCENARIOS, Scenario, playlists, scenario
 
 __all__ = [
     "HISTORY",
+    "NEEDS_ORDER",
     "SCENARIOS",
     "TASKS",
     "UNTUNED",

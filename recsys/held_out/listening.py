@@ -25,7 +25,7 @@ class Listening:
         self.cold_before = split.cold_before
         place = listens.select(pl.int_range(pl.len()).over("user", "track")).to_series().to_numpy()
         self.repeat = place > 0
-        self.order = split.order
+        self.order = "drawn" if split.order == "position" and not dataset.ordered else split.order
 
     def rows_of(self, user: int) -> NDArray[np.int64]:
         """A listener's rows, oldest first."""
@@ -41,6 +41,10 @@ class Listening:
             return "one moment divides past from future for everybody"
         if self.order == "leave-last-out":
             return LEAKS
+        if self.order == "drawn":
+            return (
+                "nobody knows the order of plays: what counts as earlier, and what is held out, is drawn per listener"
+            )
         return "each listener's own order is divided, since no times are known: others' later plays may be in training"
 
 

@@ -128,6 +128,13 @@ def test_what_cannot_be_read(put):
     assert found.rejects["reason"].to_list() == ['tempo "fast" cannot be read', "a value is missing or not finite"]
 
 
+def test_a_line_of_json_nested_without_end_is_rejected(put):
+    lines = ['{"track_id": "a"}', '{"track_id": ' + "[" * 200_000, '{"track_id": "b"}']
+    imported = import_files(FilesSettings(tracks=put("t.jsonl", "\n".join(lines))))
+    assert imported.tables["tracks"]["track_id"].to_list() == ["a", "b"]
+    assert reasons(imported) == [("tracks", "t.jsonl", "line 2 is not a JSON object")]
+
+
 def test_ragged_lines_and_stray_quotes(put):
     ragged = (
         'track_id,title,artist\n01,"a, b",x\n02,12" mix,y\n03,too,many,fields,here\n04,"open,z\n05,"two\nlines",z\n'
@@ -174,6 +181,7 @@ def test_audio_paths(put, tmp_path):
         ({"tracks": "empty.csv"}, "empty file"),
         ({"tracks": "broken.parquet"}, "cannot be read"),
         ({"tracks": "broken.csv.gz"}, "cannot be read"),
+        ({"tracks": "flipped.csv.gz"}, "cannot be read"),
         ({"tracks": "twice.csv"}, '"a" twice'),
         ({"tracks": "t.csv", "map": {"titel": "x"}}, 'no column "titel"; the closest name is "title"'),
         ({"tracks": "t.csv", "map": {"title": "titel"}}, r"Columns: track_id, title"),
@@ -190,6 +198,8 @@ def test_the_users_mistakes(settings, message, put, tmp_path):
     put("empty.csv", "")
     put("broken.parquet", b"PAR1nonsense")
     put("broken.csv.gz", b"nonsense")
+    packed = gzip.compress(TRACKS.encode())
+    put("flipped.csv.gz", packed[:10] + bytes([packed[10] ^ 0xFF]) + packed[11:])
     put("twice.csv", "a,a\n1,2\n")
     put("l.csv", "user_id,track_id\nu,a\n")
     paths = {key: tmp_path / value if isinstance(value, str) else value for key, value in settings.items()}

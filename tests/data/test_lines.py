@@ -97,6 +97,12 @@ def test_a_first_line_that_does_not_fit_is_the_users_to_mend(tmp_path, header, s
         list(named_records(path, "tracks", ("id", "name")))
 
 
+def test_a_file_with_nothing_in_it_is_named(tmp_path):
+    (tmp_path / "tags.dat").write_bytes(b"")
+    with pytest.raises(UserError, match=r"tags\.dat: empty file"):
+        list(named_records(tmp_path / "tags.dat", "tracks", ("tagID",)))
+
+
 def test_refused_rows_keep_their_content(tmp_path):
     frame = pl.DataFrame({"a": ["1", None, "3"], "b": [1, 2, 3]})
     reason = pl.when(pl.col("b") > 1).then(pl.format("b is {}", "b"))

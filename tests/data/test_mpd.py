@@ -127,6 +127,17 @@ def test_a_file_is_read_a_bit_at_a_time_and_handed_over_a_bit_at_a_time(tmp_path
     assert small["tracks"].unique().sort("track_id").equals(whole["tracks"].sort("track_id"))
 
 
+def test_what_is_nested_without_end_ends_the_file_and_no_run(tmp_path):
+    path = put_slice(tmp_path, 0, [playlist(0, [LOSE_CONTROL]), playlist(1, [FEVER])])
+    put_slice(tmp_path, 1000, [playlist(1000, [FEVER])])
+    text = path.read_text()
+    at = text.index('"pid": 1')
+    path.write_text(f'{text[:at]}"deep": {"[" * 200_000}, {text[at:]}')
+    found = tables(tmp_path)
+    assert found["playlists"]["playlist_id"].to_list() == ["0", "1000"]
+    assert found["rejects"]["reason"].to_list() == ["the file ends here, or is no JSON from here on"]
+
+
 @pytest.mark.parametrize("end", [1, 200, 700, -3])
 def test_a_file_that_was_cut_keeps_the_playlists_before_the_cut(tmp_path, end):
     path = put_slice(tmp_path, 0, [playlist(0, [LOSE_CONTROL]), playlist(1, [FEVER]), playlist(2, [])])

@@ -15,6 +15,7 @@ from data.errors import UserError
 from data.importers.lastfm_1k import FILE
 from data.importers.parts import Part
 from data.importers.sets import DATA_SETS
+from data.prepare import prepare_public
 from data.tables import Imported
 from data.workspace import Workspace, read_manifest, verify
 
@@ -127,6 +128,34 @@ class TestSaveParts:
         assert load_dataset(workspace).track_ids.names == ("b", "a", "c")
         assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "dataset"]
         assert not list((tmp_path / ".work").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "ordered"),
+    [
+        ("hetrec-lastfm", "user_artists.dat", False),
+        ("msd-taste-profile", "train_triplets.txt", False),
+        ("music4all-onion", "userid_trackid_count.tsv", False),
+        ("music4all-onion", "userid_trackid_timestamp.tsv", True),
+        ("lastfm-1k", FILE, True),
+    ],
+)
+def test_the_dataset_knows_whether_its_order_of_plays_is_one(tmp_path, name, file, ordered):
+    lines = {
+        "user_artists.dat": "userID\tartistID\tweight\n2\t51\t13883\n",
+        "train_triplets.txt": "u1\tSOAKIMP12A8C130995\t1\n",
+        "userid_trackid_count.tsv": "user_id\ttrack_id\tcount\nu1\tt1\t3\n",
+        "userid_trackid_timestamp.tsv": "user_id\ttrack_id\ttimestamp\nu1\tt1\t2019-08-21 09:01:00\n",
+        FILE: PLAY.format(time="2009-05-04T23:08:57Z", title="Song"),
+    }
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / file).write_text(lines[file])
+    workspace = Workspace(tmp_path / "workspace")
+    prepare_public(workspace, DATA_SETS[name], folder, "300MB")
+    dataset = load_dataset(workspace)
+    assert dataset.listens.height == 1
+    assert dataset.ordered is ordered
 
 
 @pytest.mark.parametrize("name", list(DATA_SETS))

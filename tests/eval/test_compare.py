@@ -11,9 +11,10 @@ from data.errors import DamagedError, UserError
 from data.workspace import Workspace
 from eval.compare import compare, lines, read_report
 from eval.measure import measure
-from eval.per_query import load_per_query
+from eval.per_query import load_per_query, query_keys
 from eval.run import write_report
-from recsys.held_out import held_out
+from recsys.held_out import HeldOut, held_out
+from recsys.quality import Targets
 from recsys.queries import Query
 from recsys.ranked import Ranked, rank_scores
 
@@ -117,6 +118,17 @@ def test_without_values_per_query_nothing_is_tested(before, tmp_path):
     assert rows_of(found)["ials", "ndcg@100"]["difference"] == 0
     assert found["family"] == 0
     assert "not tested" in "\n".join(lines(found))
+
+
+def test_a_question_that_is_asked_twice_counts_twice(fixed_world):
+    _, dataset, _ = fixed_world
+    same = Query(history=np.array([3], np.int32))
+    queries = [same, Query(history=np.array([4], np.int32)), same, same]
+    wanted = Targets.from_rows([np.array([5])] * 4)
+    asked = HeldOut("session", queries, wanted, np.zeros(4, np.bool_), np.arange(4), "")
+    keys = query_keys(dataset, asked)
+    assert len(set(keys.tolist())) == 4
+    np.testing.assert_array_equal(query_keys(dataset, asked), keys)
 
 
 class TestRefusals:

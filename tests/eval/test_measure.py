@@ -183,6 +183,13 @@ class TestLineUp:
         assert set(chosen_names(None)) == {*BUILT, "fused"}
         assert chosen_names("ials, fused") == ("ials", "fused")
 
+    def test_without_features_the_model_of_them_is_left_out_and_refused_where_it_is_named(self, capsys):
+        assert chosen_names("all", features=False) == tuple(name for name in LINE_UP if name != "features")
+        assert "features: left out" in capsys.readouterr().err
+        assert chosen_names("ials, fused", features=False) == ("ials", "fused")
+        with pytest.raises(UserError, match="no precomputed features"):
+            chosen_names("ials, features", features=False)
+
     def test_an_unknown_name_is_refused_with_the_known_ones(self):
         with pytest.raises(UserError, match=r'no model "svd"[\s\S]*item-knn'):
             chosen_names("ials,svd")

@@ -7,14 +7,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from data.dataset import save_dataset
+from data.tables import Imported
+from data.workspace import Workspace
 from eval.metrics import METRICS
-from eval.models import BASELINES, LINE_UP
+from eval.models import BASELINES as ALL_BASELINES
+from eval.models import LINE_UP as ALL
 from eval.per_query import load_per_query
+from eval.run import answerable
 from recsys.held_out import TASKS
 
 KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}
+BASELINES = tuple(name for name in ALL_BASELINES if name != "features")
+LINE_UP = tuple(name for name in ALL if name != "features")
+"The demo has no precomputed features."
 COLLABORATIVE = tuple(name for name in BASELINES if name not in ("random", "same-artist", "repeat"))
 "They know a song by its training plays alone."
 
@@ -199,6 +208,36 @@ def test_only_some_models_and_some_queries(commands, workspace):
     found = json.loads(file.read_text())
     assert list(found["models"]) == ["random", "htcl-stage2"]
     assert found["protocol"]["queries"]["all"] == 20
+
+
+class TestWithoutOrder:
+    """Data sets of counts: which play came before which is drawn."""
+
+    @pytest.fixture
+    def drawn(self, tmp_path) -> Workspace:
+        space = Workspace(tmp_path / "drawn")
+        listens = pl.DataFrame({"user_id": ["u"], "track_id": ["t"], "position": [7]})
+        save_dataset(space, Imported({"listens": listens}, facts={"importer": "counts", "ordered": False}), {})
+        return space
+
+    @pytest.mark.parametrize("task", ["next-song", "session", "cold-user", "new-user"])
+    def test_what_asks_for_order_is_refused_before_anything_is_trained(self, commands, drawn, task):
+        result = commands.run("eval.run", "--task", task, "-w", drawn.root)
+        assert (result.code, result.out) == (2, "")
+        first, second = result.err.strip().splitlines()
+        assert first == f"error: {task} needs the order of plays, and that of the dataset (counts) is drawn"
+        assert second.strip() == "Take playlist, cold-start, discovery or semantic."
+        assert [path.name for path in drawn.root.iterdir() if path.is_dir()] == ["dataset"]
+
+    def test_of_all_tasks_the_others_are_left(self, drawn, capsys):
+        assert answerable(drawn, "all", TASKS) == ("playlist", "cold-start", "discovery")
+        assert capsys.readouterr().err == "next-song: skipped, the order of plays in the dataset (counts) is drawn.\n"
+        assert answerable(drawn, "discovery", ("discovery",)) == ("discovery",)
+        assert answerable(drawn, "semantic", ()) == ()
+
+    def test_other_datasets_are_asked_everything(self, workspace, tmp_path):
+        for space in (Workspace(workspace), Workspace(tmp_path / "nothing yet")):
+            assert answerable(space, "all", TASKS) == TASKS
 
 
 class TestRefusals:

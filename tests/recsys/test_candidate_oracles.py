@@ -1,9 +1,13 @@
 """What each candidate source computes, against an independent oracle."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from data.dataset import POSITIVE
+from data.errors import UserError
 from encoders.vectors import Vectors
 from recsys.candidates import Htcl
 from recsys.models import exact_index
@@ -120,6 +124,62 @@ class TestOracles:
             np.testing.assert_allclose(scores, expected[tracks], rtol=1e-4, atol=1e-6)
             assert set(np.flatnonzero(expected > 1e-5)) <= set(tracks.tolist())
             assert songs(training, MUTE)[0] not in tracks
+
+
+class TestFeatures:
+    """Precomputed features alone, against NumPy in float64."""
+
+    @staticmethod
+    def table(dataset):
+        rows = np.full((60, 9), np.nan)
+        for name, values in dataset.features.iter_rows():
+            rows[dataset.track_ids.rows[name]] = values
+        return rows
+
+    @pytest.mark.parametrize("neighbours", [60, 9])
+    def test_counts_the_neighbours_of_each_song_in_standardised_columns(self, training, neighbours):
+        temperature, half_life = 0.3, 4.0
+        source = make("features", training, temperature=temperature, half_life=half_life, neighbours=neighbours)
+        source.fit(training)
+        table = self.table(training)
+        used = {*training.listens["track"].to_list(), *training.playlist_tracks["track"].to_list()}
+        known = np.array([row for row in sorted(used) if not np.isnan(table[row, 0])])
+        assert 0 < len(known) < 59
+        columns = table[:, :8]  # the last one never changes
+        standard = (columns - columns[known].mean(axis=0)) / columns[known].std(axis=0)
+        unit = standard / np.linalg.norm(standard, axis=1, keepdims=True)
+        near = np.nan_to_num(np.exp((unit @ unit.T - 1) / temperature))
+        for row in near:
+            row[np.argsort(-row, kind="stable")[neighbours:]] = 0
+        history = songs(training, "metal-00", "metal-05", MUTE, "swing-02", "metal-00")
+        query = Query(history=history, evidence=np.array([1, 2, 1, 1, -0.5], np.float32), text="not read")
+        weights = history_weights(query, 60, half_life)
+        expected = weights @ near / np.abs(weights).sum()
+        tracks, scores = source.candidates([query], 60)[0]
+        np.testing.assert_allclose(scores, expected[tracks], rtol=1e-4, atol=1e-6)
+        assert set(np.flatnonzero(expected > 1e-5)) <= set(tracks.tolist())
+        assert songs(training, MUTE)[0] not in tracks
+
+    def test_knows_songs_nobody_played(self, fitted, training):
+        tracks, _ = fitted("features").candidates([Query(history=songs(training, "swing-00"))], 60)[0]
+        assert songs(training, "swing-12")[0] in tracks
+
+    def test_a_song_that_is_the_mean_of_all_points_nowhere(self, training):
+        rows = [[-1.0], [1.0], [0.0]]
+        names = list(training.track_ids.names[:3])
+        features = pl.DataFrame(
+            {"track_id": names, "features": rows}, {"track_id": pl.String, "features": pl.List(pl.Float32)}
+        )
+        listens = training.listens.head(2).with_columns(track=pl.Series([0, 1], dtype=pl.Int32))
+        three = replace(training.only(listens, training.playlist_tracks.head(0)), features=features)
+        source = make("features", three).fit(three)
+        answers = source.candidates([Query(history=np.array([song], np.int32)) for song in range(3)], 60)
+        assert [tracks.tolist() for tracks, _ in answers] == [[0, 1], [1, 0], []]
+
+    def test_without_features_there_is_nothing_to_learn_from(self, training):
+        none = replace(training, features=training.features.head(0))
+        with pytest.raises(UserError, match="no precomputed features"):
+            make("features", none).fit(none)
 
 
 class TestHtclWithGaps:
