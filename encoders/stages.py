@@ -155,7 +155,7 @@ def train_semantic(
         return [partial(make, order[at : at + size]) for at in starts]
 
     def make(songs: NDArray[np.int32]) -> Batch:
-        if not settings.excerpts:
+        if not settings.excerpts or not reader.mels.present.any():  # a row of features has no excerpts
             return Batch(songs, semantic_loss)
         # Each place in a batch has its own crop, and its own fields of the text left out.
         return Batch(
