@@ -12,6 +12,7 @@ from recsys.ranked import Ranked
 
 Method = Literal["reciprocal-rank", "scores"]
 METHODS: tuple[Method, ...] = ("reciprocal-rank", "scores")
+TRACE = 1e-9
 RANK_OFFSET = 60
 """Cormack, Clarke, Büttcher 2009."""
 
@@ -53,7 +54,8 @@ class Proposals:
     def gather(
         cls, rankings: Mapping[str, Ranked], method: Method, unplayed: NDArray[np.bool_], depth: int | None = None
     ) -> "Proposals":
-        """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates.
+        """reciprocal-rank gives 1 / (60 + rank), scores (score - worst) / deviation within a query's candidates:
+        always above 0.
 
         unplayed: (N,), one for each track. depth: look at the first so many of each ranking alone, valued as among all
         of them; None looks at all.
@@ -77,15 +79,14 @@ class Proposals:
 
     def totals(self, settings: FusionSettings) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """What each of `keys` gets, and whether any source with a weight proposes it."""
-        total, proposed = np.zeros(len(self.keys)), np.zeros(len(self.keys), np.bool_)
+        total = np.zeros(len(self.keys))
         for name, (places, values) in self.parts.items():
             played, unplayed = (settings.weights_of(kind).get(name, 0.0) for kind in (False, True))
-            if not played and not unplayed:
-                continue
-            weights = np.where(self.unplayed[places], unplayed, played)
-            total[places] += weights * values
-            proposed[places] |= weights > 0
-        return total, proposed
+            if played == unplayed:
+                total[places] += played * values
+            else:
+                total[places] += np.where(self.unplayed[places], unplayed, played) * values
+        return total, total > 0
 
     def ranked(self, settings: FusionSettings, k: int) -> Ranked:
         """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose.
@@ -119,7 +120,10 @@ def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:
 
 
 def standardised(ranked: Ranked) -> NDArray[np.float64]:
-    """Every score above its query's worst, in standard deviations of the query's scores; 1 where all are equal."""
+    """Every score above its query's worst, in standard deviations of the query's scores; 1 where all are equal.
+
+    The worst gets a trace above 0, for it is proposed as well.
+    """
     lengths = np.diff(ranked.offsets)
     rows = np.repeat(np.arange(len(ranked)), lengths)
     scores = ranked.scores.astype(np.float64)
@@ -129,7 +133,7 @@ def standardised(ranked: Ranked) -> NDArray[np.float64]:
     worst = np.full(len(ranked), np.inf)
     np.minimum.at(worst, rows, scores)
     flat = deviation[rows] < 1e-12
-    return np.where(flat, 1.0, (scores - worst[rows]) / np.where(flat, 1.0, deviation[rows]))
+    return np.where(flat, 1.0, (scores - worst[rows]) / np.where(flat, 1.0, deviation[rows]) + TRACE)
 
 
 PARTS = {"reciprocal-rank": reciprocal_ranks, "scores": standardised}
