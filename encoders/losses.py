@@ -92,17 +92,6 @@ def semantic_loss(songs: Songs, log_scales: Tensor, not_negative: Tensor | None 
     return contrastive_loss(songs.audio[both], songs.text[both], log_scales[0], masked)
 
 
-def excerpts_loss(first: Songs, second: Songs, log_scales: Tensor, together: float) -> Tensor:
-    """Stage 1 over two excerpts of each song: the mean of L(audio, text; tau1) of either, and what the paper does not
-    have, `together` times L(audio1, audio2; tau2), which keeps a song's excerpts near each other as stage 2 keeps
-    similar songs (SLIP, Mu et al. 2022). All songs have audio and text.
-    """
-    assert first.audio is not None
-    assert second.audio is not None
-    semantic = (semantic_loss(first, log_scales) + semantic_loss(second, log_scales)) / 2
-    return semantic + together * contrastive_loss(first.audio, second.audio, log_scales[1])
-
-
 @dataclass(frozen=True)
 class PairTerms:
     """What the stage 2 loss knows beside the vectors, and how much its terms count.

@@ -22,7 +22,7 @@ from encoders.batches import SongReader, View
 from encoders.checkpoint import History
 from encoders.config import Preset
 from encoders.heads import spread_heads, start_fusion
-from encoders.losses import PairTerms, Skipped, Songs, excerpts_loss, preference_loss, semantic_loss
+from encoders.losses import PairTerms, Skipped, Songs, preference_loss, semantic_loss
 from encoders.model import HtclModel
 from encoders.training import Batch, Plan, TrainingSettings, train
 from encoders.validation import Partners, choose_songs, text_and_audio
@@ -65,16 +65,7 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
         **OURS_OF_PAIRS,
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=30,
-        batch_size=32,
-        lr=1e-3,
-        audio_lr=3e-4,
-        text_lr=3e-4,
-        crop_frames=313,
-        excerpts=1.0,
-        forget=0.15,
-        patience=8,
-        **OURS,
+        epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15, patience=8, **OURS
     ),
     ("small", "preference"): PreferenceSettings(
         epochs=10,
@@ -96,7 +87,7 @@ SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
 PRETRAINED: dict[Stage, dict[str, Any]] = {
-    "semantic": {"text_lr": 0.0},
+    "semantic": {"text_lr": 5e-5},
     "preference": {"text_lr": 1e-4, "text_tokens": 32, "forget": 0.0},
 }
 """Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and
@@ -152,15 +143,7 @@ def train_semantic(
     def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
         order = np.random.default_rng([settings.seed, epoch]).permutation(learned)
         starts = range(0, len(order) - size + 1, size)[: settings.steps_per_epoch]
-        return [partial(make, order[at : at + size]) for at in starts]
-
-    def make(songs: NDArray[np.int32]) -> Batch:
-        if not settings.excerpts or not reader.mels.present.any():  # a row of features has no excerpts
-            return Batch(songs, semantic_loss)
-        # Each place in a batch has its own crop, and its own fields of the text left out.
-        return Batch(
-            np.tile(songs, 2), lambda vectors, scales: excerpts_loss(*vectors.halves(), scales, settings.excerpts)
-        )
+        return [partial(Batch, order[at : at + size], semantic_loss) for at in starts]
 
     validate = partial(text_and_audio, reader=reader, songs=chosen) if len(chosen) else None
     plan = Plan("stage 1", reader, batches, settings, place.identity, validate, begin)

@@ -47,7 +47,6 @@ class TrainingSettings(BaseModel):
     "Peak learning rate of heads, fusion and temperatures."
     audio_lr: PositiveFloat = 1e-4
     text_lr: float = Field(default=1e-5, ge=0)
-    "0 leaves the text tower as it is and trains its head alone."
     warmup: float = Field(default=0.1, ge=0, lt=1)
     "Share of all steps in which the rates rise; then they fall along a cosine."
     weight_decay: float = Field(default=0.01, ge=0)
@@ -65,9 +64,6 @@ class TrainingSettings(BaseModel):
     "Tokens at which each text is cut in training; None leaves it to the tokenizer."
     forget: float = Field(default=0.0, ge=0, lt=1)
     "Chance that a field of a song's text (title, artist, ...) is left out when it is read in training."
-    excerpts: float = Field(default=0.0, ge=0)
-    """In stage 1, weight of the term that keeps two excerpts of a song together; 0 reads one of each, as in the paper.
-    A few hundred songs do not teach what a recording is made of by their words alone."""
     lock_text: bool = False
     "The text tower and its head stay as they are, and sound learns to meet them (LiT, Zhai et al. 2022)."
     at_once: PositiveInt | None = None
@@ -113,8 +109,6 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     nn.Module.to(model, accelerator.device)
     for locked in (model.text_model, model.text_head):
         locked.requires_grad_(not settings.lock_text)
-    if settings.text_lr == 0:
-        model.text_model.requires_grad_(False)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.losses import (
-    PairTerms,
-    Skipped,
-    Songs,
-    contrastive_loss,
-    excerpts_loss,
-    preference_loss,
-    semantic_loss,
-)
+from encoders.losses import PairTerms, Skipped, Songs, contrastive_loss, preference_loss, semantic_loss
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -187,14 +179,6 @@ def test_semantic_loss_is_the_oracles_over_the_songs_with_both(seed: int, size: 
     else:
         expected = oracle(array(batch.audio)[both], array(batch.text)[both], 2.6, mask[np.ix_(both, both)])
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
-
-
-def test_excerpts_loss_is_the_oracles() -> None:
-    rng = np.random.default_rng(3)
-    first, second = songs(rng, 6), songs(rng, 6)
-    words = [oracle(array(side.audio), array(side.text), 2.6) for side in (first, second)]
-    expected = sum(words) / 2 + 0.4 * oracle(array(first.audio), array(second.audio), SCALES[1].item())
-    assert excerpts_loss(first, second, SCALES, 0.4).item() == pytest.approx(expected, rel=1e-9)
 
 
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 6))

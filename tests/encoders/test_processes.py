@@ -133,7 +133,6 @@ SETTINGS = PreferenceSettings(
     forget=0.3,
     fusion="gated",
     hard_negatives=0.5,
-    excerpts=0.5,
 )
 
 

@@ -61,15 +61,7 @@ class TestResuming:
         self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, epochs: int
     ) -> None:
         monkeypatch.setattr(validation, "LEAST", 4)
-        changed = {
-            "ema": 0.8,
-            "excerpts": 0.5,
-            "validation_share": 0.25,
-            "accumulate": 2,
-            "batch_size": 3,
-            "patience": 3,
-            "epochs": 3,
-        }
+        changed = {"ema": 0.8, "validation_share": 0.25, "accumulate": 2, "batch_size": 3, "patience": 3, "epochs": 3}
         settings = STAGE_2.model_copy(update=changed | {"steps_per_epoch": 3, "hard_negatives": 0.5})
         skips = pl.DataFrame({"first": [0, 3, 8], "second": [9, 8, 3], "support": [2.0] * 3})
 

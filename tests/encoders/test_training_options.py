@@ -110,15 +110,6 @@ class TestLockedText:
         assert not any(name.startswith("text_") for name in changed)
         assert all(parameter.requires_grad for parameter in model.parameters())
 
-    def test_without_a_rate_the_tower_stays_and_its_head_moves(self, toy_reader: SongReader, tmp_path: Path) -> None:
-        model = tiny_model(vocabulary=len(toy_reader.tokenizer))
-        before = weights(model)
-        train_semantic(model, toy_reader, TRACKS, FAST.model_copy(update={"text_lr": 0.0}), Place(tmp_path, "a"))
-        changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
-        assert not any(name.startswith("text_model.") for name in changed)
-        assert any(name.startswith("text_head.") for name in changed)
-        assert all(parameter.requires_grad for parameter in model.parameters())
-
     def test_goes_on_where_it_was_stopped(
         self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
