@@ -142,11 +142,6 @@ class Split:
         """Bool per track: the models that answer the part's questions have learned from no listening to it."""
         return self.new_after_validation if part == "test" else self.new_after_training
 
-    @property
-    def unseen(self) -> NDArray[np.bool_]:
-        """Bool per track: songs that took part in no training, neither of stage 1 nor of what the test measures."""
-        return self.held_out_only & self.new_after_validation
-
     def _entries(self, dataset: Dataset, parts: tuple[Part, ...], before: datetime | None) -> pl.DataFrame:
         """Entries of the parts' playlists, without those of a later date; an undated one is as old as its playlist."""
         rows = np.concatenate([self.playlists_of(part) for part in parts])

@@ -69,6 +69,10 @@ class Workspace:
         """The same data with what settings are chosen with: encoders of the training part, and what was chosen."""
         return replace(self, below="tuning")
 
+    def repeat(self, number: int) -> "Workspace":
+        """The same data with what another training of the published models gave."""
+        return replace(self, below=f"repeats/{number}")
+
     @property
     def published(self) -> "Workspace":
         """The same data with what answers and is tested."""

@@ -110,12 +110,15 @@ def choose_recipe(workspace: Workspace, preset: str | None, text_encoder: Path |
     return Recipe(chosen)
 
 
-def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent) -> None:
+def train_stage(
+    workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent, luck: int = 0
+) -> None:
     """Train one stage on what the extent lets it see and publish its encoder, unless it was made from the same things.
 
     Stage 1 reads no listening: the same one starts every stage 2 of a split, and is copied where it is there already.
     It is skipped where no song has audio and text, stage 2 where no two songs go together; what came before is then
-    published as it is, and the manifest says so. Of several processes the first one publishes.
+    published as it is, and the manifest says so. Of several processes the first one publishes. luck: added to the seed
+    of stage 2.
     """
     with processes.first_then_others():
         split = ensure_split(workspace, dataset)
@@ -125,6 +128,7 @@ def train_stage(workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Re
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
     if stage == "preference":
+        settings = settings.model_copy(update={"seed": settings.seed + luck})
         made_from["semantic"] = verify(workspace.encoder("semantic")).fingerprint
     seen = "split" if stage == "semantic" and extent != "all" else extent
     recorded = {"preset": recipe.preset, "train_on": seen, **settings.model_dump()}

@@ -98,7 +98,7 @@ def main(
         results.append(result)
     try:
         of_songs = {name: _semantic(found, dataset) for name, found in spaces.items()}
-        semantic = measure_semantic(dataset, split, [Fold(split.unseen, of_songs)])
+        semantic = measure_semantic(dataset, split, [Fold(split.held_out_only, of_songs)])
         show(semantic, SEMANTIC_COLUMNS, ())
         results.append(semantic)
     except UserError as error:

@@ -83,7 +83,7 @@ def measure(
             begun = time.monotonic()
             ranked = model(question.queries, DEPTH)
             seconds[name] = round(time.monotonic() - begun, 3)
-            values[name] = _values(ranked, parts, dataset)
+            values[name] = values_of(ranked, parts, dataset)
             further[name] = beyond(ranked, asked, songs, question.groups, resamples)
             for metric, points in over_k(ranked, question.targets, len(songs)).items():
                 curves[metric][name] = points
@@ -133,8 +133,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _values(ranked: Ranked, parts: list[Slice], dataset: Dataset) -> Values:
-    """metric -> (queries of its slice,). parts: the first is of all targets."""
+def values_of(ranked: Ranked, parts: list[Slice], dataset: Dataset) -> Values:
+    """What each query contributes: metric -> (queries of its slice,). parts: the first is of all targets."""
     found: Values = {}
     whole = parts[0].targets.counts()
     for part in parts:

@@ -24,10 +24,11 @@ from eval.folds import folds as cross_validation
 from eval.measure import measure, refuse_leaks
 from eval.models import DEFAULT, chosen_names, line_up
 from eval.per_query import PerQuery, save_per_query
+from eval.repeats import ensure_repeats, measure_repeats
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic import Fold, measure_semantic
 from eval.spaces import open_externals, spaces_of
-from eval.table import cost_lines, gain_line, result_table, test_lines
+from eval.table import cost_lines, gain_line, repeats_table, result_table, test_lines
 from recsys.build_index import build
 from recsys.fit_models import ensure_baselines
 from recsys.held_out import NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
@@ -59,6 +60,7 @@ SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name fo
 FOLDS_HELP = (
     "With --task semantic: train the encoder so often, each time without another part of the songs; measure all."
 )
+REPEATS_HELP = "Train what depends on a seed so many times, and say how far the trainings lie apart."
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
@@ -79,6 +81,7 @@ def main(
         typer.Option(help="Folder of a transformers audio model, measured under semantic; repeatable."),
     ] = None,
     folds: Annotated[int | None, typer.Option(min=2, max=50, help=FOLDS_HELP)] = None,
+    repeats: Annotated[int, typer.Option(min=1, help=REPEATS_HELP)] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
     two_reports: Annotated[
         tuple[Path, Path] | None,
@@ -102,6 +105,10 @@ def main(
     tasks = answerable(space, task, tasks)
     externals = open_externals(external or [])
     dataset, split, fitted = ready(space, names)
+    others: list[Models] = []
+    if tasks and repeats > 1:
+        with space.lock():
+            others = ensure_repeats(space, dataset, split, names, repeats)
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
     most = min(max_queries, SCENARIO_QUERIES)
     questions += [(scenario(dataset, split, "test", asked, most), asked.name) for asked in scenarios]
@@ -119,6 +126,9 @@ def main(
         elif question.task == "playlist" and seeds is None:
             result["curves"]["seeds"] = over_seeds(dataset, split, line, min(max_queries, SEED_QUERIES))
         result["chosen_on_validation"] = chosen(fitted, question.task)
+        if others:
+            columns = COLUMNS[question.task]
+            result["repeats"] = measure_repeats(dataset, split, question, result["models"], others, columns)
         if question.task in UNTUNED:
             result["protocol"]["notes"] = [f"settings as validation chose them for {tuned_for(question.task)}"]
         show(result, COLUMNS[question.task], HEADLINES)
@@ -247,7 +257,7 @@ def _measured_semantic(
 ) -> list[dict[str, Any]]:
     try:
         if count is None:
-            measured = [Fold(split.unseen, spaces_of(space, dataset, externals))]
+            measured = [Fold(split.held_out_only, spaces_of(space.tuning, dataset, externals))]
         else:
             with space.lock():
                 measured = list(cross_validation(space, dataset, split, count, externals))
@@ -275,6 +285,8 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
     for note in protocol.get("notes", []):
         console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
+    if "repeats" in result:
+        console.print(repeats_table(result["repeats"], shown))
     headline = [test for test in result["tests"] if test["metric"] in headlines]
     for line in [*test_lines({"tests": headline}), *cost_lines(result, shown), *gain_line(result, GAIN_SHOWN)]:
         console.print(line, markup=False, soft_wrap=True)

@@ -62,7 +62,7 @@ def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[Extern
         found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
     if heard:
         found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
-    return found | {model.name: external_space(workspace, dataset, mels, model) for model in externals}
+    return found | {model.name: external_space(workspace.published, dataset, mels, model) for model in externals}
 
 
 def external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:

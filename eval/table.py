@@ -53,6 +53,31 @@ def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
     return table
 
 
+def repeats_table(repeats: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+    """How far several trainings of a model lie apart: models by metrics.
+
+    repeats: {"trainings", "models": {model: {metric: {"mean", "deviation", "low", "high"}}}}.
+    """
+    title = f"{repeats['trainings']} trainings: mean ± standard deviation of one, lowest to highest"
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table.caption = "Models that are not listed do not depend on a seed."
+    table.add_column("Model", overflow="fold")
+    for metric in metrics:
+        table.add_column(_header(metric), justify="right", no_wrap=True)
+    for name, found in repeats["models"].items():
+        table.add_row(Text(name), *(spread_cell(metric, found.get(metric)) for metric in metrics))
+    return table
+
+
+def spread_cell(metric: str, spread: Mapping[str, float] | None) -> str:
+    """One model's trainings by one metric, "-" where it was not measured."""
+    if spread is None:
+        return "-"
+    digits = _digits(metric)
+    mean, deviation, low, high = (f"{spread[key]:.{digits}f}" for key in ("mean", "deviation", "low", "high"))
+    return f"{mean} ±{deviation}\n{low}-{high}"
+
+
 def test_lines(result: Mapping[str, Any]) -> list[str]:
     """Each paired test as a sentence: who against whom, by how much, how sure, and what that means."""
     return [

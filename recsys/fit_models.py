@@ -5,6 +5,7 @@ too, and each baseline on its own, so that an interrupted run goes on with the n
 again with those settings: on everything before the test for measuring, on everything there is for production.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -71,7 +72,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
     started = time.monotonic()
     choices, past = read_choices(workspace.tuning.models), split.learned_from(dataset, extent)
     with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
-        fits = _fit_chosen(draft.folder, choices, past, "models")
+        fits = fit_chosen(draft.folder, choices, past, "models")
         np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(past) == 0)
     done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
 
@@ -90,7 +91,7 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
         if not is_current(folder, fitted_from, {}):
             started, on = time.monotonic(), _trained_on("past", split)
             with publishing(folder, f"baseline {name}", fitted_from, trained_on=on) as draft:
-                fits = _fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
+                fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
             done(name, f"{fits} fits", time.monotonic() - started)
 
 
@@ -169,8 +170,11 @@ def _source(
     return source.restore(dataset, fits[key])
 
 
-def _fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str) -> int:
-    """Write the choices and every fit that they need, on the listening handed in; returns how many these are."""
+def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: Path | None = None) -> int:
+    """Write the choices and every fit that they need, on the listening handed in; returns how many these are.
+
+    known: folder of fits of the same listening, which are copied where they are needed.
+    """
     _write_choices(folder, choices)
     needed = {
         fit_key(name, settings): (name, settings)
@@ -180,8 +184,11 @@ def _fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str) -> int
     }
     with meter(f"fitting {step}", len(needed)) as progress:
         for key, (name, settings) in needed.items():
-            state = make_source(name, settings).fit(past).state()
-            np.savez(folder / f"{key}.npz", **state)  # type: ignore[arg-type]
+            file = f"{key}.npz"
+            if known is not None and (known / file).is_file():
+                shutil.copyfile(known / file, folder / file)
+            else:
+                np.savez(folder / file, **make_source(name, settings).fit(past).state())  # type: ignore[arg-type]
             progress.advance(name)
     return len(needed)
 

@@ -13,7 +13,7 @@ from eval.report.figures import OURS, Result, is_baseline, styles
 from eval.report.provenance import data_facts, step_rows, versions
 from eval.report.published import PUBLISHED
 from eval.report.summary import summary
-from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, test_rows
+from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, repeats_table, test_rows
 from eval.run import COLUMNS
 from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
 
@@ -63,6 +63,8 @@ def _task(result: Result, evidence: Evidence) -> dict[str, Any]:
         "table": metric_table(result, columns or DEFAULT_COLUMNS),
         "charts": charts(result),
         "beyond": beyond_table(result),
+        "trainings": result.get("repeats", {}).get("trainings", 1),
+        "repeats": repeats_table(result, columns or DEFAULT_COLUMNS),
         "tests": test_rows(result["tests"]),
         "gain": gain_rows(result),
         "full": full_tables(result),

@@ -77,6 +77,25 @@ def metric_table(result: Result, metrics: Sequence[str]) -> Table:
     return Table(tuple((sliced_label(metric), _direction(metric)) for metric in shown), tuple(rows))
 
 
+def repeats_table(result: Result, metrics: Sequence[str]) -> Table | None:
+    """How far several trainings of a model lie apart; None where it was trained once. No best is marked."""
+    models: Mapping[str, Mapping[str, Mapping[str, float]]] = result.get("repeats", {}).get("models", {})
+    shown = [metric for metric in metrics if any(metric in found for found in models.values())]
+    if not shown:
+        return None
+    rows = tuple(
+        (name, tuple(_spread_cell(metric, found.get(metric)) for metric in shown)) for name, found in models.items()
+    )
+    return Table(tuple((sliced_label(metric), _direction(metric)) for metric in shown), rows)
+
+
+def _spread_cell(metric: str, spread: Mapping[str, float] | None) -> Cell | None:
+    if spread is None:
+        return None
+    mean, deviation, low, high = (number(metric, spread[end]) for end in ("mean", "deviation", "low", "high"))
+    return Cell(f"{mean} ± {deviation}", f"{low} to {high}", best=False)
+
+
 def beyond_table(result: Result) -> Table | None:
     """Coverage, novelty and the like; None where they were not measured. No best is marked: none of them is a goal."""
     beyond: Mapping[str, Mapping[str, Any]] = result.get("beyond") or {}

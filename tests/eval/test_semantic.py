@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.split import Split
 from eval.semantic import LEAST, Fold, Songs, measure_semantic
 from eval.spaces import Space, open_externals
 from eval.table import result_table
@@ -15,16 +14,11 @@ from tests.conftest import BLOCKS
 SIZE = 16
 
 
-def with_unseen(split: Split, songs: np.ndarray) -> Split:
-    """The split as if these songs had taken part in no training."""
-    return replace(split, held_out_only=songs, new_after_validation=songs)
-
-
 @pytest.fixture(scope="module")
 def world(fixed_world):
     """Dataset and split; every third song is held out."""
     _, dataset, split = fixed_world
-    return dataset, with_unseen(split, np.arange(len(dataset.track_ids)) % 3 == 0)
+    return dataset, replace(split, held_out_only=np.arange(len(dataset.track_ids)) % 3 == 0)
 
 
 def unit(values: np.ndarray) -> np.ndarray:
@@ -53,7 +47,7 @@ def result(world):
         "htcl-stage1": Space(noise, noise, noise[::-1].copy(), encode),
         "htcl-stage2": Space(good, good, near, encode),
     }
-    return measure_semantic(dataset, split, [Fold(split.unseen, spaces)])
+    return measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
 
 
 def mean(result, model: str, metric: str) -> float:
@@ -99,16 +93,18 @@ def test_what_stage_2_costs_is_told_for_every_metric_of_both(result):
 
 def test_without_both_stages_nothing_is_said_of_a_cost(world):
     dataset, split = world
-    found = measure_semantic(dataset, split, [Fold(split.unseen, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})])
+    found = measure_semantic(
+        dataset, split, [Fold(split.held_out_only, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})]
+    )
     assert found["semantic_cost"] == {}
 
 
 def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(world, result):
     dataset, split = world
     theirs = by_block(dataset, 0.3, 3)
-    theirs[np.flatnonzero(split.unseen)[:3]] = np.nan
+    theirs[np.flatnonzero(split.held_out_only)[:3]] = np.nan
     spaces = {"mel": Space(by_block(dataset, 1, 2)), "theirs": Space(theirs, origin="clap, 1234")}
-    found = measure_semantic(dataset, split, [Fold(split.unseen, spaces)])
+    found = measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
     assert found["protocol"]["queries"]["all"] == result["protocol"]["queries"]["all"] - 3
     assert found["protocol"]["external"] == {"theirs": "clap, 1234"}
     assert any("theirs" in note for note in found["protocol"]["notes"])
@@ -118,7 +114,7 @@ def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(
 
 def test_the_strength_of_a_probe_is_chosen_across_artists_but_for_albums(world):
     dataset, split = world
-    songs = Songs.of(dataset, np.flatnonzero(~split.unseen), np.flatnonzero(split.unseen))
+    songs = Songs.of(dataset, np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only))
     assert np.array_equal(songs.folds("tags"), songs.groups)
     # An album is by one artist: with artists apart, none would be on both sides and every strength look useless.
     assert len(np.unique(songs.folds("album"))) == len(dataset.track_ids)
@@ -159,7 +155,7 @@ def test_no_artist_is_on_both_sides_of_a_probe(world):
 
 def test_labels_that_are_rare_are_not_asked_for(world):
     dataset, split = world
-    train, test = np.flatnonzero(~split.unseen), np.flatnonzero(split.unseen)
+    train, test = np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only)
     songs = Songs.of(dataset, train, test)
     names, _, _ = songs.sides("tags")
     for name in names:
