@@ -1,9 +1,9 @@
 """What do the vectors know of a song? Linear probes, zero-shot tagging by words, and retrieval between sound and text.
 
 Measured on songs that the encoder has not met: those that took part in no training of the encoders that settings are
-chosen with (`Split.held_out_only`), or, in folds, all of them, each by an encoder that was trained on the other folds. A
-probe learns from the songs that the encoder knows, and for genre, language and tags from those by other artists alone:
-it would otherwise learn to tell artists.
+chosen with (`Split.held_out_only`), or, in folds, all of them, each by an encoder that was trained on the other folds.
+A probe learns from the songs that the encoder knows, and for genre, language and tags from those by other artists
+alone: it would otherwise learn to tell artists.
 """
 
 import time
