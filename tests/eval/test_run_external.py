@@ -62,7 +62,7 @@ def test_external_models_are_measured_beside_ours(measure, folders, tmp_path, co
 
 
 def test_our_own_folder_gives_what_was_measured_anyway(measure, copy_of_built, tmp_path):
-    (tmp_path / "ours").symlink_to(copy_of_built / "encoder")
+    (tmp_path / "ours").symlink_to(copy_of_built / "tuning/encoder")
     result = measure("--external", tmp_path / "ours", "--json", tmp_path / "found.json")
     assert result.exit_code == 0, result.output
     models = json.loads((tmp_path / "found.json").read_text())["models"]

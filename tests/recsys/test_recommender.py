@@ -7,9 +7,10 @@ import pytest
 from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
 from data.workspace import Workspace
+from recsys.candidates.popularity import play_counts
 from recsys.choosing import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
-from recsys.fusion import FusionSettings, Proposals
-from recsys.models import FUSED
+from recsys.fusion import FusionSettings, Proposals, fuse
+from recsys.models import FUSED, htcl_sources, make_source
 from recsys.race import Race
 from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
 
@@ -239,15 +240,23 @@ def test_answering_changes_nothing_in_the_workspace(built, listeners):
 
 
 def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommender):
-    models, dataset = recommender.models, recommender.dataset
-    split = ensure_split(Workspace(built), dataset)
+    dataset, choices = recommender.dataset, recommender.models.choices
+    workspace = Workspace(built)
+    split = ensure_split(workspace, dataset)
+    training, htcl = split.training(dataset), htcl_sources(workspace.tuning, dataset)
+    unplayed = play_counts(training) == 0
+
+    def source(name, settings):
+        return htcl[name].with_settings(settings) if name in htcl else make_source(name, settings).fit(training)
+
     for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
-        rankings = {name: models.sources[task][name].candidates(question.queries, DEPTH) for name in FUSED}
-        value = worth(question.targets, models.unplayed)
+        sources = {name: source(name, choices.settings[task][name]) for name in FUSED}
+        rankings = {name: one.candidates(question.queries, DEPTH) for name, one in sources.items()}
+        value = worth(question.targets, unplayed)
 
         def reached(ranked, wanted=question.targets, value=value):
-            alone = Proposals.gather({"it": ranked}, "reciprocal-rank", models.unplayed)
+            alone = Proposals.gather({"it": ranked}, "reciprocal-rank", unplayed)
             return Race.of(alone, wanted, value).reached(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)[0]
 
-        fused = reached(models.fuse(task, rankings, OBJECTIVE_AT))
+        fused = reached(fuse(rankings, choices.fusion[task], unplayed, OBJECTIVE_AT))
         assert fused >= max(map(reached, rankings.values())) - 1e-6
