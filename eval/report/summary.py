@@ -15,7 +15,7 @@ from eval.report.figures import (
     told,
 )
 
-SLICES = {"": "Over all queries", "warm/": "On songs known from training", "cold/": "On songs new since training"}
+SLICES = {"": "Over all queries", "warm/": "On songs that the models know", "cold/": "On songs new to the models"}
 NO_DIFFERENCE = "no difference shown"
 
 
