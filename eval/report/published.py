@@ -72,8 +72,8 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
                 "Another data set",
                 "Recall there is of all songs that remain in the session, MRR of the next one alone (so the one can be "
                 "the smaller); here both are of the next one",
-                "Songs that models did not learn from are left out of the test there; here they are the cold targets and "
-                "count",
+                "Songs that models did not learn from are left out of the test there; here they are the cold targets "
+                "and count",
                 "The mean is over five slices there, of 90 days to learn from and 5 to test on",
             ),
         ),
