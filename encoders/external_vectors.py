@@ -41,13 +41,14 @@ def embed_external(workspace: Workspace, dataset: Dataset, mels: Mels, external:
         if is_current(target, made_from, settings):
             return target
         started = time.monotonic()
-        scratch = workspace.scratch(f"external-{short_hash([made_from, settings])}")
+        unfinished = f"external-{short_hash([made_from, settings])}"
+        scratch = workspace.scratch(unfinished)
         vectors = _encode_catalogue(external, dataset, mels, scratch)
         with publishing(target, "vectors-external", made_from, settings) as draft:
             for modality, found in vectors.items():
                 write_vectors(draft.folder, modality, found, dataset)
                 draft.facts[modality] = len(found.tracks)
-        workspace.discard_scratch(scratch.name)
+        workspace.discard_scratch(unfinished)
     counts = ", ".join(f"{len(found.tracks):,} {modality}" for modality, found in vectors.items())
     done("external", f"{external.name}: {counts} vectors", time.monotonic() - started)
     return target

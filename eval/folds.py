@@ -46,7 +46,8 @@ def folds(
     of_song = fold_of(len(dataset.track_ids), count)
     for number in range(count):
         spaces = dict(shared)
-        folder = _trained(workspace, dataset, split, mels, recipe, of_song == number, f"{number + 1}-of-{count}")
+        with workspace.lock():
+            folder = _trained(workspace, dataset, split, mels, recipe, of_song == number, f"{number + 1}-of-{count}")
         for name, stage in HTCL_NAMES.items():
             audio, text, item = (
                 by_track(read_vectors(folder, _file(stage, at), dataset), dataset) for at in MODALITIES
@@ -84,7 +85,8 @@ def _trained(
     if is_current(folder, made_from, recorded):
         return folder
     identity = short_hash([name, made_from, recorded])
-    scratch = {stage: workspace.scratch(f"fold-{identity}-{stage}") for stage in STAGES}
+    unfinished = {stage: f"fold-{identity}-{stage}" for stage in STAGES}
+    scratch = {stage: workspace.scratch(unfinished[stage]) for stage in STAGES}
     found: dict[Stage, dict[str, Vectors]] = {}
     known = np.flatnonzero(~unseen).astype(np.int32)
     place = Place(scratch["semantic"], identity)
@@ -99,8 +101,8 @@ def _trained(
         for stage, vectors in found.items():
             for modality in MODALITIES:
                 write_vectors(draft.folder, _file(stage, modality), vectors[modality], dataset)
-    for path in scratch.values():
-        workspace.discard_scratch(path.name)
+    for stage in STAGES:
+        workspace.discard_scratch(unfinished[stage])
     return folder
 
 

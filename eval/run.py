@@ -259,8 +259,7 @@ def _measured_semantic(
         if count is None:
             measured = [Fold(split.held_out_only, spaces_of(space.tuning, dataset, externals))]
         else:
-            with space.lock():
-                measured = list(cross_validation(space, dataset, split, count, externals))
+            measured = list(cross_validation(space, dataset, split, count, externals))
         result = measure_semantic(dataset, split, measured)
     except UserError as error:
         if asked_for:

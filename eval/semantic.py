@@ -281,7 +281,8 @@ def _chance(songs: Songs, spaces: Mapping[str, Space], found: Measured) -> None:
     tags, _, test = songs.sides("tags")
     if tags:
         share = float(songs.has("tags", tags)[test].mean())
-        for prefix in ("probe", "zero_shot"):
+        by_words = any(space.encode is not None for space in spaces.values())
+        for prefix in ("probe", "zero_shot") if by_words else ("probe",):
             for metric, value in (("roc_auc", 0.5), ("pr_auc", share)):
                 found.add(f"{prefix}_tags_{metric}", np.array([value]), songs.groups[test][:1])
     pairs = [space.text for space in spaces.values() if space.text is not None and space.audio is not None]

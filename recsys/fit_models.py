@@ -8,6 +8,7 @@ again with those settings: on everything before the test for measuring, on every
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,18 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     """The same for sources that are only compared with, on everything before the test."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     asked: Mapping[Task, HeldOut] = {}
+    ground = Ground(dataset, split.training(dataset), {})
     for name in names:
         tried = [search_space.SPACE[name], search_space.TRIALS, TASKS, TUNING_QUERIES]
         tuned, settings = workspace.tuning.baseline(name), {"space": short_hash(tried)}
         if not is_current(tuned, made_from, settings):
             asked = asked or validation_questions(dataset, split)
-            _tune_baseline(name, tuned, asked, dataset, split, made_from, settings)
+            started, choices = time.monotonic(), Choices()
+            with meter(f"tuning {name}", _trials([name])) as progress:
+                choices.add(name, ground.choose(name, asked, progress.advance))
+            with publishing(tuned, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
+                _write_choices(draft.folder, choices)
+            done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
         folder, fitted_from = workspace.baseline(name), made_from | {"choices": verify(tuned).fingerprint}
         if not is_current(folder, fitted_from, {}):
             started, on = time.monotonic(), _trained_on("past", split)
@@ -95,79 +102,52 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
             done(name, f"{fits} fits", time.monotonic() - started)
 
 
-def _tune_baseline(
-    name: str,
-    folder: Path,
-    asked: Mapping[Task, HeldOut],
-    dataset: Dataset,
-    split: Split,
-    made_from: Mapping[str, str],
-    settings: Mapping[str, Any],
-) -> None:
-    started, choices = time.monotonic(), Choices()
-    with meter(f"tuning {name}", _trials([name])) as progress:
-        choices.add(name, _choose(name, asked, dataset, split.training(dataset), {}, progress.advance))
-    with publishing(folder, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
-        _write_choices(draft.folder, choices)
-    done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
+@dataclass(frozen=True)
+class Ground:
+    """What settings are chosen on: the training part, and the HTCL sources over vectors made from it."""
+
+    dataset: Dataset
+    training: Dataset
+    htcl: Mapping[str, Htcl]
+
+    def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
+        """A source that can be asked; its fit is added to `fits` where it is missing."""
+        if name in self.htcl:
+            return self.htcl[name].with_settings(settings)
+        source, key = make_source(name, settings), fit_key(name, settings)
+        if key not in fits:
+            fits[key] = source.fit(self.training).state()
+        return source.restore(self.dataset, fits[key])
+
+    def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None]) -> Chosen:
+        """The source's best settings for each task."""
+        defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
+        source_of = partial(self.source, name)
+        return choose_settings(name, defaults.model_dump(), asked, source_of, len(self.dataset.track_ids), progress)
 
 
 def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
     """Settings of every source and the fusion, for each task."""
-    choices, asked, htcl = Choices(), validation_questions(dataset, split), htcl_sources(tuning, dataset)
-    training = split.training(dataset)
+    choices, asked = Choices(), validation_questions(dataset, split)
+    ground = Ground(dataset, split.training(dataset), htcl_sources(tuning, dataset))
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
     with meter("tuning", _trials(BUILT)) as progress:
         for name in BUILT:
-            chosen = _choose(name, asked, dataset, training, htcl, partial(progress.advance, name))
+            chosen = ground.choose(name, asked, partial(progress.advance, name))
             choices.add(name, chosen)
             best[name] = chosen.ranked
             fits |= chosen.fits
-    unplayed = play_counts(training) == 0
+    unplayed = play_counts(ground.training) == 0
     for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
         known = rankings = {name: best[name][task] for name in FUSED}
         if len(question.queries) > len(asked[task].queries):
-            sources = {
-                name: _source(name, choices.settings[task][name], dataset, training, htcl, fits) for name in FUSED
-            }
+            sources = {name: ground.source(name, choices.settings[task][name], fits) for name in FUSED}
             rankings = {name: source.candidates(question.queries, DEPTH) for name, source in sources.items()}
         choices.fusion[task] = choose_fusion(rankings, question, unplayed)
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     return choices
-
-
-def _choose(
-    name: str,
-    asked: Mapping[Task, HeldOut],
-    dataset: Dataset,
-    training: Dataset,
-    htcl: Mapping[str, Htcl],
-    progress: Callable[[], None],
-) -> Chosen:
-    def source_of(settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
-        return _source(name, settings, dataset, training, htcl, fits)
-
-    defaults = htcl[name].settings if name in htcl else make_source(name, {}).settings
-    return choose_settings(name, defaults.model_dump(), asked, source_of, len(dataset.track_ids), progress)
-
-
-def _source(
-    name: str,
-    settings: Mapping[str, Any],
-    dataset: Dataset,
-    training: Dataset,
-    htcl: Mapping[str, Htcl],
-    fits: dict[str, State],
-) -> CandidateSource:
-    """A source that can be asked; its fit is added to `fits` where it is missing."""
-    if name in htcl:
-        return htcl[name].with_settings(settings)
-    source, key = make_source(name, settings), fit_key(name, settings)
-    if key not in fits:
-        fits[key] = source.fit(training).state()
-    return source.restore(dataset, fits[key])
 
 
 def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: Path | None = None) -> int:

@@ -52,12 +52,14 @@ def test_each_song_counts_once_and_medians_are_means_over_folds(fixed_world):
 
 
 def test_the_command_trains_each_fold_without_its_songs_and_keeps_the_vectors(copy_of_built, commands, tmp_path):
+    (tmp_path / "theirs").symlink_to(copy_of_built / "encoder")
     asked = ("eval.run", "--task", "semantic", "--folds", "2", "-w", copy_of_built, "--json", tmp_path / "found.json")
+    asked += ("--external", tmp_path / "theirs")
     result = commands.run(*asked)
     assert result.code == 0, result.err
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["protocol"]["queries"]["all"] == 60
-    assert {"chance", "mel", "htcl-stage1", "htcl-stage2", "fused"} == set(found["models"])
+    assert {"chance", "mel", "htcl-stage1", "htcl-stage2", "fused", "theirs"} == set(found["models"])
     before = {path: path.stat().st_mtime_ns for path in (copy_of_built / "folds").rglob("*.npy")}
     assert len(before) == 12
     again = commands.run(*asked)
