@@ -43,6 +43,8 @@ class HtclConfig(PreTrainedConfig):
     "`pooler` as published; `mean` over tokens for sentence encoders."
     text_shortcut: bool = False
     "A linear map beside the text head's layers, for a pre-trained tower that has arranged the songs already."
+    statistics_hidden: int = 0
+    "Width of the layer that reads each band's statistics over time beside the audio tower; 0, as published: none."
     feature_dim: int = 0
     "Width of the table of precomputed features; 0 builds no tower for them."
     feature_hidden: int = 256
@@ -84,7 +86,11 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
             dropout=0.0,
         )
         return HtclConfig(
-            audio_config=audio, text_config=_small_bert(vocabulary, 256, 4), text_pooling="mean", head_dropout=0.0
+            audio_config=audio,
+            text_config=_small_bert(vocabulary, 256, 4),
+            text_pooling="mean",
+            statistics_hidden=256,
+            head_dropout=0.0,
         )
     if preset == "demo":
         audio = HtclAudioConfig(
@@ -96,7 +102,11 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
             dropout=0.0,
         )
         return HtclConfig(
-            audio_config=audio, text_config=_small_bert(vocabulary, 128, 2), text_pooling="mean", head_dropout=0.0
+            audio_config=audio,
+            text_config=_small_bert(vocabulary, 128, 2),
+            text_pooling="mean",
+            statistics_hidden=256,
+            head_dropout=0.0,
         )
     raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
 

@@ -72,6 +72,7 @@ def to_published(folder: Path, out: Path) -> None:
     model = HtclModel.from_pretrained(folder, local_files_only=True)
     beyond = {
         "a shortcut beside the text head": model.config.text_shortcut,
+        "a layer over the statistics of the mel": model.config.statistics_hidden > 0,
         "a tower for precomputed features": model.config.feature_dim > 0,
         "a gated fusion": model.config.fusion == "gated",
     }

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from data.progress import meter
+from encoders.mel import band_statistics
 from encoders.model import HtclModel
 from encoders.text import tokenize
-from encoders.towers import Head, ShortcutHead
+from encoders.towers import ShortcutHead
 
 FITTED_TEXTS = 8192
 """Texts whose principal components the text head starts from; more change little."""
@@ -33,7 +34,12 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
     read = {name: value.to(device) for name, value in batch.items()}
     model.eval()
     if "input_features" in read:
-        _spread(model.audio_head, model.audio_model(read["input_features"], read["audio_attention_mask"])[1])
+        frames, mask = read["input_features"], read["audio_attention_mask"]
+        _spread(model.audio_head, model.audio_model(frames, mask)[1])
+        if model.config.statistics_hidden:
+            statistics = band_statistics(frames, mask)
+            model.statistics_model.standardise_to(statistics)
+            _spread(model.statistics_model.layers, model.statistics_model.standardised(statistics))
     if "input_ids" in read:
         pooled = model.pool_text(read["input_ids"], read["attention_mask"])[1]
         if isinstance(model.text_head, ShortcutHead):
@@ -42,8 +48,8 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
             _spread(model.text_head, pooled)
 
 
-def _spread(head: Head, x: Tensor) -> None:
-    for layer in head:
+def _spread(layers: nn.Sequential, x: Tensor) -> None:
+    for layer in layers:
         if isinstance(layer, nn.Linear):
             y = layer(x)
             mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0).clamp(min=1e-6)

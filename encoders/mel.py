@@ -62,6 +62,26 @@ def standardise_levels(levels: torch.Tensor, mask: torch.Tensor | None = None) -
     return x / (x.square().sum(dim=(1, 2), keepdim=True) / cells).sqrt().clamp(min=1e-8)
 
 
+def band_statistics(frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """(B, 3 x 128) mean and deviation over time of each band, and the deviation of its change from frame to frame.
+
+    frames: (B, T, 128) standardised, or the cache's bytes; mask: (B, T), 1 for frames of the song. Computed in float32.
+    """
+    x = standardise_levels(frames, mask) if frames.dtype == torch.uint8 else frames.float()
+    kept = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].float()
+    mean, deviation = _moments(x, kept)
+    _, change = _moments(x[:, 1:] - x[:, :-1], kept[:, 1:])
+    return torch.cat([mean, deviation, change], dim=1)
+
+
+def _moments(x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation over the kept frames, (B, 128) each."""
+    frames = kept.sum(dim=1).clamp(min=1)
+    mean = (x * kept).sum(dim=1) / frames
+    variance = ((x - mean[:, None]).square() * kept).sum(dim=1) / frames
+    return mean, variance.sqrt()
+
+
 @cache
 def _transform(device: str) -> MelSpectrogram:
     transform = MelSpectrogram(

@@ -27,6 +27,7 @@ from encoders.encode import (
     track_kind,
 )
 from encoders.losses import Songs
+from encoders.mel import band_statistics
 from encoders.text import track_texts
 from encoders.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
@@ -55,6 +56,8 @@ class HtclModel(PreTrainedModel):
         text_head = ShortcutHead if config.text_shortcut else Head
         self.text_head = text_head((text, text // 2, text // 4, size), config.head_dropout)
         self.fusion_head = Head((2 * size, 2 * size, size, size), config.head_dropout)
+        if config.statistics_hidden:
+            self.statistics_model = FeatureTower(3 * audio_config.num_mel_bins, config.statistics_hidden, size)
         if config.feature_dim:
             self.feature_model = FeatureTower(config.feature_dim, config.feature_hidden, size)
         self.log_scales = nn.Parameter(torch.full((3,), config.initial_log_scale))
@@ -89,8 +92,16 @@ class HtclModel(PreTrainedModel):
         audio_attention_mask: (B, T), None as published. `.pooler_output` is the projected vector (B, projection_dim),
         not normalised.
         """
-        tokens, pooled = self.audio_model(input_features, audio_attention_mask)
-        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=self.audio_head(pooled))
+        tokens, heard = self._hear(input_features, audio_attention_mask)
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=heard)
+
+    def _hear(self, frames: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T', D) and the projected vector (B, projection_dim)."""
+        tokens, pooled = self.audio_model(frames, mask)
+        heard = self.audio_head(pooled)
+        if self.config.statistics_hidden:
+            heard = heard + self.statistics_model(band_statistics(frames, mask))
+        return tokens, heard
 
     def get_text_features(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
@@ -184,7 +195,7 @@ class HtclModel(PreTrainedModel):
         heard: list[Tensor] = []
         sounds: list[Tensor] = []
         if input_features is not None:
-            sounds.append(self.audio_head(self.audio_model(input_features, audio_attention_mask)[1]))
+            sounds.append(self._hear(input_features, audio_attention_mask)[1])
             heard.append(_all_of(sounds[-1]) if has_mel is None else has_mel)
         if precomputed is not None:
             sounds.append(self.feature_model(precomputed))

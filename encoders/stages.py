@@ -65,7 +65,7 @@ SETTINGS: dict[tuple[Preset, Stage], TrainingSettings] = {
         **OURS_OF_PAIRS,
     ),
     ("small", "semantic"): TrainingSettings(
-        epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=625, forget=0.15, patience=8, **OURS
+        epochs=30, batch_size=32, lr=1e-3, audio_lr=3e-4, text_lr=3e-4, crop_frames=313, forget=0.15, patience=8, **OURS
     ),
     ("small", "preference"): PreferenceSettings(
         epochs=10,

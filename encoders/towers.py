@@ -133,7 +133,10 @@ class AudioTower(nn.Module):
 
 
 class FeatureTower(nn.Module):
-    """A row of the features table, standardised, -> what the sound of the song adds to its vector. (B, F) -> (B, D)."""
+    """A row of numbers on a song, standardised, -> what they add to its audio vector. (B, F) -> (B, D).
+
+    The numbers: the features table's, or the statistics of the song's mel.
+    """
 
     center: Tensor
     spread: Tensor
@@ -152,8 +155,12 @@ class FeatureTower(nn.Module):
         self.spread.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
 
     def forward(self, rows: Tensor) -> Tensor:
-        projected: Tensor = self.layers(((rows - self.center) / self.spread).clamp(-5, 5))
+        projected: Tensor = self.layers(self.standardised(rows))
         return projected
+
+    def standardised(self, rows: Tensor) -> Tensor:
+        """What the layers read of rows (N, F): in deviations from the mean, at most 5."""
+        return ((rows.to(self.center.dtype) - self.center) / self.spread).clamp(-5, 5)
 
 
 class ShortcutHead(nn.Module):

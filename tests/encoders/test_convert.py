@@ -14,6 +14,10 @@ from encoders.published import PARTS, audio_names, published_names, published_pa
 from tests.encoders.toys import tiny_model
 
 
+def as_published() -> HtclModel:
+    return tiny_model(statistics_hidden=0)
+
+
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["convert", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -24,7 +28,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """The five parts of a small model under the published names, and its configuration."""
-    model, folder = tiny_model(), tmp_path / "published"
+    model, folder = as_published(), tmp_path / "published"
     folder.mkdir()
     for name, weights in published_parts(model).items():
         if name == "text_mlp":
@@ -36,7 +40,7 @@ def published(tmp_path: Path) -> Path:
 
 
 def test_names_there_and_back() -> None:
-    ours = tiny_model().audio_model.state_dict()
+    ours = as_published().audio_model.state_dict()
     there = published_names(ours)
     assert "transformer_encoder.layers.0.self_attn.in_proj_weight" in there
     assert not any("q_proj" in name or "k_proj" in name for name in there)
@@ -51,12 +55,12 @@ def test_into_a_model_folder_and_back(
     arguments = ["--published", published, "--config", tmp_path / "config", "--out", tmp_path / "model"]
     assert call(monkeypatch, *arguments) == 0
     assert "from_pretrained" in capsys.readouterr().err
-    loaded, made = HtclModel.from_pretrained(tmp_path / "model").state_dict(), tiny_model().state_dict()
+    loaded, made = HtclModel.from_pretrained(tmp_path / "model").state_dict(), as_published().state_dict()
     assert all(torch.equal(loaded[name], made[name]) for name in made)
     assert call(monkeypatch, "--model", tmp_path / "model", "--out", tmp_path / "again") == 0
     for part in PARTS:
         again = load_file(tmp_path / "again" / f"{part}.safetensors")
-        expected = published_parts(tiny_model())[part]
+        expected = published_parts(as_published())[part]
         assert again.keys() == expected.keys()
         assert all(torch.equal(again[name], expected[name]) for name in expected)
 
@@ -99,5 +103,8 @@ def test_what_the_published_parts_lack_is_named(
 ) -> None:
     tiny_model(feature_dim=3, fusion="gated").save_pretrained(tmp_path / "model")
     assert call(monkeypatch, "--model", tmp_path / "model", "--out", tmp_path / "out") == 2
-    assert "a tower for precomputed features and a gated fusion" in capsys.readouterr().err
+    assert (
+        "a layer over the statistics of the mel and a tower for precomputed features and a gated fusion"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()

@@ -28,7 +28,8 @@ def test_spread_heads_have_mean_0_and_deviation_1(reader):
         before = model(**batch)
         spread_heads(model, batch)
         songs = model(**batch)
-    for vectors in (songs.audio, songs.text):
+        by_tower = model.audio_head(model.audio_model(batch["input_features"], batch["audio_attention_mask"])[1])
+    for vectors in (by_tower, songs.audio - by_tower, songs.text):
         torch.testing.assert_close(vectors.mean(dim=0), torch.zeros(16), atol=1e-4, rtol=0)
         torch.testing.assert_close(vectors.std(dim=0, correction=0), torch.ones(16), atol=1e-3, rtol=0)
     assert cosines(songs.audio).mean() < cosines(before.audio).mean() - 0.1

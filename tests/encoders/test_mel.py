@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from encoders.mel import LEVELS, MAX_FRAMES, log_mel, quantise, standardise, standardise_levels
-from encoders.processing import collate_levels
+from encoders.mel import LEVELS, MAX_FRAMES, band_statistics, log_mel, quantise, standardise, standardise_levels
+from encoders.processing import collate_levels, collate_mels
 
 RATE = 16_000
 
@@ -89,6 +89,22 @@ def test_bytes_are_standardised_as_their_decibels_each_song_over_its_own_frames(
         np.testing.assert_allclose(together[row, : len(filled)], standardise(LEVELS[filled]), atol=1e-5)
         assert not together[row, len(filled) :].any()
         torch.testing.assert_close(standardise_levels(torch.from_numpy(filled[None]))[0], together[row, : len(filled)])
+
+
+def test_band_statistics_are_numpys_and_padding_is_no_frame() -> None:
+    mels = [log_mel(samples) for samples in signals().values() if len(samples) > 20_000]
+    found = band_statistics(*collate_mels(mels)).numpy()
+    frames = [standardise(mel) for mel in mels]
+    wanted = [np.concatenate([x.mean(axis=0), x.std(axis=0), np.diff(x, axis=0).std(axis=0)]) for x in frames]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(band_statistics(torch.from_numpy(frames[0])[None])[0], wanted[0], atol=1e-5)
+
+
+def test_band_statistics_of_bytes_are_those_of_their_decibels() -> None:
+    levels = [quantise(log_mel(samples)) for samples in signals().values() if len(samples) > 20_000]
+    cached, mask = collate_levels(levels)
+    decibels = collate_mels([LEVELS[level] for level in levels])[0]
+    torch.testing.assert_close(band_statistics(cached, mask), band_statistics(decibels, mask), atol=1e-4, rtol=0)
 
 
 def test_silence_standardises_to_zeros() -> None:

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel
 
 from encoders.config import HtclConfig, preset_config
 from encoders.losses import preference_loss, semantic_loss
+from encoders.mel import band_statistics
 from encoders.model import HtclModel
 from tests.encoders.toys import tiny_model
 
@@ -102,9 +103,10 @@ class TestVectors:
             audio = model.get_audio_features(**audio_of(values))
             text = model.get_text_features(**text_of(values))
             pooled = model.audio_model(*audio_of(values).values())[1]
+            statistics = model.statistics_model(band_statistics(*audio_of(values).values()))
         assert audio.pooler_output.shape == text.pooler_output.shape == (4, 16)
         assert text.last_hidden_state.shape[:2] == values["input_ids"].shape
-        near(audio.pooler_output, model.audio_head(pooled))
+        near(audio.pooler_output, model.audio_head(pooled) + statistics)
         assert not torch.allclose(audio.pooler_output.norm(dim=1), torch.ones(4))
 
     def test_text_is_the_mean_over_real_tokens(self) -> None:
@@ -275,6 +277,29 @@ class TestPrecomputedFeatures:
 
     def test_without_a_table_there_is_no_tower(self) -> None:
         assert not any(name.startswith("feature") for name in settled().state_dict())
+
+
+class TestStatistics:
+    def test_none_is_the_published_model(self) -> None:
+        model, values = settled(statistics_hidden=0), batch()
+        assert not any(name.startswith("statistics") for name in model.state_dict())
+        with torch.no_grad():
+            pooled = model.audio_model(*audio_of(values).values())[1]
+            near(model.get_audio_features(**audio_of(values)).pooler_output, model.audio_head(pooled))
+
+    def test_come_back_with_what_they_were_standardised_to(self, tmp_path: Path) -> None:
+        model, values = settled(), batch()
+        model.statistics_model.standardise_to(band_statistics(*audio_of(values).values()))
+        model.save_pretrained(tmp_path)
+        again = AutoModel.from_pretrained(tmp_path)
+        assert torch.equal(again.statistics_model.spread, model.statistics_model.spread)
+        with torch.no_grad():
+            assert torch.equal(again(**values).audio, model(**values).audio)
+
+    def test_stage_1_trains_their_layers(self) -> None:
+        model = settled("mean").train()
+        semantic_loss(model(**batch(8)), model.log_scales).backward()
+        assert all(weight.grad is not None and weight.grad.any() for weight in model.statistics_model.parameters())
 
 
 class TestTraining:

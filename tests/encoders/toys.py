@@ -49,7 +49,7 @@ def tiny_config(vocabulary: int = 64, **settings: Any) -> HtclConfig:
         attention_probs_dropout_prob=0.0,
         initializer_range=0.2,
     )
-    given = {"projection_dim": 16, "text_pooling": "mean", "head_dropout": 0.0, **settings}
+    given = {"projection_dim": 16, "text_pooling": "mean", "statistics_hidden": 24, "head_dropout": 0.0, **settings}
     return HtclConfig(audio_config=audio, text_config=text, **given)
 
 
