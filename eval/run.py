@@ -18,6 +18,7 @@ from data.workspace import Manifest, Workspace, read_manifest, write_text
 from encoders.external import ExternalModel
 from encoders.stages import STAGES
 from encoders.vectors import read_vectors
+from eval.among_new import among_new, answering_with_new
 from eval.compare import compare, lines, name_of, read_report
 from eval.curves import SEED_QUERIES, over_seeds
 from eval.folds import folds as cross_validation
@@ -60,6 +61,7 @@ SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name fo
 FOLDS_HELP = (
     "With --task semantic: train the encoder so often, each time without another part of the songs; measure all."
 )
+AMONG_NEW_HELP = "Only songs that nobody has played yet may be answered: which of them, knowing that is worth nothing."
 REPEATS_HELP = "Train what depends on a seed so many times, and say how far the trainings lie apart."
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
@@ -80,6 +82,7 @@ def main(
         list[Path] | None,
         typer.Option(help="Folder of a transformers audio model, measured under semantic; repeatable."),
     ] = None,
+    new_only: Annotated[bool, typer.Option("--among-new", help=AMONG_NEW_HELP)] = False,
     folds: Annotated[int | None, typer.Option(min=2, max=50, help=FOLDS_HELP)] = None,
     repeats: Annotated[int, typer.Option(min=1, help=REPEATS_HELP)] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
@@ -100,6 +103,8 @@ def main(
     names = chosen_names(models, features=has_features(space))
     if external and task not in ("semantic", "all"):
         raise UserError(f"--external is not measured by --task {task}", "Take --task semantic.")
+    if new_only and (repeats > 1 or task == "semantic"):
+        raise UserError("--among-new is about recommending by one training", "Leave out --repeats; not with semantic.")
     if folds is not None and task != "semantic":
         raise UserError("--folds trains the encoder again to measure what it knows", "Take it with --task semantic.")
     tasks = answerable(space, task, tasks)
@@ -112,18 +117,22 @@ def main(
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
     most = min(max_queries, SCENARIO_QUERIES)
     questions += [(scenario(dataset, split, "test", asked, most), asked.name) for asked in scenarios]
-    vectors = read_vectors(space.vectors("preference"), "item", dataset)
+    vectors, new = read_vectors(space.vectors("preference"), "item", dataset), split.cold_before("test")
     results = []
     per_query: dict[str, PerQuery] = {}
     for question, name in questions:
+        if new_only:
+            question = among_new(question, new)
         if not question.queries and len(questions) > 1:
             say(f"{' '.join([question.task, name]).strip()}: skipped, the dataset has nothing of the kind.")
             continue
         line = line_up(fitted, question.task, names)
+        if new_only:
+            line = {one: answering_with_new(model, new) for one, model in line.items()}
         result, values = measure(dataset, split, question, line, vectors=vectors)
         if name:
             result["scenario"] = name
-        elif question.task == "playlist" and seeds is None:
+        elif question.task == "playlist" and seeds is None and not new_only:
             result["curves"]["seeds"] = over_seeds(dataset, split, line, min(max_queries, SEED_QUERIES))
         result["chosen_on_validation"] = chosen(fitted, question.task)
         if others:
