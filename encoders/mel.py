@@ -66,6 +66,7 @@ def band_statistics(frames: torch.Tensor, mask: torch.Tensor | None = None) -> t
     """(B, 3 x 128) mean and deviation over time of each band, and the deviation of its change from frame to frame.
 
     frames: (B, T, 128) standardised, or the cache's bytes; mask: (B, T), 1 for frames of the song. Computed in float32.
+    Statistics pooling as of x-vectors (Snyder et al. 2018, ICASSP), of the input instead of hidden layers.
     """
     x = standardise_levels(frames, mask) if frames.dtype == torch.uint8 else frames.float()
     kept = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].float()

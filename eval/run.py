@@ -117,7 +117,8 @@ def main(
     questions = [(held_out(dataset, split, one, "test", seeds, max_queries), "") for one in tasks if not scenarios]
     most = min(max_queries, SCENARIO_QUERIES)
     questions += [(scenario(dataset, split, "test", asked, most), asked.name) for asked in scenarios]
-    vectors, new = read_vectors(space.vectors("preference"), "item", dataset), split.cold_before("test")
+    vectors = read_vectors(space.vectors("preference"), "item", dataset)
+    new = split.cold_before("test")
     results = []
     per_query: dict[str, PerQuery] = {}
     for question, name in questions:
