@@ -23,7 +23,9 @@ def plain_optimizer(model: HtclModel) -> torch.optim.Optimizer:
 
 def plain_loss(model: HtclModel, frames: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     """Symmetric cross-entropy of the cosines of a batch. frames: (B, 1251, 128); ids, mask: (B, T)."""
-    audio = model.audio_head(model.audio_model(frames)[1]) + model.statistics_model(band_statistics(frames))
+    audio = model.audio_head(model.audio_model(frames)[1])
+    if model.config.statistics_hidden:
+        audio = audio + model.statistics_model(band_statistics(frames))
     text = model.text_head(model.pool_text(ids, mask)[1])
     logits = normalize(audio, dim=1) @ normalize(text, dim=1).T * model.log_scales[0].exp()
     target = torch.arange(len(frames), device=frames.device)
