@@ -61,7 +61,7 @@ SCENARIO_HELP = f"Of RecSys Challenge 2018, for playlist: {', '.join(one.name fo
 FOLDS_HELP = (
     "With --task semantic: train the encoder so often, each time without another part of the songs; measure all."
 )
-AMONG_NEW_HELP = "Only songs that nobody has played yet may be answered: which of them, knowing that is worth nothing."
+AMONG_NEW_HELP = "Only songs nobody has played may be answered: nothing is gained by knowing that a song is new."
 REPEATS_HELP = "Train what depends on a seed so many times, and say how far the trainings lie apart."
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
