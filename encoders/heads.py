@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from data.progress import meter
-from encoders.mel import band_statistics
+from encoders.mel import band_statistics, standardised
 from encoders.model import HtclModel
 from encoders.text import tokenize
 from encoders.towers import ShortcutHead
@@ -34,7 +34,8 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
     read = {name: value.to(device) for name, value in batch.items()}
     model.eval()
     if "input_features" in read:
-        frames, mask = read["input_features"], read["audio_attention_mask"]
+        mask = read["audio_attention_mask"]
+        frames = standardised(read["input_features"], mask)
         _spread(model.audio_head, model.audio_model(frames, mask)[1])
         if model.config.statistics_hidden:
             statistics = band_statistics(frames, mask)

@@ -62,13 +62,18 @@ def standardise_levels(levels: torch.Tensor, mask: torch.Tensor | None = None) -
     return x / (x.square().sum(dim=(1, 2), keepdim=True) / cells).sqrt().clamp(min=1e-8)
 
 
+def standardised(frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """(B, T, 128) what the towers read: the cache's bytes standardised, and mels that are so already as they are."""
+    return standardise_levels(frames, mask) if frames.dtype == torch.uint8 else frames
+
+
 def band_statistics(frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """(B, 3 x 128) mean and deviation over time of each band, and the deviation of its change from frame to frame.
 
-    frames: (B, T, 128) standardised, or the cache's bytes; mask: (B, T), 1 for frames of the song. Computed in float32.
+    frames: (B, T, 128) standardised; mask: (B, T), 1 for frames of the song. Computed in float32.
     Statistics pooling as of x-vectors (Snyder et al. 2018, ICASSP), of the input instead of hidden layers.
     """
-    x = standardise_levels(frames, mask) if frames.dtype == torch.uint8 else frames.float()
+    x = frames.float()
     kept = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].float()
     mean, deviation = _moments(x, kept)
     _, change = _moments(x[:, 1:] - x[:, :-1], kept[:, 1:])

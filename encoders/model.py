@@ -27,7 +27,7 @@ from encoders.encode import (
     track_kind,
 )
 from encoders.losses import Songs
-from encoders.mel import band_statistics
+from encoders.mel import band_statistics, standardised
 from encoders.text import track_texts
 from encoders.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
@@ -97,6 +97,7 @@ class HtclModel(PreTrainedModel):
 
     def _hear(self, frames: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Tokens (B, T', D) and the projected vector (B, projection_dim)."""
+        frames = standardised(frames, mask)
         tokens, pooled = self.audio_model(frames, mask)
         heard = self.audio_head(pooled)
         if self.config.statistics_hidden:

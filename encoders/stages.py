@@ -87,7 +87,7 @@ SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
 PRETRAINED: dict[Stage, dict[str, Any]] = {
-    "semantic": {"text_lr": 5e-5},
+    "semantic": {"text_lr": 0.0},
     "preference": {"text_lr": 1e-4, "text_tokens": 32, "forget": 0.0},
 }
 """Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and

@@ -6,7 +6,6 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from torch.nn.utils.parametrizations import weight_norm
 
 from encoders.config import HtclAudioConfig
-from encoders.mel import standardise_levels
 
 SHORTEST = 17
 """Frames below which the three convolutions leave no token."""
@@ -96,14 +95,12 @@ class AudioTower(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """frames: (B, T, 128), T >= 17, standardised, or bytes as they are cached, which are standardised here.
-        mask: (B, T), 1 for frames of the song; None takes every frame, as published.
+        """frames: (B, T, 128), T >= 17, standardised. mask: (B, T), 1 for frames of the song; None takes every frame,
+        as published.
 
         Returns the tokens (B, 1 + T', D) and their mean (B, D). With a mask the answer does not depend on the padding.
         """
-        cached = frames.dtype == torch.uint8
-        standard = standardise_levels(frames, mask).to(self.cls_token.dtype) if cached else frames
-        x = standard.transpose(1, 2)
+        x = frames.to(self.cls_token.dtype).transpose(1, 2)
         for conv in self.convs:
             x = conv(x)
         x = self.projection(self.conv_norm(x.transpose(1, 2)))

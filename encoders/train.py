@@ -94,6 +94,8 @@ class Recipe:
     preset: Preset
     text_encoder: Path | None = None
     tower: str | None = None
+    statistics: bool = True
+    "Whether the audio vector also reads band statistics, where the preset says so."
 
 
 def choose_recipe(workspace: Workspace, preset: str | None, text_encoder: Path | None) -> Recipe:
@@ -275,6 +277,8 @@ def fresh_model(
         tower, tokenizer = None, train_wordpiece(texts, scratch / "vocabulary")
         config = preset_config(recipe.preset, len(tokenizer))
     config.feature_dim = 0 if table is None else table.shape[1]
+    if not recipe.statistics:
+        config.statistics_hidden = 0
     model = HtclModel(config)
     if tower is not None:
         model.text_model.load_state_dict(tower.state_dict(), strict=False)

@@ -47,6 +47,7 @@ class TrainingSettings(BaseModel):
     "Peak learning rate of heads, fusion and temperatures."
     audio_lr: PositiveFloat = 1e-4
     text_lr: float = Field(default=1e-5, ge=0)
+    "0 leaves the text tower as it is; its head is trained."
     warmup: float = Field(default=0.1, ge=0, lt=1)
     "Share of all steps in which the rates rise; then they fall along a cosine."
     weight_decay: float = Field(default=0.01, ge=0)
@@ -107,8 +108,9 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     settings = plan.settings
     accelerator = processes.join()
     nn.Module.to(model, accelerator.device)
-    for locked in (model.text_model, model.text_head):
-        locked.requires_grad_(not settings.lock_text)
+    still = held_still(model, settings)
+    for part in still:
+        part.requires_grad_(False)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(scratch / "checkpoint.safetensors", short_hash([plan.identity, settings.model_dump()]))
@@ -127,7 +129,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     writing = SummaryWriter(str(logs)) if logs is not None and first else nullcontext()
     steps = -(-len(plan.batches(0)) // settings.accumulate)
     with meter(plan.name, settings.epochs * steps) as progress, writing as board:
-        run = Run(accelerator, model, optimizer, peaks, average, plan, steps, progress, board)
+        run = Run(accelerator, model, still, optimizer, peaks, average, plan, steps, progress, board)
         for epoch in range(history.epochs, settings.epochs):
             if settings.patience is not None and history.waited() >= settings.patience:
                 break
@@ -150,6 +152,7 @@ class Run:
 
     accelerator: Accelerator
     model: HtclModel
+    still: Sequence[nn.Module]
     optimizer: torch.optim.Optimizer
     peaks: list[float]
     average: AveragedModel | None
@@ -165,6 +168,8 @@ class Run:
         torch.manual_seed(settings.seed + epoch + 1_000_003 * processes.rank())
         forward: Any = torch.compile(self.model) if settings.compile else self.model
         self.model.train()
+        for part in self.still:
+            part.eval()
         losses: list[float] = []
         batches = list(self.plan.batches(epoch))
         group = settings.accumulate
@@ -258,6 +263,13 @@ def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: St
     if history.best is None or history.validation[-1] > history.validation[history.best - 1]:
         history.best = history.epochs
         state.best = {name: value.detach().clone() for name, value in kept.state_dict().items()}
+
+
+def held_still(model: HtclModel, settings: TrainingSettings) -> list[nn.Module]:
+    """The parts that this stage does not train: no gradient, no dropout."""
+    if settings.lock_text:
+        return [model.text_model, model.text_head]
+    return [] if settings.text_lr else [model.text_model]
 
 
 def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[str, Any]]:

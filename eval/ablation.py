@@ -22,9 +22,17 @@ from data.workspace import Workspace, is_current, publishing, read_manifest, sho
 from encoders.batches import SongReader
 from encoders.embed import encode_songs
 from encoders.features import Mels, ensure_mels
-from encoders.stages import Place, PreferenceSettings, Stage
+from encoders.model import HtclModel
+from encoders.stages import Place, PreferenceSettings, Stage, stage_settings
 from encoders.stored import read_encoder
-from encoders.train import learn_preference, mine, texts_before
+from encoders.train import (
+    choose_recipe,
+    learn_preference,
+    learn_semantic,
+    mine,
+    texts_before,
+    trainable_tracks,
+)
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from eval.measure import measure
 from eval.models import Model
@@ -44,15 +52,17 @@ FITTED = "encoders of the training part; validation chooses how they are asked a
 
 @dataclass(frozen=True)
 class Variant:
-    """Stage 2 trained in another way. changes: its settings; pairs: how pairs are mined; text: whether any is read."""
+    """Stage 2 trained in another way. changes: its settings; pairs: how pairs are mined; text: whether any is read;
+    statistics: whether sound's band statistics are, which stage 1 is trained again without."""
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     pairs: PairSettings = field(default_factory=PairSettings)
     text: bool = True
+    statistics: bool = True
 
 
-def variants(settings: PreferenceSettings) -> dict[str, Variant]:
-    """What is taken away, and what is done in the other way than the default."""
+def variants(settings: PreferenceSettings, statistics: bool = False) -> dict[str, Variant]:
+    """What is taken away, and what is done in the other way than the default. statistics: whether sound's are read."""
     found = {
         "no text": Variant(text=False),
         "no alignment": Variant({"alignment": 0.0}),
@@ -65,6 +75,8 @@ def variants(settings: PreferenceSettings) -> dict[str, Variant]:
         "hard negatives": Variant({"hard_negatives": 0.5}),
         "no average of weights": Variant({"ema": None}),
     }
+    if statistics:
+        found["no band statistics"] = Variant(statistics=False)
 
     def is_default(variant: Variant) -> bool:
         same = all(getattr(settings, name) == value for name, value in variant.changes.items())
@@ -120,12 +132,14 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
     settings = PreferenceSettings.model_validate(
         {k: v for k, v in manifest.settings.items() if k not in ("preset", "train_on")}
     )
-    chosen = variants(settings)
+    whole = _vectors_of(space, dataset, "preference")
+    heard = len(whole["audio"].tracks) > 0
+    _, _, config = read_encoder(space, "semantic")
+    chosen = variants(settings, heard and config.statistics_hidden > 0)
     if unknown := [name for name in only or [] if name not in chosen]:
         raise UserError(f'no variant "{unknown[0]}"', f"There are {', '.join(chosen)}.")
-    whole = _vectors_of(space, dataset, "preference")
     found = {WHOLE: whole, "stage 1 only": _vectors_of(space, dataset, "semantic")}
-    if len(whole["audio"].tracks):
+    if heard:
         found["audio only"] = whole | {"item": whole["audio"]}
     for name, variant in chosen.items():
         if only is None or name in only:
@@ -141,29 +155,39 @@ def _trained(
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     made_from["encoder"] = semantic.fingerprint if semantic else ""
     recorded = {"pairs": variant.pairs.model_dump(), "text": variant.text, **settings.model_dump()}
+    recorded["statistics"] = variant.statistics
     folder = space.ablation(name)
     if not is_current(folder, made_from, recorded):
-        model, tokenizer, _ = read_encoder(space, "semantic")
+        unfinished = f"ablation-{short_hash([made_from, recorded])}"
+        scratch, identity = space.scratch(unfinished), [made_from, recorded]
+        if variant.statistics:
+            model, tokenizer, _ = read_encoder(space, "semantic")
+        else:
+            model, tokenizer = _without_statistics(space, dataset, split, mels, Place(scratch / "semantic", identity))
         reader = SongReader.of(dataset, mels, tokenizer)
         if not variant.text:
             reader = replace(reader, texts=[None] * len(reader.texts))
         pretrained = semantic is not None and "text_encoder" in semantic.made_from
         before = texts_before(space, dataset, mels) if pretrained and variant.text else None
-        unfinished = f"ablation-{short_hash([made_from, recorded])}"
-        scratch = space.scratch(unfinished)
-        learn_preference(
-            model,
-            reader,
-            mine(split.training(dataset), reader, before, variant.pairs),
-            settings,
-            Place(scratch, [made_from, recorded]),
-        )
+        listening = mine(split.training(dataset), reader, before, variant.pairs)
+        learn_preference(model, reader, listening, settings, Place(scratch, identity))
         vectors = encode_songs(model, reader, scratch, name)
         with publishing(folder, f"ablation {name}", made_from, recorded) as draft:
             for modality in MODALITIES:
                 write_vectors(draft.folder, modality, vectors[modality], dataset)
         space.discard_scratch(unfinished)
     return {modality: read_vectors(folder, modality, dataset) for modality in MODALITIES}
+
+
+def _without_statistics(
+    space: Workspace, dataset: Dataset, split: Split, mels: Mels, place: Place
+) -> tuple[HtclModel, Any]:
+    """Stage 1 of a model whose audio vector is the tower's alone, and its tokenizer."""
+    recipe = replace(choose_recipe(space, None, None), statistics=False)
+    settings = stage_settings(recipe.preset, "semantic", recipe.tower is not None)
+    place.scratch.mkdir(exist_ok=True)
+    model, tokenizer, _ = learn_semantic(dataset, mels, trainable_tracks(split, "train"), recipe, settings, place)
+    return model, tokenizer
 
 
 def _vectors_of(space: Workspace, dataset: Dataset, stage: Stage) -> Found:

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from encoders.heads import spread_heads, start_text_head
+from encoders.mel import standardised
 from encoders.text import tokenize
 from encoders.towers import ShortcutHead
 from tests.encoders.toys import WORDS, build_reader, tiny_model, toy_mels, toy_texts
@@ -28,7 +29,8 @@ def test_spread_heads_have_mean_0_and_deviation_1(reader):
         before = model(**batch)
         spread_heads(model, batch)
         songs = model(**batch)
-        by_tower = model.audio_head(model.audio_model(batch["input_features"], batch["audio_attention_mask"])[1])
+        mask = batch["audio_attention_mask"]
+        by_tower = model.audio_head(model.audio_model(standardised(batch["input_features"], mask), mask)[1])
     for vectors in (by_tower, songs.audio - by_tower, songs.text):
         torch.testing.assert_close(vectors.mean(dim=0), torch.zeros(16), atol=1e-4, rtol=0)
         torch.testing.assert_close(vectors.std(dim=0, correction=0), torch.ones(16), atol=1e-3, rtol=0)

@@ -110,10 +110,38 @@ class TestLockedText:
         assert not any(name.startswith("text_") for name in changed)
         assert all(parameter.requires_grad for parameter in model.parameters())
 
-    def test_goes_on_where_it_was_stopped(
-        self, toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_without_a_rate_the_tower_stays_and_its_head_moves(self, toy_reader: SongReader, tmp_path: Path) -> None:
+        model = tiny_model(vocabulary=len(toy_reader.tokenizer))
+        before = weights(model)
+        settings = FAST.model_copy(update={"text_lr": 0.0, "epochs": 2})
+        train_semantic(model, toy_reader, TRACKS, settings, Place(tmp_path, "a"))
+        changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
+        assert not any(name.startswith("text_model.") for name in changed)
+        assert any(name.startswith("text_head.") for name in changed)
+        assert any(name.startswith("audio_model.") for name in changed)
+
+    @pytest.mark.parametrize("still", [{"text_lr": 0.0}, {"lock_text": True}])
+    def test_what_stays_drops_nothing_out(
+        self, toy_reader: SongReader, tmp_path: Path, still: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        settings = FAST.model_copy(update={"lock_text": True})
+        modes = set()
+        step = torch.optim.AdamW.step
+        model = fresh(toy_reader)
+
+        def spy(self: torch.optim.AdamW) -> None:
+            modes.add((model.audio_model.training, model.text_model.training))
+            step(self)
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+        settings = FAST.model_copy(update={"epochs": 2, **still})
+        train_semantic(model, toy_reader, TRACKS, settings, Place(tmp_path, "a"))
+        assert modes == {(True, False)}
+
+    @pytest.mark.parametrize("still", [{"text_lr": 0.0}, {"lock_text": True}])
+    def test_goes_on_where_it_was_stopped(
+        self, toy_reader: SongReader, tmp_path: Path, still: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = FAST.model_copy(update=still)
         whole, _ = stage_1(toy_reader, tmp_path / "whole", settings)
         stop_after(2, monkeypatch)
         with pytest.raises(KeyboardInterrupt):

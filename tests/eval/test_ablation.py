@@ -23,18 +23,22 @@ def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
     assert {"fused by mlp", "no pairs of fused vectors", "no text", "no alignment"} <= ours.keys()
     assert "fused by a gate" not in ours
     assert ours["no popularity correction"].pairs.popularity_power == 0
+    assert "no band statistics" not in ours
+    assert not variants(PreferenceSettings(), statistics=True)["no band statistics"].statistics
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """One short epoch of every variant, and two trials; the workspace is taken as it was built."""
-    learn = ablation.learn_preference
+    few = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 8}
+    for name in ("learn_semantic", "learn_preference"):
+        learn = getattr(ablation, name)
 
-    def short(model, reader, listening, settings, place):
-        few = settings.model_copy(update={"epochs": 1, "steps_per_epoch": 2, "batch_size": 8})
-        return learn(model, reader, listening, few, place)
+        def short(*given, learn=learn):
+            *before, settings, place = given
+            return learn(*before, settings.model_copy(update=few), place)
 
-    monkeypatch.setattr(ablation, "learn_preference", short)
+        monkeypatch.setattr(ablation, name, short)
 
     def as_built(space: Workspace):
         dataset = load_dataset(space)
@@ -45,15 +49,16 @@ def quick(monkeypatch):
 
 
 def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp_path, monkeypatch) -> None:
-    words = ["-w", str(copy_of_built), "--only", "no text,no alignment", "--json", str(tmp_path / "found.json")]
+    words = ["-w", str(copy_of_built), "--only", "no text,no band statistics", "--json", str(tmp_path / "found.json")]
     result = CliRunner().invoke(ablation.app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     tasks = json.loads((tmp_path / "found.json").read_text())["tasks"]
-    lines = {"stage 2", "stage 1 only", "audio only", "no text", "no alignment"}
+    lines = {"stage 2", "stage 1 only", "audio only", "no text", "no band statistics"}
     assert tasks
     assert all(set(task["models"]) - {"chance"} == lines for task in tasks)
     assert {test["baseline"] for task in tasks if task["task"] != "semantic" for test in task["tests"]} == {"stage 2"}
-    monkeypatch.setattr(ablation, "learn_preference", lambda *_: pytest.fail("trained again"))
+    for name in ("learn_semantic", "learn_preference"):
+        monkeypatch.setattr(ablation, name, lambda *_: pytest.fail("trained again"))
     assert CliRunner().invoke(ablation.app, words, catch_exceptions=False).exit_code == 0
 
 

@@ -57,6 +57,7 @@ def small_config(preset: str, vocabulary: int = 1000) -> encoders.config.HtclCon
         text_pooling="mean",
         head_dropout=0.0,
         projection_dim=16,
+        statistics_hidden=16,
     )
 
 
