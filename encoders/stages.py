@@ -88,10 +88,13 @@ SPREAD_OVER = 256
 
 PRETRAINED: dict[Stage, dict[str, Any]] = {
     "semantic": {"text_lr": 0.0},
-    "preference": {"text_lr": 1e-4, "text_tokens": 32, "forget": 0.0},
+    "preference": {"epochs": 16, "text_tokens": 32, "forget": 0.0},
 }
-"""Where demo and small take a pre-trained text tower. It forgets what it knows at the rates that a fresh one needs, and
-it is large for the processors they are meant for: nine titles in ten have at most 32 tokens."""
+"""Where demo and small take a pre-trained text tower. A small catalogue's stage 1 teaches it nothing but those songs:
+of 336 recordings in folds 0.49 were found by their text where it was trained gently, 0.54 where it stays as it is.
+Stage 2 has pairs without number, and needs the whole rate and more epochs for them: partners of songs that chose the
+epoch stood at NDCG@100 0.201 in playlists after ten epochs at 1e-4, at 0.221 at this rate, and were still rising. The
+tower is large for the processors these presets are meant for: nine titles in ten have at most 32 tokens."""
 
 LOCKED: dict[str, Any] = {
     "lock_text": True,

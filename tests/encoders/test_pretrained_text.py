@@ -39,10 +39,13 @@ def test_texts_alone_fit_the_head_to_the_towers_cosines(make_catalogue: MakeCata
 
 
 @pytest.mark.parametrize("preset", ["demo", "small"])
-@pytest.mark.parametrize("stage", STAGES)
-def test_its_rate_is_gentler_than_a_fresh_ones(preset: Preset, stage: Stage) -> None:
-    assert stage_settings(preset, stage, True).text_lr < stage_settings(preset, stage, False).text_lr
-    assert stage_settings(preset, stage, True).lr == stage_settings(preset, stage, False).lr
+@pytest.mark.parametrize("mels", [False, True])
+def test_stage_1_leaves_it_as_it_is_and_stage_2_trains_it(preset: Preset, mels: bool) -> None:
+    semantic, preference = (stage_settings(preset, stage, True, mels) for stage in STAGES)
+    assert semantic.text_lr == 0
+    assert semantic.lock_text != mels
+    assert preference.text_lr > 0
+    assert not preference.lock_text
 
 
 @pytest.mark.parametrize("stage", STAGES)
