@@ -7,7 +7,7 @@ how popular both songs are, and cut at a minimum support, so that one enthusiast
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from data.dataset import POSITIVE, Dataset
 from data.duck import query
@@ -16,6 +16,8 @@ from data.sessions import sessions
 
 class PairSettings(BaseModel):
     """What makes two songs a pair."""
+
+    model_config = ConfigDict(extra="forbid")
 
     window: PositiveInt = 10
     "Two songs are together if they stand at most this far apart in a session; a playlist counts up to five times that."

@@ -29,10 +29,11 @@ def done(step: str, facts: str, seconds: float) -> None:
 class Meter:
     """Advances a bar on a terminal; elsewhere prints a line now and then, so that logs show life."""
 
-    def __init__(self, step: str, total: int | None, bar: Progress | None) -> None:
-        self.step, self.total, self.count = step, total, 0
+    def __init__(self, step: str, total: int | None, bar: Progress | None, before: int = 0) -> None:
+        """before: how many an interrupted run has left done; they say nothing of this one's speed."""
+        self.step, self.total, self.count, self.before = step, total, before, before
         self.bar = bar
-        self.task = bar.add_task(f"  {step:<12}", total=total, note="") if bar else None
+        self.task = bar.add_task(f"  {step:<12}", total=total, completed=before, note="") if bar else None
         self.started = self.printed = time.monotonic()
 
     def to(self, count: int, note: str = "") -> None:
@@ -46,7 +47,7 @@ class Meter:
             if self.total is None:
                 say(f"  {self.step:<12}{count:,} {note}  {seconds:.0f} s")
                 return
-            rate = count / seconds
+            rate = (count - self.before) / seconds
             left = (self.total - count) / rate if rate else 0.0
             say(f"  {self.step:<12}{count:,}/{self.total:,}  {note}  {left:.0f} s left")
 
@@ -62,10 +63,10 @@ class Meter:
 
 
 @contextmanager
-def meter(step: str, total: int | None) -> Iterator[Meter]:
-    """Progress of one step. total: None where it is not known beforehand."""
+def meter(step: str, total: int | None, before: int = 0) -> Iterator[Meter]:
+    """Progress of one step. total: None where it is not known beforehand. before: what an earlier run has done."""
     if not (console.is_terminal and FIRST):
-        yield Meter(step, total, None)
+        yield Meter(step, total, None, before)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -75,4 +76,4 @@ def meter(step: str, total: int | None) -> Iterator[Meter]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        yield Meter(step, total, bar)
+        yield Meter(step, total, bar, before)

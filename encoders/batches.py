@@ -1,6 +1,6 @@
 """From track rows to what the model reads: crops of mels, tokens of texts, rows of features, and who has which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,11 @@ class Song:
 
 
 def collate_songs(
-    songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase, tokens: int | None = None
+    songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase, tokens: int | None = None, published: bool = False
 ) -> dict[str, Tensor]:
     """The model's arguments. What no song has is left out; silence, zeros and no words fill the other gaps.
 
-    tokens: where longer texts are cut.
+    tokens: where longer texts are cut. published: decibel mels are filled up to 120 s and not masked (`collate_mels`).
     """
     heard = torch.tensor([song.mel is not None for song in songs])
     described = torch.tensor([song.precomputed is not None for song in songs])
@@ -44,8 +44,10 @@ def collate_songs(
         cached = any(song.mel is not None and song.mel.dtype == np.uint8 for song in songs)
         silence = np.zeros((SHORTEST, BANDS), np.uint8) if cached else np.full((SHORTEST, BANDS), -TOP_DB, np.float32)
         mels: list[Any] = [silence if song.mel is None else song.mel for song in songs]
-        collate: Callable[..., tuple[Tensor, Tensor]] = collate_levels if cached else collate_mels
-        batch["input_features"], batch["audio_attention_mask"] = collate(mels)
+        frames, mask = collate_levels(mels) if cached else collate_mels(mels, published)
+        batch["input_features"] = frames
+        if cached or not published:
+            batch["audio_attention_mask"] = mask
     if described.any():
         width = next(len(song.precomputed) for song in songs if song.precomputed is not None)
         nothing = np.zeros(width, np.float32)

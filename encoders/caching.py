@@ -48,7 +48,8 @@ def loss_and_gradient(
         stop = start + len(found.has_audio)
         made, gradients = [], []
         for ours, theirs in zip(_tensors(found), _tensors(whole), strict=True):
-            if ours is not None and theirs is not None and theirs.grad is not None:
+            # A modality whose tower and head both stay as they are has no graph.
+            if ours is not None and ours.requires_grad and theirs is not None and theirs.grad is not None:
                 made.append(ours)
                 gradients.append(theirs.grad[start:stop])
         torch.autograd.backward(made, gradients)

@@ -50,6 +50,8 @@ class HtclConfig(PreTrainedConfig):
     feature_hidden: int = 256
     fusion: str = "mean"
     "`mean` of the normalised vectors until stage 2 has trained the fusion head, then `mlp` (as published) or `gated`."
+    published: bool = False
+    "`encode_audio` fills songs up to 120 s and masks nothing, as the published code does; `from_published` sets it."
     head_dropout: float = 0.1
     initial_log_scale: float = 2.6
     max_log_scale: float = 4.6052

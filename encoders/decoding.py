@@ -32,6 +32,10 @@ Result = NDArray[Any] | str
 "What was read, or why there is nothing."
 
 
+class Passing(str):
+    """A reason that lies with the machine and not in the file: it may be gone the next time."""
+
+
 def read_files(read: Read, paths: Sequence[Path], workers: int | None = None) -> Generator[tuple[int, Result]]:
     """What `read` makes of each file, with the file's position in `paths`; whichever is done first comes first.
 
@@ -76,7 +80,8 @@ def _by_processes(read: Read, paths: Sequence[Path], count: int) -> Generator[tu
                     fallen, *others = worker.given
                     waiting.extend(others)
                     if fallen in suspects:
-                        yield fallen, f"{paths[fallen]}: decoding it ends the process ({end})"
+                        reason = f"{paths[fallen]}: decoding it ends the process ({end})"
+                        yield fallen, Passing(reason) if end == "SIGKILL" else reason  # so the system frees memory
                     else:
                         suspects.add(fallen)
                         waiting.append(fallen)
@@ -133,7 +138,8 @@ def _attempt(read: Read, path: Path) -> Result:
     try:
         return read(path)
     except (ValueError, OSError) as error:
-        return str(error)
+        passing = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
+        return Passing(error) if passing else str(error)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -28,7 +29,7 @@ from encoders.text import tokenize
 if TYPE_CHECKING:
     from encoders.model import HtclModel
 
-Audio = str | Path | NDArray[Any] | tuple[NDArray[Any], int]
+Audio = str | Path | NDArray[Any] | tuple[NDArray[Any], float]
 "A file, mono samples at 16 kHz, or samples (N,) or (channels, N) and their rate."
 Precision = Literal["float32", "float16", "int8"]
 OnError = Literal["raise", "skip", "record"]
@@ -94,8 +95,9 @@ def audio_kind(model: "HtclModel") -> Kind:
     """Files and arrays."""
 
     def forward(mels: Sequence[NDArray[np.float32]]) -> Tensor:
-        features, mask = collate_mels(mels)
-        output: Any = model.get_audio_features(features.to(model.device), mask.to(model.device))
+        features, mask = collate_mels(mels, model.config.published)
+        masked = None if model.config.published else mask.to(model.device)
+        output: Any = model.get_audio_features(features.to(model.device), masked)
         vectors: Tensor = output.pooler_output
         return vectors
 
@@ -119,7 +121,7 @@ def track_kind(model: "HtclModel") -> Kind:
     """Triples of an audio file, a text and a row of features, each None where a track has none."""
 
     def forward(songs: Sequence[Song]) -> Tensor:
-        batch = collate_songs(songs, model.tokenizer)
+        batch = collate_songs(songs, model.tokenizer, published=model.config.published)
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
@@ -170,7 +172,7 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
 def is_one(audio: Audio | Sequence[Audio]) -> bool:
     """A single file or array, and not a list of them?"""
     return isinstance(audio, (str, Path, np.ndarray)) or (
-        isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], (int, np.integer))
+        isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
     )
 
 
@@ -184,7 +186,7 @@ def read_mel(audio: Audio) -> NDArray[np.float32]:
         raise TypeError(f"audio is a file, samples (N,) or (samples, rate), not {samples.dtype} {samples.shape}")
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
         raise ValueError(f"samples {samples.shape}: channels come first, (channels, N)")
-    if rate < 1:
+    if not 1 <= rate < np.inf:
         raise ValueError(f"a rate of {rate} Hz")
     full = -float(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else 1.0
     # As for files: cut a little late, resample, then cut by count.

@@ -3,7 +3,8 @@
 The cache is a row of chunks of some hundred songs, a byte a cell: 160 KB for two minutes. Each chunk is written whole
 or not at all, so an interrupted run goes on with the next one. A chunk is held against its checksum when it is first
 read; one that is damaged is dropped and its songs decoded again. A song is known by its file's path, size and time of
-change; songs that no decoder reads are remembered with their reason.
+change; songs that no decoder reads are remembered with their reason, but where it lies with the machine (a file that
+may not be read, a process that was killed for memory): these are tried again.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from data.dataset import Dataset
 from data.errors import DamagedError
 from data.progress import meter, say
 from data.workspace import sha256, short_hash, write_text
-from encoders.decoding import Result, read_files
+from encoders.decoding import Passing, Result, read_files
 from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
@@ -88,8 +89,9 @@ def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> M
     cache = _read_cache(folder)
     missing = [track for track, key in enumerate(keys) if key and key not in cache.places and key not in cache.refused]
     if missing:
-        _compute(folder, dataset, keys, missing, workers)
+        passing = _compute(folder, dataset, keys, missing, workers)
         cache = _read_cache(folder)
+        cache.refused.update(passing)
     where = [cache.places.get(key) if key else None for key in keys]
     digests = [cache.digests.get(key) if key else None for key in keys]
     rejects = {track: cache.refused[key] for track, key in enumerate(keys) if key in cache.refused}
@@ -110,7 +112,9 @@ def read_levels(path: Path) -> NDArray[np.uint8]:
 
 def _compute(
     folder: Path, dataset: Dataset, keys: Sequence[str | None], tracks: list[int], workers: int | None
-) -> None:
+) -> dict[str, str]:
+    """Cache the mels of these tracks. Returns the reasons that are not remembered, by key."""
+    passing: dict[str, str] = {}
     taken = [int(path.stem.removeprefix("chunk-")) for path in folder.glob("chunk-*.json")]
     number = max(taken, default=-1) + 1
     paths = [path for track in tracks if (path := dataset.audio_file(track))]
@@ -120,11 +124,16 @@ def _compute(
     songs: dict[str, Result] = {}
     with meter("mel", len(tracks)) as progress, closing(read_files(read, paths, workers)) as results:
         for done, (position, result) in enumerate(results, start=1):
-            songs[str(keys[tracks[position]])] = _levels(result, device)
+            key = str(keys[tracks[position]])
+            if isinstance(result, Passing):
+                passing[key] = result
+            else:
+                songs[key] = _levels(result, device)
             progress.advance()
-            if len(songs) == CHUNK or done == len(paths):
+            if len(songs) == CHUNK or (songs and done == len(paths)):
                 _write_chunk(folder, number, songs)
                 number, songs = number + 1, {}
+    return passing
 
 
 def _levels(result: Result, device: str) -> Result:

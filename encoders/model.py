@@ -14,6 +14,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from data.dataset import Dataset
+from data.errors import UserError
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.encode import (
     Audio,
@@ -238,9 +239,15 @@ class HtclModel(PreTrainedModel):
         return encode(self, [texts] if alone else texts, text_kind(self), Manner(**manner), alone)
 
     def encode_tracks(self, dataset: Dataset, **manner: Unpack[MannerOptions]) -> Encoded:
-        """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `Manner`'s."""
+        """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `Manner`'s.
+
+        Raises UserError where the catalogue's features are of another width than those that the model was trained on.
+        """
         files = [dataset.audio_file(row) for row in range(len(dataset.track_ids))]
-        table = dataset.feature_matrix() if self.config.feature_dim else None
+        wanted = self.config.feature_dim
+        table = dataset.feature_matrix() if wanted else None
+        if table is not None and table.shape[1] != wanted:
+            raise UserError(f"{table.shape[1]} features a track; the model was trained on {wanted}")
         rows = [None] * len(files) if table is None else [None if np.isnan(row[0]) else row for row in table]
         songs = list(zip(files, track_texts(dataset.tracks), rows, strict=True))
         return encode(self, songs, track_kind(self), Manner(**manner))
@@ -262,8 +269,8 @@ class HtclModel(PreTrainedModel):
     ) -> Self:
         """A model from any subset of the published state dicts (dicts, .safetensors, or weights-only .pt files).
 
-        config: default the paper's. What is not given keeps its fresh weights. Raises UserError naming the tensors
-        that are missing, unknown or of another shape.
+        config: default the paper's. What is not given keeps its fresh weights, and songs are padded as published.
+        Raises UserError naming the tensors that are missing, unknown or of another shape.
         """
         from encoders.published import load_published
 
@@ -276,6 +283,7 @@ class HtclModel(PreTrainedModel):
             "fusion_mlp": fusion_mlp,
         }
         load_published(model, {name: part for name, part in parts.items() if part is not None})
+        model.config.published = True
         model.eval()
         return model
 

@@ -108,7 +108,7 @@ LOCKED: dict[str, Any] = {
 
 
 def stage_settings(preset: Preset, stage: Stage, pretrained_text: bool, mels: bool = True) -> TrainingSettings:
-    """A preset's settings for a stage, gentler where the text tower comes pre-trained, as the paper's always does.
+    """A preset's settings for a stage; others where the text tower comes pre-trained, as the paper's always does.
 
     mels: whether any song has one.
     """

@@ -2,7 +2,6 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -17,23 +16,23 @@ from data.errors import UserError
 from data.pairs import PairSettings, mine_pairs, mine_skips
 from data.progress import done, say
 from data.split import Extent, Split, ensure_split
-from data.workspace import Workspace, adopt, is_current, publishing, read_manifest, sha256, verify
+from data.workspace import Workspace, adopt, is_current, publishing, verify
 from encoders import processes
 from encoders.batches import SongReader
 from encoders.card import model_card
 from encoders.checkpoint import History
-from encoders.config import Preset, preset_config
+from encoders.config import preset_config
 from encoders.embed import embed_stage
 from encoders.features import Mels, ensure_mels
 from encoders.heads import start_text_head
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
+from encoders.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
 from encoders.stages import (
     Listening,
     Place,
     PreferenceSettings,
     Stage,
-    stage_settings,
     train_preference,
     train_semantic,
     usable_pairs,
@@ -48,8 +47,6 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 TRAIN_ON_HELP = "split: what lies before the test, for measuring. all: everything, for production."
 TrainOn = Annotated[str, typer.Option(help=TRAIN_ON_HELP)]
-PresetOption = Annotated[str | None, typer.Option(help="demo, small or paper; default: as built before, else demo.")]
-TextEncoder = Annotated[Path | None, typer.Option(help="Folder of a pre-trained BERT-like model for the text tower.")]
 
 
 @app.command()
@@ -58,6 +55,7 @@ def main(
     workspace: WorkspaceOption = "workspace",
     preset: PresetOption = None,
     text_encoder: TextEncoder = None,
+    settings: SettingsFile = None,
     train_on: TrainOn = "split",
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an interrupted run.")] = True,
 ) -> None:
@@ -65,7 +63,7 @@ def main(
     space, wanted = Workspace(Path(workspace)), check_stage(stage)
     processes.join()
     with space.lock() if processes.rank() == 0 else nullcontext():
-        dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder)
+        dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder, settings)
         for place, extent in trainings(space, train_on):
             if not resume and processes.rank() == 0:
                 place.discard_scratch(f"train-{wanted}")
@@ -87,31 +85,6 @@ def trainings(workspace: Workspace, train_on: str) -> list[tuple[Workspace, Exte
     return [(workspace.tuning, "train"), (workspace, "past" if train_on == "split" else "all")]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Which model is trained: a preset, and a pre-trained text tower or none. tower: the digest of its weights."""
-
-    preset: Preset
-    text_encoder: Path | None = None
-    tower: str | None = None
-    statistics: bool = True
-    "Whether the audio vector also reads band statistics, where the preset says so."
-
-
-def choose_recipe(workspace: Workspace, preset: str | None, text_encoder: Path | None) -> Recipe:
-    """What the user gave, else what this workspace was built with, else the demo preset. Raises UserError."""
-    # The encoder for tuning is trained first, so after a cut it knows better what was wanted last.
-    built = read_manifest(workspace.tuning.encoder("semantic")) or read_manifest(workspace.encoder("semantic"))
-    if preset is not None and preset not in get_args(Preset):
-        raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
-    chosen: Preset = preset or (built.settings["preset"] if built else "demo")  # type: ignore[assignment]
-    if text_encoder is not None:
-        return Recipe(chosen, text_encoder, tower_fingerprint(text_encoder))
-    if preset is None and built is not None and "text_encoder" in built.made_from:
-        return Recipe(chosen, Path(built.facts["text_encoder"]), built.made_from["text_encoder"])
-    return Recipe(chosen)
-
-
 def train_stage(
     workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent, luck: int = 0
 ) -> None:
@@ -125,7 +98,7 @@ def train_stage(
     with processes.first_then_others():
         split = ensure_split(workspace, dataset)
         mels = ensure_mels(workspace.mels, dataset)
-    settings = stage_settings(recipe.preset, stage, recipe.text_encoder is not None, bool(mels.present.any()))
+    settings, changes = recipe.settings(stage, bool(mels.present.any())), recipe.changes.of(stage)
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
@@ -134,6 +107,8 @@ def train_stage(
         made_from["semantic"] = verify(workspace.encoder("semantic")).fingerprint
     seen = "split" if stage == "semantic" and extent != "all" else extent
     recorded = {"preset": recipe.preset, "train_on": seen, **settings.model_dump()}
+    if "pairs" in changes:
+        recorded["pairs"] = recipe.pairs.model_dump()
     target = workspace.encoder(stage)
 
     def is_there() -> bool:
@@ -158,7 +133,7 @@ def train_stage(
 
         def learned_from() -> Listening:
             before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
-            return mine(listening, reader, before)
+            return mine(listening, reader, before, recipe.pairs)
 
         assert isinstance(settings, PreferenceSettings)
         facts = learn_preference(model, reader, processes.from_first(learned_from), settings, place)
@@ -174,6 +149,8 @@ def train_stage(
         card = model_card(stage, model.config.projection_dim, dataset, recorded, facts)
         (draft.folder / "README.md").write_text(card, "utf-8")
         draft.facts |= facts
+        if changes:
+            draft.facts["changes"] = changes
         if recipe.text_encoder is not None:
             draft.facts["text_encoder"] = str(recipe.text_encoder.resolve())
     workspace.discard_scratch(f"train-{stage}")
@@ -184,14 +161,6 @@ def trainable_tracks(split: Split, extent: Extent) -> NDArray[np.int32]:
     """Tracks that stage 1 may learn from: all but those that are held out, which `all` has none of."""
     allowed = ~split.held_out_only | (extent == "all")
     return np.flatnonzero(allowed).astype(np.int32)
-
-
-def tower_fingerprint(folder: Path) -> str:
-    """Stands for a pre-trained tower: the digest of its weights."""
-    weights = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("pytorch_model*.bin"))
-    if not weights:
-        raise UserError(f"no weights in {folder}", "--text-encoder takes a folder saved by transformers.")
-    return sha256(weights[0])[:16]
 
 
 def learn_semantic(

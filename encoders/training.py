@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
@@ -35,6 +35,8 @@ from encoders.model import HtclModel
 
 class TrainingSettings(BaseModel):
     """One stage of training."""
+
+    model_config = ConfigDict(extra="forbid")
 
     epochs: PositiveInt = 20
     steps_per_epoch: PositiveInt | None = None
@@ -128,7 +130,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     first = processes.rank() == 0
     writing = SummaryWriter(str(logs)) if logs is not None and first else nullcontext()
     steps = -(-len(plan.batches(0)) // settings.accumulate)
-    with meter(plan.name, settings.epochs * steps) as progress, writing as board:
+    with meter(plan.name, settings.epochs * steps, history.epochs * steps) as progress, writing as board:
         run = Run(accelerator, model, still, optimizer, peaks, average, plan, steps, progress, board)
         for epoch in range(history.epochs, settings.epochs):
             if settings.patience is not None and history.waited() >= settings.patience:

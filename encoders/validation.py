@@ -39,8 +39,16 @@ def text_and_audio(model: HtclModel, reader: SongReader, songs: NDArray[np.int32
     assert vectors.audio is not None
     assert vectors.text is not None
     cosines = normalize(vectors.text, dim=1) @ normalize(vectors.audio, dim=1).T
-    ranks = [1 + (way > way.diagonal()[:, None]).sum(dim=1) for way in (cosines, cosines.T)]
-    return float((1 / torch.cat(ranks)).mean())
+    return float((1 / torch.cat([ranks_of_own(cosines), ranks_of_own(cosines.T)])).mean())
+
+
+def ranks_of_own(cosines: torch.Tensor) -> torch.Tensor:
+    """(N,) the place of each row's own column in (N, N) cosines, the best 1; the middle of those that tie with it.
+
+    Were a tie a first place, an encoder that maps all songs to one vector would be perfect.
+    """
+    own = cosines.diagonal()[:, None]
+    return 1 + (cosines > own).sum(dim=1) + ((cosines == own).sum(dim=1) - 1) / 2
 
 
 class Partners:

@@ -15,24 +15,16 @@ import typer
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset
 from data.errors import UserError
-from data.pairs import PairSettings
 from data.progress import say
 from data.split import Split
 from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
 from encoders.batches import SongReader
 from encoders.embed import encode_songs
 from encoders.features import Mels, ensure_mels
-from encoders.model import HtclModel
-from encoders.stages import Place, PreferenceSettings, Stage, stage_settings
+from encoders.recipe import Recipe, choose_recipe
+from encoders.stages import Place, PreferenceSettings, Stage
 from encoders.stored import read_encoder
-from encoders.train import (
-    choose_recipe,
-    learn_preference,
-    learn_semantic,
-    mine,
-    texts_before,
-    trainable_tracks,
-)
+from encoders.train import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from eval.measure import measure
 from eval.models import Model
@@ -52,11 +44,13 @@ FITTED = "encoders of the training part; validation chooses how they are asked a
 
 @dataclass(frozen=True)
 class Variant:
-    """Stage 2 trained in another way. changes: its settings; pairs: how pairs are mined; text: whether any is read;
-    statistics: whether sound's band statistics are, which stage 1 is trained again without."""
+    """Stage 2 trained in another way. changes: to its settings; pairs: to how they are mined.
+
+    text: whether any is read. statistics: whether sound's band statistics are, which stage 1 is trained again without.
+    """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    pairs: PairSettings = field(default_factory=PairSettings)
+    pairs: Mapping[str, Any] = field(default_factory=dict)
     text: bool = True
     statistics: bool = True
 
@@ -66,7 +60,7 @@ def variants(settings: PreferenceSettings, statistics: bool = False) -> dict[str
     found = {
         "no text": Variant(text=False),
         "no alignment": Variant({"alignment": 0.0}),
-        "no popularity correction": Variant(pairs=PairSettings(popularity_power=0.0)),
+        "no popularity correction": Variant(pairs={"popularity_power": 0.0}),
         "fused by mlp": Variant({"fusion": "mlp"}),
         "fused by a gate": Variant({"fusion": "gated"}),
         "no pairs of fused vectors": Variant({"fused_pairs": 0.0}),
@@ -129,12 +123,10 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
     manifest = read_manifest(space.encoder("preference"))
     if manifest is None or manifest.facts.get("skipped"):
         raise UserError(f"no stage 2 was trained in {space.root}", "An ablation needs listening or playlists.")
-    settings = PreferenceSettings.model_validate(
-        {k: v for k, v in manifest.settings.items() if k not in ("preset", "train_on")}
-    )
-    whole = _vectors_of(space, dataset, "preference")
+    recipe, whole = choose_recipe(space, None, None), _vectors_of(space, dataset, "preference")
     heard = len(whole["audio"].tracks) > 0
-    _, _, config = read_encoder(space, "semantic")
+    settings, (_, _, config) = recipe.settings("preference", heard), read_encoder(space, "semantic")
+    assert isinstance(settings, PreferenceSettings)
     chosen = variants(settings, heard and config.statistics_hidden > 0)
     if unknown := [name for name in only or [] if name not in chosen]:
         raise UserError(f'no variant "{unknown[0]}"', f"There are {', '.join(chosen)}.")
@@ -143,18 +135,20 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
         found["audio only"] = whole | {"item": whole["audio"]}
     for name, variant in chosen.items():
         if only is None or name in only:
-            found[name] = _trained(space, dataset, split, mels, name, variant, settings)
+            found[name] = _trained(space, dataset, split, mels, name, variant, recipe)
     return found
 
 
 def _trained(
-    space: Workspace, dataset: Dataset, split: Split, mels: Mels, name: str, variant: Variant, whole: PreferenceSettings
+    space: Workspace, dataset: Dataset, split: Split, mels: Mels, name: str, variant: Variant, recipe: Recipe
 ) -> Found:
-    settings = whole.model_copy(update=dict(variant.changes))
+    settings = recipe.settings("preference", bool(mels.present.any())).model_copy(update=dict(variant.changes))
+    assert isinstance(settings, PreferenceSettings)
+    pairs = recipe.pairs.model_copy(update=dict(variant.pairs))
     semantic = read_manifest(space.encoder("semantic"))
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     made_from["encoder"] = semantic.fingerprint if semantic else ""
-    recorded = {"pairs": variant.pairs.model_dump(), "text": variant.text, **settings.model_dump()}
+    recorded = {"pairs": pairs.model_dump(), "text": variant.text, **settings.model_dump()}
     recorded["statistics"] = variant.statistics
     folder = space.ablation(name)
     if not is_current(folder, made_from, recorded):
@@ -163,13 +157,16 @@ def _trained(
         if variant.statistics:
             model, tokenizer, _ = read_encoder(space, "semantic")
         else:
-            model, tokenizer = _without_statistics(space, dataset, split, mels, Place(scratch / "semantic", identity))
+            plain, place = replace(recipe, statistics=False), Place(scratch / "semantic", identity)
+            place.scratch.mkdir(exist_ok=True)
+            allowed, semantic_settings = trainable_tracks(split, "train"), recipe.settings("semantic")
+            model, tokenizer, _ = learn_semantic(dataset, mels, allowed, plain, semantic_settings, place)
         reader = SongReader.of(dataset, mels, tokenizer)
         if not variant.text:
             reader = replace(reader, texts=[None] * len(reader.texts))
         pretrained = semantic is not None and "text_encoder" in semantic.made_from
         before = texts_before(space, dataset, mels) if pretrained and variant.text else None
-        listening = mine(split.training(dataset), reader, before, variant.pairs)
+        listening = mine(split.training(dataset), reader, before, pairs)
         learn_preference(model, reader, listening, settings, Place(scratch, identity))
         vectors = encode_songs(model, reader, scratch, name)
         with publishing(folder, f"ablation {name}", made_from, recorded) as draft:
@@ -177,17 +174,6 @@ def _trained(
                 write_vectors(draft.folder, modality, vectors[modality], dataset)
         space.discard_scratch(unfinished)
     return {modality: read_vectors(folder, modality, dataset) for modality in MODALITIES}
-
-
-def _without_statistics(
-    space: Workspace, dataset: Dataset, split: Split, mels: Mels, place: Place
-) -> tuple[HtclModel, Any]:
-    """Stage 1 of a model whose audio vector is the tower's alone, and its tokenizer."""
-    recipe = replace(choose_recipe(space, None, None), statistics=False)
-    settings = stage_settings(recipe.preset, "semantic", recipe.tower is not None)
-    place.scratch.mkdir(exist_ok=True)
-    model, tokenizer, _ = learn_semantic(dataset, mels, trainable_tracks(split, "train"), recipe, settings, place)
-    return model, tokenizer
 
 
 def _vectors_of(space: Workspace, dataset: Dataset, stage: Stage) -> Found:

@@ -20,8 +20,9 @@ from encoders.batches import SongReader
 from encoders.embed import encode_songs
 from encoders.external import ExternalModel
 from encoders.features import Mels, ensure_mels
-from encoders.stages import STAGES, Listening, Place, PreferenceSettings, Stage, stage_settings
-from encoders.train import Recipe, choose_recipe, learn_preference, learn_semantic, mine
+from encoders.recipe import Recipe, choose_recipe
+from encoders.stages import STAGES, Listening, Place, PreferenceSettings, Stage
+from encoders.train import learn_preference, learn_semantic, mine
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from eval.semantic import Fold
 from eval.spaces import Space, by_track, external_space, mel_statistics
@@ -75,13 +76,15 @@ def _trained(
     """The folder with the vectors of every song after both stages, of an encoder that knows the other folds alone."""
     folder = workspace.fold(name)
     pretrained, heard = recipe.tower is not None, bool(mels.present.any())
-    semantic, preference = (stage_settings(recipe.preset, stage, pretrained, heard) for stage in STAGES)
+    semantic, preference = (recipe.settings(stage, heard) for stage in STAGES)
     assert isinstance(preference, PreferenceSettings)
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
     recorded: dict[str, Any] = {"preset": recipe.preset}
     recorded |= {"semantic": semantic.model_dump(), "preference": preference.model_dump()}
+    if recipe.changes.pairs:
+        recorded["pairs"] = recipe.pairs.model_dump()
     if is_current(folder, made_from, recorded):
         return folder
     identity = short_hash([name, made_from, recorded])
@@ -94,7 +97,7 @@ def _trained(
     reader = SongReader.of(dataset, mels, tokenizer)
     found["semantic"] = encode_songs(model, reader, scratch["semantic"], f"fold {name}, stage 1")
     before = found["semantic"]["text"].by_track(len(unseen)) if pretrained and not heard else None
-    listening = without(mine(split.past(dataset), reader, before), unseen)
+    listening = without(mine(split.past(dataset), reader, before, recipe.pairs), unseen)
     learn_preference(model, reader, listening, preference, Place(scratch["preference"], identity))
     found["preference"] = encode_songs(model, reader, scratch["preference"], f"fold {name}, stage 2")
     with publishing(folder, f"fold {name}", made_from, recorded) as draft:

@@ -17,8 +17,9 @@ from data.split import Split
 from data.workspace import Workspace, is_current, publishing, verify
 from encoders.embed import embed_stage
 from encoders.features import ensure_mels
+from encoders.recipe import choose_recipe
 from encoders.stages import STAGES
-from encoders.train import choose_recipe, train_stage
+from encoders.train import train_stage
 from encoders.vectors import read_vectors
 from eval.measure import values_of
 from eval.metrics import DEPTH

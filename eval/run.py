@@ -296,8 +296,9 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
     if "repeats" in result:
         console.print(repeats_table(result["repeats"], shown))
+    costs = [name for name in result.get("semantic_cost", {}) if name in shown or name.startswith("probe_")]
     headline = [test for test in result["tests"] if test["metric"] in headlines]
-    for line in [*test_lines({"tests": headline}), *cost_lines(result, shown), *gain_line(result, GAIN_SHOWN)]:
+    for line in [*test_lines({"tests": headline}), *cost_lines(result, costs), *gain_line(result, GAIN_SHOWN)]:
         console.print(line, markup=False, soft_wrap=True)
 
 

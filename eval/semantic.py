@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
 from data.progress import meter
 from data.split import Split
+from encoders.validation import ranks_of_own
 from eval.measure import describe
 from eval.probes import (
     Floats,
@@ -255,9 +257,9 @@ def _retrieve(space: Space, songs: Songs, found: Measured) -> None:
     rows = songs.test[~np.isnan(space.text[songs.test, 0])]
     if len(rows) < 2:
         return
-    cosines = space.text[rows] @ space.audio[rows].T
+    cosines = torch.from_numpy(space.text[rows] @ space.audio[rows].T)
     for name, matrix in (("text_to_audio", cosines), ("audio_to_text", cosines.T)):
-        rank = 1 + (matrix > np.diagonal(matrix)[:, None]).sum(axis=1)
+        rank = ranks_of_own(matrix).numpy()
         groups = songs.groups[rows]
         for k in CUTOFFS:
             found.add(f"{name}_recall@{k}", rank <= k, groups)

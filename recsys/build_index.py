@@ -20,8 +20,9 @@ from data.split import LEAKS, Method, Split, SplitSettings, ensure_split
 from data.workspace import Workspace, read_manifest
 from encoders.embed import embed_stage
 from encoders.features import ensure_mels
+from encoders.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
 from encoders.stages import STAGES
-from encoders.train import PresetOption, TextEncoder, TrainOn, choose_recipe, train_stage, trainings
+from encoders.train import TrainOn, train_stage, trainings
 from recsys.fit_models import ensure_choices, ensure_models
 from recsys.published_index import ensure_index
 
@@ -39,6 +40,7 @@ def main(
     source: Annotated[str, typer.Option(help="What to prepare where the workspace has no dataset; demo.")] = "demo",
     preset: PresetOption = None,
     text_encoder: TextEncoder = None,
+    settings: SettingsFile = None,
     train_on: TrainOn = "split",
     index: Annotated[str | None, typer.Option(help=INDEX_HELP)] = None,
     split: Annotated[
@@ -57,21 +59,20 @@ def main(
     if split == "leave-last-out":
         say(f"leave-last-out: {LEAKS}.")
     with space.lock():
-        build(space, preset, text_encoder, train_on, index, split)
+        build(space, choose_recipe(space, preset, text_encoder, settings), train_on, index, split)
     say(f"Index in {space.index}. Next: python -m recsys.recommend --workspace {workspace} --help")
     say(f"          or: python -m eval.run --task all --workspace {workspace}")
 
 
 def build(
     workspace: Workspace,
-    preset: str | None = None,
-    text_encoder: Path | None = None,
+    recipe: Recipe | None = None,
     train_on: str = "split",
     index: str | None = None,
     method: str | None = None,
 ) -> tuple[Dataset, Split]:
-    """Run every step that is missing or out of date; the caller holds the workspace's lock."""
-    recipe, places = choose_recipe(workspace, preset, text_encoder), trainings(workspace, train_on)
+    """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
+    recipe, places = recipe or choose_recipe(workspace, None, None), trainings(workspace, train_on)
     if read_manifest(workspace.dataset) is None:
         say(DEMO_NOTICE.format(root=workspace.root))
         started = time.monotonic()

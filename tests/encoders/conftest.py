@@ -15,8 +15,9 @@ from data.split import Extent
 from data.tables import Imported
 from data.workspace import Manifest, Workspace, read_manifest
 from encoders.batches import SongReader
+from encoders.recipe import Recipe
 from encoders.stages import SETTINGS, STAGES, Stage
-from encoders.train import Recipe, train_stage
+from encoders.train import train_stage
 from tests.encoders.toys import WORDS, build_reader, sound, tiny_config, toy_mels, toy_texts
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -60,6 +60,23 @@ def test_the_gradient_is_the_plain_one(reader: SongReader, stage: Callable[..., 
         torch.testing.assert_close(value, expected.get(name, torch.zeros_like(value)), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("stage", [semantic, preference])
+def test_a_text_tower_that_stays_has_no_gradient_and_does_no_harm(tmp_path, stage: Callable[..., object]) -> None:
+    reader = build_reader(tmp_path, toy_mels(12), toy_texts(12))
+    model = tiny_model(vocabulary=len(reader.tokenizer)).train()
+    for part in (model.text_model, model.text_head):
+        part.requires_grad_(False)
+    songs = reader.read(ROWS)
+    loss_and_gradient(model, songs, stage(model))
+    expected = gradients(model)
+    loss_and_gradient(model, songs, stage(model), 5)
+    found = gradients(model)
+    assert found.keys() == expected.keys()
+    assert not any(name.startswith("text_") for name in found)
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
+
+
 def test_dropout_is_the_same_in_both_passes(tmp_path) -> None:
     reader = build_reader(tmp_path, toy_mels(12), toy_texts(12))
     model = tiny_model(vocabulary=len(reader.tokenizer), dropout=0.3, head_dropout=0.3).train()

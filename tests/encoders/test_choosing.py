@@ -19,7 +19,7 @@ from encoders.losses import Songs, semantic_loss
 from encoders.model import HtclModel
 from encoders.stages import Listening, Place, PreferenceSettings, train_preference, train_semantic
 from encoders.training import Batch, Plan, TrainingSettings, train
-from encoders.validation import LEAST, MOST, Partners, choose_songs, text_and_audio, vectors_of
+from encoders.validation import LEAST, MOST, Partners, choose_songs, ranks_of_own, text_and_audio, vectors_of
 from tests.encoders.toys import build_reader, mels_of, tiny_model, toy_mels, toy_texts
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)
@@ -29,6 +29,12 @@ Weights = dict[str, Tensor]
 
 def weights(model: HtclModel) -> Weights:
     return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_vectors_that_are_all_the_same_find_their_own_by_luck_alone() -> None:
+    assert ranks_of_own(torch.ones(5, 5)).tolist() == [3.0] * 5
+    cosines = torch.tensor([[0.9, 0.1, 0.5], [0.7, 0.7, 0.2], [0.3, 0.8, 0.1]])
+    assert ranks_of_own(cosines).tolist() == [1.0, 1.5, 3.0]
 
 
 def same(one: Weights, two: Weights) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import encoders.decoding as decoding
-from encoders.decoding import read_files
+from encoders.decoding import Passing, read_files
 from tests.encoders import readers
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,8 @@ class TestProcesses:
         for position in {*range(20)} - {6, 12, 13}:
             assert found[position] == position
         assert found[6] == "killer.wav: decoding it ends the process (SIGKILL)"
+        assert isinstance(found[6], Passing)
+        assert not isinstance(found[13], Passing)
         assert found[12] == "bad.wav: no sound"
         assert found[13] == "bug-1.wav: decoding it ends the process (exit code 1)"
 

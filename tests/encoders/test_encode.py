@@ -9,7 +9,10 @@ import torch
 from torch.nn.functional import normalize
 
 from data.audio import AudioError
+from data.errors import UserError
+from encoders.mel import log_mel
 from encoders.model import HtclModel
+from encoders.processing import collate_mels
 from encoders.text import track_texts
 from tests.encoders.conftest import MakeCatalogue, descriptors
 from tests.encoders.toys import build_reader, sound, tiny_model, toy_texts
@@ -61,6 +64,17 @@ class TestAudio:
         samples = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
         assert np.isfinite(model.encode_audio((samples, rate))).all()
         assert model.encode_audio([(samples, rate), (samples, rate)]).shape == (2, 16)
+        np.testing.assert_array_equal(model.encode_audio((samples, float(rate))), model.encode_audio((samples, rate)))
+
+    def test_a_published_model_hears_songs_as_the_published_code_fed_them(self, files: list[Path]) -> None:
+        published = tiny_model(published=True)
+        mels = [log_mel(soundfile.read(path, dtype="float32")[0]) for path in files]
+        frames, _ = collate_mels(mels, published=True)
+        with torch.no_grad():
+            expected = normalize(published.get_audio_features(frames).pooler_output, dim=1)
+        found = published.encode_audio(files)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.abs(tiny_model().encode_audio(files) - found).max() > 1e-3
 
     def test_silent_and_very_short_sounds_have_vectors(self, model: HtclModel) -> None:
         found = model.encode_audio([np.zeros(RATE, np.float32), sound(1)[:700], sound(1)[:1]])
@@ -86,6 +100,8 @@ class TestTracksWithFeatures:
         found = model.encode_tracks(dataset)
         with torch.no_grad():
             described = model.feature_model(torch.from_numpy(np.nan_to_num(rows)))
+        with pytest.raises(UserError, match="6 features a track; the model was trained on 9"):
+            tiny_model(feature_dim=9).encode_tracks(dataset)
         texts = model.encode_text([track_texts(dataset.tracks)[n] for n in (1, 3)])
         np.testing.assert_allclose(found[5], normalize(described[5], dim=0), atol=1e-5)
         np.testing.assert_allclose(found[3], texts[1], atol=1e-5)

@@ -10,6 +10,7 @@ import soundfile
 
 import encoders.decoding as decoding
 import encoders.features as features
+from data.audio import AudioError
 from data.errors import DamagedError
 from data.workspace import sha256, short_hash
 from encoders.features import Mels, ensure_mels
@@ -255,6 +256,31 @@ def test_a_file_that_no_decoder_reads_is_remembered_with_its_reason(
     soundfile.write(audio / "01.wav", sound(1), 16_000)
     assert mels_of(world).present.tolist() == [True, True, False, True]
     assert decoded == ["01.wav"]
+
+
+def test_what_lies_with_the_machine_is_tried_again(
+    make_catalogue: MakeCatalogue, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, load = make_catalogue(4), features.load_mono
+
+    def forbidden(path: Path, *args: object) -> object:
+        if path.name in ("01.wav", "03.wav"):
+            try:
+                raise PermissionError(13, "Permission denied")
+            except PermissionError as error:
+                raise AudioError("cannot be read (Permission denied)", path) from error
+        return load(path, *args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "load_mono", forbidden)
+        mels = mels_of(world)
+    assert mels.present.tolist() == [True, False, True, False]
+    assert "Permission denied" in mels.rejects[1]
+    decoded.clear()
+    again = mels_of(world)
+    assert again.present.all()
+    assert not again.rejects
+    assert sorted(decoded) == ["01.wav", "03.wav"]
 
 
 def test_a_sound_whose_power_is_not_finite_is_a_reject_and_not_a_crash(make_catalogue: MakeCatalogue) -> None:

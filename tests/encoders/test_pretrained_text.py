@@ -11,9 +11,10 @@ import encoders.train as train
 from data.errors import UserError
 from encoders.checkpoint import History
 from encoders.config import Preset
+from encoders.recipe import Recipe, choose_recipe, tower_fingerprint
 from encoders.stages import STAGES, Stage, stage_settings
 from encoders.stored import read_encoder
-from encoders.train import Recipe, choose_recipe, tower_fingerprint, train_stage
+from encoders.train import train_stage
 from encoders.vectors import read_vectors
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
 
@@ -62,7 +63,7 @@ def test_stage_2_on_texts_alone_keeps_near_what_stage_1_made_of_them(
     make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = stage_settings("demo", "preference", True).model_copy(update={"epochs": 2, "steps_per_epoch": 3})
-    monkeypatch.setattr(train, "stage_settings", lambda *_: quick)
+    monkeypatch.setattr(Recipe, "settings", lambda *_: quick)
     handed: list[np.ndarray | None] = []
     learn = train.train_preference
 

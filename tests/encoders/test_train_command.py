@@ -18,12 +18,12 @@ import encoders.train as train
 from data.command import run
 from data.errors import DamagedError, UserError
 from data.split import ensure_split
-from data.workspace import Workspace
 from encoders.batches import SongReader
 from encoders.model import HtclModel
+from encoders.recipe import Recipe
 from encoders.stages import SETTINGS
 from encoders.text import train_wordpiece
-from encoders.train import Recipe, choose_recipe, read_encoder, tower_fingerprint, train_stage
+from encoders.train import read_encoder, train_stage
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -205,30 +205,6 @@ class TestPublishing:
         path.write_bytes(content)
         with pytest.raises(DamagedError, match=r"model\.safetensors"):
             read_encoder(world[0], "semantic")
-
-
-class TestChooseRecipe:
-    def test_demo_where_nothing_is_said_and_nothing_was_built(self, tmp_path: Path) -> None:
-        assert choose_recipe(Workspace(tmp_path), None, None) == Recipe("demo")
-
-    def test_what_the_user_says_wins(self, tmp_path: Path) -> None:
-        assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small")
-        with_text = choose_recipe(Workspace(tmp_path), "paper", MINILM)
-        assert with_text == Recipe("paper", MINILM, tower_fingerprint(MINILM))
-
-    def test_what_was_built_is_kept(self, make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-        for stage in stages.STAGES:
-            monkeypatch.setitem(SETTINGS, ("small", stage), SETTINGS["demo", stage])
-        world = make_catalogue(4)
-        train_stage(*world, "semantic", Recipe("small"), "past")
-        assert choose_recipe(world[0], None, None) == Recipe("small")
-        assert choose_recipe(world[0], "demo", None) == Recipe("demo")
-
-    def test_what_does_not_exist_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match='no preset "huge"'):
-            choose_recipe(Workspace(tmp_path), "huge", None)
-        with pytest.raises(UserError, match="no weights"):
-            choose_recipe(Workspace(tmp_path), None, tmp_path)
 
 
 class TestCommand:

@@ -22,7 +22,7 @@ def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
     ours = variants(PreferenceSettings(fusion="gated", fused_pairs=1.0))
     assert {"fused by mlp", "no pairs of fused vectors", "no text", "no alignment"} <= ours.keys()
     assert "fused by a gate" not in ours
-    assert ours["no popularity correction"].pairs.popularity_power == 0
+    assert ours["no popularity correction"].pairs == {"popularity_power": 0.0}
     assert "no band statistics" not in ours
     assert not variants(PreferenceSettings(), statistics=True)["no band statistics"].statistics
 
