@@ -61,6 +61,23 @@ def test_the_gradient_is_the_plain_one(reader: SongReader, stage: Callable[..., 
 
 
 @pytest.mark.parametrize("stage", [semantic, preference])
+def test_under_autocast_the_gradient_is_the_plain_one_to_bf16(tmp_path, stage: Callable[..., object]) -> None:
+    reader = build_reader(tmp_path, toy_mels(12), toy_texts(12))
+    model = tiny_model(vocabulary=len(reader.tokenizer)).train()
+    model.config.fusion = "gated"
+    songs = reader.read(ROWS)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = loss_and_gradient(model, songs, stage(model))
+        expected = gradients(model)
+        cached = loss_and_gradient(model, songs, stage(model), 5)
+        found = gradients(model)
+    assert cached.item() == pytest.approx(plain.item(), rel=2e-2)
+    whole = [torch.cat([of[name].flatten() for name in sorted(expected)]) for of in (expected, found)]
+    assert torch.isfinite(whole[1]).all()
+    assert torch.nn.functional.cosine_similarity(*whole, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("stage", [semantic, preference])
 def test_a_text_tower_that_stays_has_no_gradient_and_does_no_harm(tmp_path, stage: Callable[..., object]) -> None:
     reader = build_reader(tmp_path, toy_mels(12), toy_texts(12))
     model = tiny_model(vocabulary=len(reader.tokenizer)).train()

@@ -1,5 +1,6 @@
 """What the training loop can do besides: averaged weights, gradients of several batches, a text tower that stays."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,15 @@ class TestAccumulation:
             losses.append(train(fresh(toy_reader, 0.0), plan, tmp_path).losses)
         assert losses[1] == pytest.approx(losses[0], rel=1e-4)
         assert rates[6:] == pytest.approx([1e-12 * schedule(at / 4, 0.1) for at in range(4)])
+
+
+def test_the_line_without_a_terminal_tells_loss_temperature_speed_and_time_left(
+    toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("data.progress.PLAIN_EVERY_S", 0.0)
+    stage_1(toy_reader, tmp_path, FAST)
+    line = r"stage 1 +8/8  epoch 4/4  loss \d\.\d\d  scale 1\d\.\d  \d+ songs/s  0 s left"
+    assert re.search(line, capsys.readouterr().err)
 
 
 class TestLockedText:
