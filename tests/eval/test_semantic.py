@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from data.errors import UserError
@@ -118,6 +119,22 @@ def test_the_strength_of_a_probe_is_chosen_across_artists_but_for_albums(world):
     assert np.array_equal(songs.folds("tags"), songs.groups)
     # An album is by one artist: with artists apart, none would be on both sides and every strength look useless.
     assert len(np.unique(songs.folds("album"))) == len(dataset.track_ids)
+
+
+def test_language_is_probed_as_genre_is_among_songs_by_other_artists(world):
+    dataset, split = world
+    sung = ["pt" if BLOCKS.index(name.split("-")[0]) % 2 else "en" for name in dataset.track_ids.names]
+    spoken = replace(dataset, tracks=dataset.tracks.with_columns(pl.Series("language", sung)))
+    spaces = {"htcl-stage1": Space(by_block(dataset, 0.3, 1)), "htcl-stage2": Space(by_block(dataset, 0.3, 2))}
+    found = measure_semantic(spoken, split, [Fold(split.held_out_only, spaces)])
+    assert mean(found, "htcl-stage1", "probe_language_accuracy") > 0.9
+    assert mean(found, "htcl-stage1", "probe_language_macro_f1") > 0.9
+    assert 0.3 < mean(found, "chance", "probe_language_accuracy") < 0.7
+    assert "probe_language_accuracy" in found["semantic_cost"]
+    rows = np.arange(len(dataset.track_ids))
+    songs = Songs.of(spoken, rows[~split.held_out_only], rows[split.held_out_only])
+    _, train, test = songs.sides("language")
+    assert not set(songs.groups[train]) & set(songs.groups[test])
 
 
 def test_a_label_of_one_artist_alone_is_not_probed(world):
