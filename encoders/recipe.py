@@ -46,7 +46,9 @@ class Changes(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}: {where}: {first['msg']}.", "README, Training, names the settings.") from error
+            raise UserError(
+                f"{path}: {where}: {first['msg']}.", 'README.md, "Training an encoder", says where settings stand.'
+            ) from error
         return found
 
     def of(self, stage: Stage) -> dict[str, dict[str, Any]]:
