@@ -11,14 +11,20 @@ from typing import Annotated, Any, Self, get_args
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from data.errors import UserError
+from data.errors import UserError, closest
 from data.pairs import PairSettings
 from data.workspace import Workspace, read_manifest, sha256
 from encoders.config import Preset
 from encoders.stages import STAGES, PreferenceSettings, Stage, stage_settings
 from encoders.training import TrainingSettings
 
-SETTINGS_HELP = "TOML file with tables [semantic], [preference], [pairs]: what is to differ from the preset."
+SETTINGS_HELP = "TOML file with tables semantic, preference and pairs: what is to differ from the preset."
+SEE = 'README.md, "Training an encoder", says where settings stand.'
+TABLES: dict[str, type[BaseModel]] = {
+    "semantic": TrainingSettings,
+    "preference": PreferenceSettings,
+    "pairs": PairSettings,
+}
 PresetOption = Annotated[str | None, typer.Option(help="demo, small or paper; default: as built before, else demo.")]
 TextEncoder = Annotated[Path | None, typer.Option(help="Folder of a pre-trained BERT-like model for the text tower.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help=SETTINGS_HELP)]
@@ -37,19 +43,21 @@ class Changes(BaseModel):
     def from_toml(cls, path: Path) -> Self:
         """Raises UserError for a file that cannot be read, an unknown setting, and a value out of its range."""
         try:
-            found = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-            TrainingSettings.model_validate(found.semantic)
-            PreferenceSettings.model_validate(found.preference)
-            PairSettings.model_validate(found.pairs)
+            written = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}).") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UserError(
-                f"{path}: {where}: {first['msg']}.", 'README.md, "Training an encoder", says where settings stand.'
-            ) from error
-        return found
+        for table, values in written.items():
+            if table not in TABLES or not isinstance(values, dict):
+                raise UserError(f"{path}: {table} is no table of settings{closest(table, TABLES)}.", SEE)
+            try:
+                TABLES[table].model_validate(values)
+            except ValidationError as error:
+                first = error.errors()[0]
+                name, said = str(first["loc"][0]), f" {first['msg']}."
+                if first["type"] == "extra_forbidden":
+                    said = f" no such setting{closest(name, TABLES[table].model_fields)}."
+                raise UserError(f"{path}: [{table}] {name}:{said}", SEE) from error
+        return cls.model_validate(written)
 
     def of(self, stage: Stage) -> dict[str, dict[str, Any]]:
         """The tables that this stage depends on, those that change anything."""

@@ -77,12 +77,13 @@ class TestSettingsFile:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            ("[semantic]\nepoch = 1", "epoch: Extra inputs"),
+            ("[semantic]\nepoch = 1", r'\[semantic\] epoch: no such setting; the closest name is "epochs"'),
             ("[semantic]\nepochs = 0", "epochs: Input should be greater"),
             ("[preference]\nfusion = 'cross'", "fusion: Input should be 'mlp' or 'gated'"),
-            ("[pairs]\nwindows = 3", "windows: Extra inputs"),
-            ("[stage3]\nepochs = 1", "stage3: Extra inputs"),
+            ("[pairs]\nwindows = 3", r'\[pairs\] windows: no such setting; the closest name is "window"'),
+            ("[stage3]\nepochs = 1", "stage3 is no table of settings"),
             ("epochs", "cannot be read"),
+            ("pairs = 3", "pairs is no table of settings"),
         ],
     )
     def test_what_cannot_be_meant_is_refused(self, tmp_path: Path, content: str, said: str) -> None:
