@@ -47,7 +47,7 @@ class Meter:
             if self.total is None:
                 say(f"  {self.step:<12}{count:,} {note}  {seconds:.0f} s")
                 return
-            rate = (count - self.before) / seconds
+            rate = max(0, count - self.before) / seconds
             left = (self.total - count) / rate if rate else 0.0
             say(f"  {self.step:<12}{count:,}/{self.total:,}  {note}  {left:.0f} s left")
 

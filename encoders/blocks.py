@@ -20,7 +20,8 @@ def in_blocks(
     """`make` of the rows, `size` of them at a time, with progress under `name`; blocks in `scratch` are not redone."""
     scratch.mkdir(parents=True, exist_ok=True)
     blocks = []
-    with meter(name, len(rows)) as progress:
+    left = size * len(list(scratch.glob("block-*.safetensors")))
+    with meter(name, len(rows), min(left, len(rows))) as progress:
         for start in range(0, len(rows), size):
             path = scratch / f"block-{start:09d}.safetensors"
             block = _read_block(path)

@@ -6,7 +6,7 @@ A workspace remembers it: whoever gives no preset gets what was built before.
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, overload
 
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -77,6 +77,12 @@ class Recipe:
     changes: Changes = field(default_factory=Changes)
     statistics: bool = True
     "Whether the audio vector also reads band statistics, where the preset says so."
+
+    @overload
+    def settings(self, stage: Literal["preference"]) -> PreferenceSettings: ...
+
+    @overload
+    def settings(self, stage: Stage, mels: bool = True) -> TrainingSettings: ...
 
     def settings(self, stage: Stage, mels: bool = True) -> TrainingSettings:
         """The preset's settings for a stage with the user's changes. mels: whether any song has one."""

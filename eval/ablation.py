@@ -125,9 +125,8 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
         raise UserError(f"no stage 2 was trained in {space.root}", "An ablation needs listening or playlists.")
     recipe, whole = choose_recipe(space, None, None), _vectors_of(space, dataset, "preference")
     heard = len(whole["audio"].tracks) > 0
-    settings, (_, _, config) = recipe.settings("preference", heard), read_encoder(space, "semantic")
-    assert isinstance(settings, PreferenceSettings)
-    chosen = variants(settings, heard and config.statistics_hidden > 0)
+    _, _, config = read_encoder(space, "semantic")
+    chosen = variants(recipe.settings("preference"), heard and config.statistics_hidden > 0)
     if unknown := [name for name in only or [] if name not in chosen]:
         raise UserError(f'no variant "{unknown[0]}"', f"There are {', '.join(chosen)}.")
     found = {WHOLE: whole, "stage 1 only": _vectors_of(space, dataset, "semantic")}
@@ -142,8 +141,7 @@ def every_space(space: Workspace, dataset: Dataset, split: Split, only: list[str
 def _trained(
     space: Workspace, dataset: Dataset, split: Split, mels: Mels, name: str, variant: Variant, recipe: Recipe
 ) -> Found:
-    settings = recipe.settings("preference", bool(mels.present.any())).model_copy(update=dict(variant.changes))
-    assert isinstance(settings, PreferenceSettings)
+    settings = recipe.settings("preference").model_copy(update=dict(variant.changes))
     pairs = recipe.pairs.model_copy(update=dict(variant.pairs))
     semantic = read_manifest(space.encoder("semantic"))
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}

@@ -21,7 +21,7 @@ from encoders.embed import encode_songs
 from encoders.external import ExternalModel
 from encoders.features import Mels, ensure_mels
 from encoders.recipe import Recipe, choose_recipe
-from encoders.stages import STAGES, Listening, Place, PreferenceSettings, Stage
+from encoders.stages import STAGES, Listening, Place, Stage
 from encoders.train import learn_preference, learn_semantic, mine
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from eval.semantic import Fold
@@ -76,8 +76,7 @@ def _trained(
     """The folder with the vectors of every song after both stages, of an encoder that knows the other folds alone."""
     folder = workspace.fold(name)
     pretrained, heard = recipe.tower is not None, bool(mels.present.any())
-    semantic, preference = (recipe.settings(stage, heard) for stage in STAGES)
-    assert isinstance(preference, PreferenceSettings)
+    semantic, preference = recipe.settings("semantic", heard), recipe.settings("preference")
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
