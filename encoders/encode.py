@@ -4,12 +4,10 @@ Order is kept, items of like length share a batch, one bad item never sinks the 
 vector every time: songs are read from their beginning, up to 120 s, never from a random place.
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from numbers import Real
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -19,25 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from data.audio import load_mono, resample
+from data.audio import AudioError
 from data.progress import meter, say
+from encoders.audio import Audio, Unreadable, is_file, try_mel
 from encoders.batches import Song, collate_songs
-from encoders.mel import MAX_SECONDS, SAMPLE_RATE, log_mel
+from encoders.decoding import FEW, read_in_order
 from encoders.processing import collate_mels
 from encoders.text import tokenize
 
 if TYPE_CHECKING:
     from encoders.model import HtclModel
 
-Audio = str | Path | NDArray[Any] | tuple[NDArray[Any], float]
-"A file, mono samples at 16 kHz, or samples (N,) or (channels, N) and their rate."
 Precision = Literal["float32", "float16", "int8"]
 OnError = Literal["raise", "skip", "record"]
 Vectors = NDArray[Any] | Tensor
 Encoded = Vectors | tuple[Vectors, dict[int, str]]
 "With the reasons by position under on_error=record."
-READ_AHEAD = 8
-"""Batches that are read before the first of them is encoded: what bounds the memory."""
+SORTED = 8
+"""Batches that are sorted by length together: what bounds the memory."""
 SAID = 5
 
 
@@ -83,10 +80,15 @@ class Manner:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of item: how it is read (or refused, with an exception), how long it is, and how a batch is encoded."""
+    """One kind of item.
+
+    sound: the audio to be read for it, None where there is none. made: what is encoded, of the item and its mel, or
+    an exception for a bad one. forward: from a batch of these to vectors (B, D).
+    """
 
     name: str
-    read: Callable[[Any], Any]
+    sound: Callable[[Any], Audio | None]
+    made: Callable[[Any, NDArray[np.float32] | None], Any]
     length: Callable[[Any], int]
     forward: Callable[[Sequence[Any]], Tensor]
 
@@ -101,7 +103,7 @@ def audio_kind(model: "HtclModel") -> Kind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return Kind("audio", read_mel, len, forward)
+    return Kind("audio", lambda audio: audio, _heard, len, forward)
 
 
 def text_kind(model: "HtclModel") -> Kind:
@@ -114,7 +116,7 @@ def text_kind(model: "HtclModel") -> Kind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return Kind("text", _checked_text, len, forward)
+    return Kind("text", lambda _: None, lambda text, _: _checked_text(text), len, forward)
 
 
 def track_kind(model: "HtclModel") -> Kind:
@@ -125,7 +127,7 @@ def track_kind(model: "HtclModel") -> Kind:
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
-    return Kind("tracks", _read_song, _song_length, forward)
+    return Kind("tracks", lambda track: track[0], _song, _song_length, forward)
 
 
 def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner, alone: bool = False) -> Encoded:
@@ -138,8 +140,8 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
     model.eval()
     try:
         shown = meter(kind.name, len(items)) if manner.show_progress_bar else nullcontext()
-        with torch.inference_mode(), shown as progress:
-            for start, block in _read_ahead(items, kind, manner):
+        with torch.inference_mode(), shown as progress, closing(_read(items, kind)) as read:
+            for start, block in _blocks(read, SORTED * manner.batch_size):
                 good = []
                 for row, value in enumerate(block, start):
                     if not isinstance(value, Exception):
@@ -169,77 +171,52 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
     return (answer, errors) if manner.on_error == "record" else answer
 
 
-def is_one(audio: Audio | Sequence[Audio]) -> bool:
-    """A single file or array, and not a list of them?"""
-    return isinstance(audio, (str, Path, np.ndarray)) or (
-        isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
-    )
+def _heard(audio: object, mel: NDArray[np.float32] | None) -> NDArray[np.float32] | Unreadable:
+    return TypeError(f"audio is a file or samples, not {audio}") if mel is None else mel
 
 
-def read_mel(audio: Audio) -> NDArray[np.float32]:
-    """The log-mel (T, 128) of a file or array, T <= 1251. Raises AudioError, ValueError or TypeError, saying why."""
-    if isinstance(audio, (str, Path)):
-        return log_mel(load_mono(Path(audio), SAMPLE_RATE, MAX_SECONDS))
-    given, rate = audio if isinstance(audio, tuple) else (audio, SAMPLE_RATE)
-    samples = np.asarray(given)
-    if samples.ndim not in (1, 2) or samples.dtype.kind not in "fi":
-        raise TypeError(f"audio is a file, samples (N,) or (samples, rate), not {samples.dtype} {samples.shape}")
-    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        raise ValueError(f"samples {samples.shape}: channels come first, (channels, N)")
-    if not 1 <= rate < np.inf:
-        raise ValueError(f"a rate of {rate} Hz")
-    full = -float(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else 1.0
-    # As for files: cut a little late, resample, then cut by count.
-    heard = samples[..., : int((MAX_SECONDS + 0.1) * rate)].astype(np.float32) / np.float32(full)
-    mono = heard.mean(axis=0) if heard.ndim == 2 else heard
-    return log_mel(resample(mono, int(rate), SAMPLE_RATE)[: int(MAX_SECONDS * SAMPLE_RATE)])
-
-
-def _checked_text(text: object) -> str:
+def _checked_text(text: object) -> str | Unreadable:
     if not isinstance(text, str):
-        raise TypeError(f"a text is a string, not {type(text).__name__}")
-    if not text.strip():
-        raise ValueError("an empty text")
-    return text
+        return TypeError(f"a text is a string, not {type(text).__name__}")
+    return text if text.strip() else ValueError("an empty text")
 
 
-def _read_song(item: tuple[Path | None, str | None, NDArray[np.float32] | None]) -> Song:
-    path, text, row = item
-    if path is None and text is None and row is None:
-        raise ValueError("neither audio nor text")
-    return Song(None if path is None else read_mel(path), text, row)
+def _song(
+    track: tuple[Path | None, str | None, NDArray[np.float32] | None], mel: NDArray[np.float32] | None
+) -> Song | Unreadable:
+    _, text, row = track
+    if mel is None and text is None and row is None:
+        return ValueError("neither audio nor text")
+    return Song(mel, text, row)
 
 
 def _song_length(song: Song) -> int:
     return 1000 * (0 if song.mel is None else len(song.mel)) + len(song.text or "")
 
 
-def _read_ahead(items: Sequence[Any], kind: Kind, manner: Manner) -> Iterator[tuple[int, list[Any]]]:
-    """Blocks of what the items hold, or the exception each met, with the position of the first; read by all cores."""
+def _read(items: Sequence[Any], kind: Kind) -> Generator[Any]:
+    """What is to be encoded of each item, or the exception it met, in their order; audio is read ahead."""
+    sounds = [sound for sound in map(kind.sound, items) if sound is not None]
+    with closing(read_in_order(try_mel, sounds, apart=sum(map(is_file, sounds)) >= FEW)) as mels:
+        for item in items:
+            heard = None if kind.sound(item) is None else next(mels)
+            if isinstance(heard, str):
+                yield AudioError(heard)
+            elif isinstance(heard, Exception):
+                yield heard
+            else:
+                # A copy: left where a decoding thread put them, between the large arrays that come and go there, mels
+                # break up its part of the heap, which then grows with the number of songs.
+                yield kind.made(item, None if heard is None else heard.copy())
 
-    def attempt(item: Any) -> Any:
-        try:
-            return kind.read(item)
-        except (ValueError, TypeError, OSError) as error:
-            return error
 
-    size = READ_AHEAD * manner.batch_size
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(items), size):
-            yield start, [_moved(value) for value in pool.map(attempt, items[start : start + size])]
-
-
-def _moved(value: Any) -> Any:
-    """A copy of the mel in it, if any, made by this thread.
-
-    Left where a decoding thread put them, between the large arrays that come and go there, mels break up its part of
-    the heap, which then grows with the number of songs.
-    """
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, Song) and value.mel is not None:
-        return replace(value, mel=value.mel.copy())
-    return value
+def _blocks(values: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
+    """`size` of the values at a time, with the position of the first."""
+    rest, start = iter(values), 0
+    while block := list(islice(rest, size)):
+        count = len(block)
+        yield start, block
+        start += count
 
 
 def _convert(vectors: Tensor, manner: Manner) -> Vectors:

@@ -15,15 +15,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from data.dataset import Dataset
 from data.errors import UserError
+from encoders.audio import Audio, is_one
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.encode import (
-    Audio,
     Encoded,
     Manner,
     MannerOptions,
     audio_kind,
     encode,
-    is_one,
     text_kind,
     track_kind,
 )

@@ -10,10 +10,12 @@ from torch.nn.functional import normalize
 
 from data.audio import AudioError
 from data.errors import UserError
+from encoders import encode
 from encoders.mel import log_mel
 from encoders.model import HtclModel
 from encoders.processing import collate_mels
 from encoders.text import track_texts
+from tests.encoders import readers
 from tests.encoders.conftest import MakeCatalogue, descriptors
 from tests.encoders.toys import build_reader, sound, tiny_model, toy_texts
 
@@ -121,7 +123,7 @@ class TestBadItems:
     @pytest.fixture
     def items(self, files: list[Path], tmp_path: Path) -> list[object]:
         (tmp_path / "text.mp3").write_text("no music")
-        bad = [tmp_path / "text.mp3", tmp_path / "nowhere.wav", np.full(RATE, np.nan, np.float32), np.zeros(0), 7]
+        bad = [tmp_path / "text.mp3", tmp_path / "nowhere.wav", np.full(RATE, np.nan, np.float32), np.zeros(0), None]
         return [files[0], *bad, files[1]]
 
     def test_raise_names_the_first(self, model: HtclModel, items: list[object]) -> None:
@@ -144,6 +146,19 @@ class TestBadItems:
         np.testing.assert_allclose(found[[0, 6]], model.encode_audio([items[0], items[-1]]), atol=1e-5)
         as_int8, _ = model.encode_audio(items, on_error="record", precision="int8")
         assert (as_int8[1:6] == 0).all()
+
+    def test_a_file_that_crashes_its_decoder_does_not_sink_the_list(
+        self, model: HtclModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files[4] = files[4].rename(files[4].with_stem("killer-4"))
+        monkeypatch.setattr(encode, "FEW", 1)
+        monkeypatch.setattr(encode, "try_mel", readers.mel_unless_killer)
+        found, errors = model.encode_audio(files, on_error="record", batch_size=1)  # two blocks
+        assert errors == {4: f"{files[4]}: decoding it ends the process (SIGSEGV)"}
+        kept = [*range(4), *range(5, 9)]
+        np.testing.assert_array_equal(found[kept], model.encode_audio([files[row] for row in kept], batch_size=1))
+        with pytest.raises(AudioError, match="killer-4"):
+            model.encode_audio(files)
 
     def test_channels_last_are_told_apart(self, model: HtclModel) -> None:
         with pytest.raises(ValueError, match="channels come first"):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from data.errors import UserError
 from encoders import external
-from encoders.encode import read_mel
+from encoders.audio import read_mel
 from encoders.external import open_external, windows
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.text import train_wordpiece
