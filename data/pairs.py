@@ -36,7 +36,14 @@ class PairSettings(BaseModel):
 
 
 MINE = """
-WITH evidence AS (
+WITH contexts AS (
+    SELECT 'session' AS kind, session AS context, user AS owner, place, track, $window AS reach, 1.0 AS support
+    FROM played
+    UNION ALL
+    SELECT 'playlist', playlist, playlist, position, track, 5 * $window, $playlist_support FROM listed
+), popularity AS (
+    SELECT track, count(DISTINCT (kind, owner)) AS plays FROM contexts GROUP BY track
+), evidence AS (
     SELECT a.track AS first, b.track AS second,
            count(DISTINCT a.owner) * any_value(a.support) AS support
     FROM contexts a JOIN contexts b USING (kind, context)
@@ -84,14 +91,16 @@ def mine_pairs(dataset: Dataset, settings: PairSettings | None = None) -> pl.Dat
     weight = support / (plays_1 * plays_2) ** (popularity_power / 2). Sorted by first, second; empty without listening.
     """
     settings = settings or PairSettings()
-    contexts = _contexts(dataset, settings)
-    if contexts.is_empty():
+    played = sessions(dataset.listens).filter(POSITIVE).select("session", "user", "place", "track")
+    listed = dataset.playlist_tracks.select("playlist", "position", "track")
+    if played.is_empty() and listed.is_empty():
         return pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32, "support": pl.Float64, "weight": pl.Float64})
-    popularity = contexts.group_by("track").agg(plays=pl.struct("kind", "owner").n_unique())
     return query(
         MINE,
-        {"contexts": contexts, "popularity": popularity},
+        {"played": played, "listed": listed},
         settings.memory,
+        window=settings.window,
+        playlist_support=settings.playlist_support,
         min_support=settings.min_support,
         power=settings.popularity_power,
         per_song=settings.per_song,
@@ -136,27 +145,3 @@ def are_pairs(
     at = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))
     known = keys[at] == wanted if len(keys) else np.zeros(wanted.shape, np.bool_)
     return np.asarray(known | (rows[:, None] == columns[None, :]), dtype=np.bool_)
-
-
-def _contexts(dataset: Dataset, settings: PairSettings) -> pl.DataFrame:
-    """Every appearance of a song in a context: kind, context, owner, place, track, reach, support."""
-    played = sessions(dataset.listens).filter(POSITIVE)
-    heard = played.select(
-        kind=pl.lit("session"),
-        context=pl.col("session"),
-        owner=pl.col("user").cast(pl.Int64),
-        place=pl.col("place"),
-        track=pl.col("track"),
-        reach=pl.lit(settings.window, pl.Int64),
-        support=pl.lit(1.0),
-    )
-    listed = dataset.playlist_tracks.select(
-        kind=pl.lit("playlist"),
-        context=pl.col("playlist").cast(pl.Int64),
-        owner=pl.col("playlist").cast(pl.Int64),
-        place=pl.col("position").cast(pl.Int64),
-        track=pl.col("track"),
-        reach=pl.lit(5 * settings.window, pl.Int64),
-        support=pl.lit(settings.playlist_support),
-    )
-    return pl.concat([heard, listed])
