@@ -15,6 +15,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from data.dataset import Dataset
+from data.progress import say
 from encoders.vectors import Vectors
 
 MOST = 5000
@@ -57,6 +58,7 @@ def catalogue_map(dataset: Dataset, vectors: Vectors, most: int = MOST) -> Catal
         chosen = np.sort(np.random.default_rng(SEED).choice(chosen, most, replace=False))
     if len(chosen) < 3:
         return None
+    say(f"Placing {len(chosen):,} songs on the map (5,000 take about half a minute)")
     places, method = place(vectors.values[chosen])
     if len(chosen) < len(vectors.tracks):
         method += f"; {len(chosen):,} of {len(vectors.tracks):,} songs, drawn at random"
