@@ -19,12 +19,9 @@ Unreadable = ValueError | TypeError | OSError
 
 def is_one(audio: Audio | Sequence[Audio]) -> bool:
     """A single file or array, and not a list of them?"""
-    return is_file(audio) or isinstance(audio, np.ndarray) or _has_rate(audio)
-
-
-def is_file(audio: object) -> bool:
-    """One that needs a decoder?"""
-    return isinstance(audio, (str, Path))
+    return isinstance(audio, (str, Path, np.ndarray)) or (
+        isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
+    )
 
 
 def read_mel(audio: Audio) -> NDArray[np.float32]:
@@ -52,7 +49,3 @@ def try_mel(audio: Audio) -> NDArray[np.float32] | Unreadable:
         return read_mel(audio)
     except (ValueError, TypeError, OSError) as error:
         return error
-
-
-def _has_rate(audio: object) -> bool:
-    return isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)

@@ -1,6 +1,6 @@
-"""Audio through worker processes, one a core: whatever a decoder does to its process, the run goes on.
+"""Sound files through worker processes, one a core: whatever a decoder does to its process, the run goes on.
 
-Every worker has a pipe of its own. So a worker's death names the item that it was reading, which is tried once more
+Every worker has a pipe of its own. So a worker's death names the file that it was reading, which is tried once more
 and then given up, and a worker whose parent is gone meets the end of its pipe and goes too.
 """
 
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -22,9 +23,11 @@ import torch
 from numpy.typing import NDArray
 
 AHEAD = 2
-"Items a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
+"Files a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
 FEW = 64
 "Fewer files are read by threads: a worker's imports take 3 s, and threads lose only some percent to the GIL."
+AT_ONCE = 64
+"Items that threads read before the first is handed on."
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -36,30 +39,36 @@ class Passing(str):
     """A reason that lies with the machine and not in the file: it may be gone the next time."""
 
 
-def read_all(
-    read: Callable[[Item], T], items: Sequence[Item], workers: int | None = None, apart: bool | None = None
+def read_files(
+    read: Callable[[Path], T], paths: Sequence[Path], workers: int | None = None
 ) -> Generator[tuple[int, T | str]]:
-    """What `read` makes of each item, with its position in `items`; whichever is done first comes first.
+    """What `read` makes of each file, with the file's position in `paths`; whichever is done first comes first.
 
     read: a module's function, imported by the workers; a ValueError or OSError of it is a reason. workers: default one
-    for each core this process may use; their number is what bounds the memory. apart: whether in processes of their
-    own, which is where FEW items or more are read by default. What stays in this process, as all does where that is
-    a daemon and may not have children, takes it along when a decoder crashes. Raises RuntimeError where workers do not
-    start at all.
+    for each core this process may use; their number is what bounds the memory. Fewer files than FEW stay in this
+    process, which a decoder that crashes then takes along; so do all where it is a daemon, which may have no children.
+    Raises RuntimeError where workers do not start at all.
     """
-    count = max(1, min(workers or joblib.cpu_count(), len(items)))
-    wanted = len(items) >= FEW if apart is None else apart
-    may = not multiprocessing.current_process().daemon
-    return (_by_processes if wanted and may else _by_threads)(read, items, count)
+    if len(paths) < FEW or multiprocessing.current_process().daemon:
+        return read_here(read, paths, workers)
+    return _by_processes(read, paths, min(workers or joblib.cpu_count(), len(paths)))
 
 
-def read_in_order(
-    read: Callable[[Item], T], items: Sequence[Item], workers: int | None = None, apart: bool | None = None
-) -> Generator[T | str]:
-    """`read_all` in the items' order. What comes early waits here, which is little as long as they take alike."""
-    early: dict[int, T | str] = {}
+def read_here(
+    read: Callable[[Item], T], items: Sequence[Item], workers: int | None = None
+) -> Generator[tuple[int, T | str]]:
+    """`read_files` by threads of this process, in order, of anything: arrays need no decoder that could crash."""
+    with ThreadPoolExecutor(workers or joblib.cpu_count()) as pool:
+        for start in range(0, len(items), AT_ONCE):
+            # The decoders and the transform let go of the GIL.
+            yield from enumerate(list(pool.map(partial(_attempt, read), items[start : start + AT_ONCE])), start)
+
+
+def in_order(results: Generator[tuple[int, T]]) -> Generator[T]:
+    """What was read, by position. What comes early waits here, which is little as long as the files take alike."""
+    early: dict[int, T] = {}
     wanted = 0
-    with closing(read_all(read, items, workers, apart)) as results:
+    with closing(results):
         for position, result in results:
             early[position] = result
             while wanted in early:
@@ -67,20 +76,8 @@ def read_in_order(
                 wanted += 1
 
 
-def _by_threads(read: Callable[[Item], T], items: Sequence[Item], count: int) -> Generator[tuple[int, T | str]]:
-    with ThreadPoolExecutor(count) as pool:
-        for start in range(0, len(items), FEW):
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)  # one item per thread: the decoders and the transform let go of the GIL
-            try:
-                results = list(pool.map(partial(_attempt, read), items[start : start + FEW]))
-            finally:
-                torch.set_num_threads(threads)
-            yield from enumerate(results, start)
-
-
-def _by_processes(read: Callable[[Item], T], items: Sequence[Item], count: int) -> Generator[tuple[int, T | str]]:
-    waiting = deque(range(len(items)))
+def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) -> Generator[tuple[int, T | str]]:
+    waiting = deque(range(len(paths)))
     suspects: set[int] = set()
     workers: list[_Worker] = []
     try:
@@ -88,7 +85,7 @@ def _by_processes(read: Callable[[Item], T], items: Sequence[Item], count: int) 
             workers += [_Worker(read) for _ in range(min(count - len(workers), len(waiting)))]
             for worker in workers:
                 while waiting and len(worker.given) < AHEAD:
-                    worker.give(waiting[0], items[waiting.popleft()])
+                    worker.give(waiting[0], paths[waiting.popleft()])
             busy = {worker.pipe: worker for worker in workers if worker.given}
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
@@ -102,7 +99,7 @@ def _by_processes(read: Callable[[Item], T], items: Sequence[Item], count: int) 
                     fallen, *others = worker.given
                     waiting.extend(others)
                     if fallen in suspects:
-                        reason = f"{items[fallen]}: decoding it ends the process ({end})"
+                        reason = f"{paths[fallen]}: decoding it ends the process ({end})"
                         yield fallen, Passing(reason) if end == "SIGKILL" else reason  # so the system frees memory
                     else:
                         suspects.add(fallen)
@@ -117,7 +114,7 @@ def _by_processes(read: Callable[[Item], T], items: Sequence[Item], count: int) 
 
 
 class _Worker:
-    """A process that reads one item after the other. given: positions of those it has not answered yet, in order."""
+    """A process that reads one file after the other. given: positions of those it has not answered yet, in order."""
 
     def __init__(self, read: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -129,10 +126,10 @@ class _Worker:
             self.process.start()
         far_end.close()
 
-    def give(self, position: int, item: object) -> None:
+    def give(self, position: int, path: Path) -> None:
         self.given.append(position)
         with suppress(OSError):  # it is dead, which is noticed when it should answer
-            self.pipe.send(item)
+            self.pipe.send(path)  # short: it would wait for ever for a worker that itself waits to answer
 
     def end(self) -> str:
         """How a dead worker ended."""
@@ -148,7 +145,7 @@ class _Worker:
 
 
 def _work(read: Callable[[Any], Any], pipe: Connection) -> None:
-    """A worker's life: says that it has started, then answers each item. Ends with its parent."""
+    """A worker's life: says that it has started, then answers each path. Ends with its parent."""
     torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         pipe.send(None)

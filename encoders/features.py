@@ -26,7 +26,7 @@ from data.dataset import Dataset
 from data.errors import DamagedError
 from data.progress import meter, say
 from data.workspace import sha256, short_hash, write_text
-from encoders.decoding import Passing, Result, read_all
+from encoders.decoding import Passing, Result, read_files
 from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
@@ -122,7 +122,7 @@ def _compute(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     read: Callable[[Path], NDArray[Any]] = read_levels if device == "cpu" else read_samples
     songs: dict[str, Result] = {}
-    with meter("mel", len(tracks)) as progress, closing(read_all(read, paths, workers)) as results:
+    with meter("mel", len(tracks)) as progress, closing(read_files(read, paths, workers)) as results:
         for done, (position, result) in enumerate(results, start=1):
             key = str(keys[tracks[position]])
             if isinstance(result, Passing):

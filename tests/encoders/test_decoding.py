@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import encoders.decoding as decoding
-from encoders.decoding import Passing, read_all, read_in_order
+from encoders.decoding import Passing, in_order, read_files, read_here
 from tests.encoders import readers
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +36,13 @@ def is_alive(process: int) -> bool:
 @pytest.mark.usefixtures("by_processes")
 class TestProcesses:
     def test_every_file_is_answered_once_by_another_process(self) -> None:
-        found = dict(read_all(readers.process, paths_of(*range(30)), workers=2))
+        found = dict(read_files(readers.process, paths_of(*range(30)), workers=2))
         assert sorted(found) == list(range(30))
         assert os.getpid() not in {int(result[0]) for result in found.values()}
 
     def test_a_file_that_kills_its_process_is_a_reject_and_the_others_go_on(self) -> None:
         paths = paths_of(*range(6), "killer", *range(7, 12), "bad", "bug-1", *range(14, 20))
-        found = dict(read_all(readers.number, paths, workers=1))
+        found = dict(read_files(readers.number, paths, workers=1))
         for position in {*range(20)} - {6, 12, 13}:
             assert found[position] == position
         assert found[6] == "killer.wav: decoding it ends the process (SIGKILL)"
@@ -53,17 +53,17 @@ class TestProcesses:
 
     def test_workers_that_do_not_start_are_an_error_and_not_rejects(self) -> None:
         with pytest.raises(RuntimeError, match=r"do not start \(exit code 3\)"):
-            list(read_all(readers.Stillborn(), paths_of(1, 2), workers=1))
+            list(read_files(readers.Stillborn(), paths_of(1, 2), workers=1))
 
     def test_order_is_kept_where_it_is_asked_for(self) -> None:
         order = [*range(30, 10, -1), "killer", *range(10)]
-        found = list(read_in_order(readers.number, paths_of(*order), workers=2))
+        found = list(in_order(read_files(readers.number, paths_of(*order), workers=2)))
         assert [result if isinstance(result, str) else int(result[0]) for result in found] == [
             "killer.wav: decoding it ends the process (SIGKILL)" if stem == "killer" else stem for stem in order
         ]
 
     def test_whoever_stops_listening_leaves_no_process_behind(self) -> None:
-        results = read_all(readers.process, paths_of(*range(9)), workers=1)
+        results = read_files(readers.process, paths_of(*range(9)), workers=1)
         _, result = next(results)
         results.close()
         assert not is_alive(int(result[0]))
@@ -74,7 +74,7 @@ class TestProcesses:
         with soundfile.SoundFile(path, "w", 8000, 1, format="flac") as file:
             for _ in range(180):
                 file.write(block)
-        [(_, (grown, frames))] = read_all(readers.megabytes, [path])
+        [(_, (grown, frames))] = read_files(readers.megabytes, [path])
         assert frames == 1251
         assert grown < 200  # all of it would be 346 MB before anything is done with it
 
@@ -86,7 +86,7 @@ import encoders.decoding as decoding
 from tests.encoders import readers
 print("script", flush=True)
 decoding.FEW = 0
-for _ in decoding.read_all(getattr(readers, sys.argv[1]), [Path(sys.argv[2])]):
+for _ in decoding.read_files(getattr(readers, sys.argv[1]), [Path(sys.argv[2])]):
     print("read")
 """
 
@@ -127,19 +127,15 @@ class TestScript:
         assert err.count("Traceback") == (ending == signal.SIGINT)
 
 
-def test_few_files_are_read_here_and_threads_of_torch_left_as_they_were() -> None:
-    import torch
-
-    before = torch.get_num_threads()
-    found = dict(read_all(readers.process, paths_of(*range(5))))
+def test_few_files_are_read_here() -> None:
+    found = dict(read_files(readers.process, paths_of(*range(5))))
     assert {int(result[0]) for result in found.values()} == {os.getpid()}
-    assert torch.get_num_threads() == before
 
 
 def test_threads_are_handed_a_bounded_number_of_items(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
-    monkeypatch.setattr(decoding, "FEW", 4)
-    results = read_all(begun.append, range(40), apart=False)
+    monkeypatch.setattr(decoding, "AT_ONCE", 4)
+    results = read_here(begun.append, range(40))
     next(results)
     assert len(begun) == 4
     assert [position for position, _ in results] == list(range(1, 40))
@@ -148,7 +144,8 @@ def test_threads_are_handed_a_bounded_number_of_items(monkeypatch: pytest.Monkey
 
 def nested(folder: Path) -> int:
     """Read in a daemon, which may have no children."""
-    found = dict(read_all(readers.process, [folder / "a.wav"], apart=True))
+    decoding.FEW = 0
+    found = dict(read_files(readers.process, [folder / "a.wav"]))
     (folder / "found").write_text(str(int(found[0][0]) == os.getpid()))
     return 0
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from data.audio import AudioError
 from data.errors import UserError
-from encoders import encode
+from encoders import decoding, encode
 from encoders.mel import log_mel
 from encoders.model import HtclModel
 from encoders.processing import collate_mels
@@ -151,7 +151,7 @@ class TestBadItems:
         self, model: HtclModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         files[4] = files[4].rename(files[4].with_stem("killer-4"))
-        monkeypatch.setattr(encode, "FEW", 1)
+        monkeypatch.setattr(decoding, "FEW", 1)
         monkeypatch.setattr(encode, "try_mel", readers.mel_unless_killer)
         found, errors = model.encode_audio(files, on_error="record", batch_size=1)  # two blocks
         assert errors == {4: f"{files[4]}: decoding it ends the process (SIGSEGV)"}
@@ -159,6 +159,11 @@ class TestBadItems:
         np.testing.assert_array_equal(found[kept], model.encode_audio([files[row] for row in kept], batch_size=1))
         with pytest.raises(AudioError, match="killer-4"):
             model.encode_audio(files)
+        arrays = [sound(number, 60.0) for number in range(4)]  # more than a pipe holds, among files that go through one
+        both = model.encode_audio([*arrays, *files[:4]], batch_size=1)
+        np.testing.assert_array_equal(
+            both, model.encode_audio([*files[:4], *arrays], batch_size=1)[[4, 5, 6, 7, 0, 1, 2, 3]]
+        )
 
     def test_channels_last_are_told_apart(self, model: HtclModel) -> None:
         with pytest.raises(ValueError, match="channels come first"):
