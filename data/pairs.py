@@ -35,14 +35,16 @@ class PairSettings(BaseModel):
     "DuckDB's limit; beyond it the work spills to disk."
 
 
-MINE = """
+WANTED = POSITIVE | pl.col("feedback").eq_missing("like")
+"A like says so too, however little was played."
+REFUSED = pl.col("feedback").is_in(["skip", "dislike"]).fill_null(False)
+
+SUPPORTED = """
 WITH contexts AS (
-    SELECT 'session' AS kind, session AS context, user AS owner, place, track, $window AS reach, 1.0 AS support
-    FROM played
+    SELECT 'session' AS kind, session AS context, user AS owner, place, track, $window::BIGINT AS reach, 1.0 AS support
+    FROM heard WHERE wanted
     UNION ALL
-    SELECT 'playlist', playlist, playlist, position, track, 5 * $window, $playlist_support FROM listed
-), popularity AS (
-    SELECT track, count(DISTINCT (kind, owner)) AS plays FROM contexts GROUP BY track
+    SELECT 'playlist', playlist, playlist, position, track, 5 * $window::BIGINT, $playlist_support FROM listed
 ), evidence AS (
     SELECT a.track AS first, b.track AS second,
            count(DISTINCT a.owner) * any_value(a.support) AS support
@@ -51,6 +53,12 @@ WITH contexts AS (
     GROUP BY 1, 2, a.kind
 ), pairs AS (
     SELECT first, second, sum(support) AS support FROM evidence GROUP BY ALL HAVING sum(support) >= $min_support
+)
+"""
+
+MINE = f"""
+{SUPPORTED}, popularity AS (
+    SELECT track, count(DISTINCT (kind, owner)) AS plays FROM contexts GROUP BY track
 ), weighted AS (
     SELECT pairs.*, support / pow(p.plays * q.plays, $power / 2) AS weight
     FROM pairs JOIN popularity p ON p.track = first JOIN popularity q ON q.track = second
@@ -67,13 +75,12 @@ FROM weighted JOIN ranked USING (first, second) GROUP BY first, second HAVING ma
 ORDER BY first, second
 """
 
-
-SKIPS = """
-WITH together AS (
+SKIPS = f"""
+{SUPPORTED}, together AS (
     SELECT a.track AS first, b.track AS second, count(DISTINCT a.user) AS support
     FROM heard a JOIN heard b USING (session)
-    WHERE a.wanted AND b.refused AND a.track <> b.track AND abs(b.place - a.place) <= $reach
-    GROUP BY 1, 2 HAVING count(DISTINCT a.user) >= $min_support
+    WHERE a.wanted AND b.refused AND a.track <> b.track AND abs(b.place - a.place) <= $window
+    GROUP BY 1, 2 HAVING count(DISTINCT a.user) >= $skip_support
 )
 SELECT first, second, support FROM together
 WHERE NOT EXISTS (
@@ -91,44 +98,21 @@ def mine_pairs(dataset: Dataset, settings: PairSettings | None = None) -> pl.Dat
     weight = support / (plays_1 * plays_2) ** (popularity_power / 2). Sorted by first, second; empty without listening.
     """
     settings = settings or PairSettings()
-    played = sessions(dataset.listens).filter(POSITIVE).select("session", "user", "place", "track")
-    listed = dataset.playlist_tracks.select("playlist", "position", "track")
-    if played.is_empty() and listed.is_empty():
-        return pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32, "support": pl.Float64, "weight": pl.Float64})
-    return query(
-        MINE,
-        {"played": played, "listed": listed},
-        settings.memory,
-        window=settings.window,
-        playlist_support=settings.playlist_support,
-        min_support=settings.min_support,
-        power=settings.popularity_power,
-        per_song=settings.per_song,
-    ).cast({"support": pl.Float64, "weight": pl.Float64})
+    found = _query(MINE, dataset, settings, power=settings.popularity_power)
+    return found.cast({"first": pl.Int32, "second": pl.Int32, "support": pl.Float64, "weight": pl.Float64})
 
 
-def mine_skips(dataset: Dataset, pairs: pl.DataFrame, settings: PairSettings | None = None) -> pl.DataFrame:
+def mine_skips(dataset: Dataset, settings: PairSettings | None = None) -> pl.DataFrame:
     """Songs that listeners skip or dislike where they play another: first (played), second (skipped) i32, support f64.
 
-    support: listeners who did, at least `skip_support`; the `per_song` most frequent of each first song. Songs that are
-    a pair all the same are left out.
+    support: listeners who did, at least `skip_support`; the `per_song` most frequent of each first song. Songs with the
+    support of a pair are left out, whether or not `per_song` lets them be one: people skip what they like at times.
     """
     settings = settings or PairSettings()
-    schema = {"first": pl.Int32, "second": pl.Int32, "support": pl.Float64}
-    listens = sessions(dataset.listens)
-    refused = pl.col("feedback").is_in(["skip", "dislike"]).fill_null(False)
-    heard = listens.select("session", "user", "place", "track", wanted=POSITIVE, refused=refused)
-    if heard.filter("refused").is_empty():
-        return pl.DataFrame(schema=schema)
-    found = query(
-        SKIPS,
-        {"heard": heard, "pairs": pairs.select("first", "second")},
-        settings.memory,
-        min_support=settings.skip_support,
-        reach=settings.window,
-        per_song=settings.per_song,
-    )
-    return found.cast(schema)  # type: ignore[arg-type]
+    if dataset.listens.filter(REFUSED).is_empty():
+        return pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32, "support": pl.Float64})
+    found = _query(SKIPS, dataset, settings, skip_support=settings.skip_support)
+    return found.cast({"first": pl.Int32, "second": pl.Int32, "support": pl.Float64})
 
 
 def pair_keys(pairs: pl.DataFrame, tracks: int) -> NDArray[np.int64]:
@@ -145,3 +129,21 @@ def are_pairs(
     at = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))
     known = keys[at] == wanted if len(keys) else np.zeros(wanted.shape, np.bool_)
     return np.asarray(known | (rows[:, None] == columns[None, :]), dtype=np.bool_)
+
+
+def _query(sql: str, dataset: Dataset, settings: PairSettings, **values: float) -> pl.DataFrame:
+    """The result of MINE or SKIPS."""
+    heard = sessions(dataset.listens).select("session", "user", "place", "track", wanted=WANTED, refused=REFUSED)
+    return query(
+        sql,
+        {
+            "heard": heard.filter(pl.col("wanted") | pl.col("refused")),
+            "listed": dataset.playlist_tracks.select("playlist", "position", "track"),
+        },
+        settings.memory,
+        window=settings.window,
+        playlist_support=settings.playlist_support,
+        min_support=settings.min_support,
+        per_song=settings.per_song,
+        **values,
+    )

@@ -207,7 +207,7 @@ def mine(
 ) -> Listening:
     """What stage 2 learns from the listening of a training part: pairs, and songs skipped beside others."""
     pairs = usable_pairs(reader, mine_pairs(listening, settings))
-    return Listening(pairs, usable_pairs(reader, mine_skips(listening, pairs, settings)), before)
+    return Listening(pairs, usable_pairs(reader, mine_skips(listening, settings)), before)
 
 
 def learn_preference(

@@ -69,7 +69,7 @@ def by_hand(plays: list[Play], entries: list[Entry], s: PairSettings) -> dict[tu
     for user, minute, track, ratio, feedback in sorted(plays, key=lambda play: play[:2]):
         before, place, last = counted.get(user, (0, -1, minute))
         counted[user] = (before + 1, 0, minute) if minute - last > 30 else (before, place + 1, minute)
-        if (ratio is None or ratio >= 0.5) and feedback not in ("skip", "dislike"):
+        if feedback == "like" or ((ratio is None or ratio >= 0.5) and feedback not in ("skip", "dislike")):
             places.append(("session", (user, counted[user][0]), user, counted[user][1], track))
     places += [("playlist", (playlist, 0), playlist, position, track) for playlist, position, track in entries]
     evidence = defaultdict(set)
@@ -166,6 +166,16 @@ class TestEvidence:
         unwanted = [(user, 9, 3, ratio, feedback) for user in range(4)]
         assert mined(listening(wanted + unwanted)) == mined(listening(wanted))
 
+    def test_a_like_is_evidence_however_little_was_played(self):
+        plays = [(user, minute, minute, ratio, "like") for user in range(2) for minute, ratio in ((1, 1.0), (2, 0.3))]
+        assert mined(listening(plays)).keys() == {(1, 2)}
+
+    @pytest.mark.parametrize("window", [2**31 // 5 + 1, 2**31 - 1, 2**40])
+    def test_a_window_of_any_size_is_the_whole_session(self, window):
+        assert mined(listening(session(0, *range(8)) + session(1, *range(8))), window=window).keys() == {
+            (first, second) for first in range(8) for second in range(first + 1, 8)
+        }
+
     def test_a_song_is_never_its_own_partner(self):
         assert mined(listening(session(0, 1, 1, 1) + session(1, 1, 1))) == {}
 
@@ -213,9 +223,6 @@ class TestPerSong:
         assert np.bincount(np.array(list(found)).ravel()).max() <= per_song
 
 
-NO_PAIRS = pl.DataFrame(schema={"first": pl.Int32, "second": pl.Int32})
-
-
 def beside(user: int, *tracks: int, refused: int, feedback: str = "skip", day: int = 0) -> list[Play]:
     """A session of which one song is not wanted."""
     return [
@@ -224,30 +231,35 @@ def beside(user: int, *tracks: int, refused: int, feedback: str = "skip", day: i
     ]
 
 
-def told_apart(dataset: Dataset, pairs: pl.DataFrame = NO_PAIRS, **changed: float) -> dict[tuple[int, int], float]:
+def told_apart(dataset: Dataset, **changed: float) -> dict[tuple[int, int], float]:
     """Played, skipped -> support."""
-    frame = mine_skips(dataset, pairs, PairSettings.model_validate(changed))
+    frame = mine_skips(dataset, PairSettings.model_validate(changed))
     assert frame.schema == {"first": pl.Int32, "second": pl.Int32, "support": pl.Float64}
     assert frame.select("first", "second").rows() == sorted(frame.select("first", "second").rows())
     return {(first, second): support for first, second, support in frame.iter_rows()}
 
 
 def skips_by_hand(plays: list[Play], s: PairSettings) -> dict[tuple[int, int], float]:
-    """The definition, without SQL; no pairs, and no song with too many."""
+    """The definition, without SQL; no song with too many."""
     places: list[tuple[tuple[int, int], int, int, bool, bool]] = []  # session, place, track, wanted, refused
     counted: dict[int, tuple[int, int, int]] = {}
     for user, minute, track, ratio, feedback in sorted(plays, key=lambda play: play[:2]):
         before, place, last = counted.get(user, (0, -1, minute))
         counted[user] = (before + 1, 0, minute) if minute - last > 30 else (before, place + 1, minute)
         refused = feedback in ("skip", "dislike")
-        wanted = (ratio is None or ratio >= 0.5) and not refused
+        wanted = feedback == "like" or ((ratio is None or ratio >= 0.5) and not refused)
         places.append(((user, counted[user][0]), counted[user][1], track, wanted, refused))
     found = defaultdict(set)
     for context, place, track, wanted, _ in places:
         for context_2, place_2, track_2, _, refused in places:
             if wanted and refused and context == context_2 and track != track_2 and abs(place - place_2) <= s.window:
                 found[track, track_2].add(context[0])
-    return {pair: float(len(users)) for pair, users in found.items() if len(users) >= s.skip_support}
+    pairs = by_hand(plays, [], s).keys()
+    return {
+        (first, second): float(len(users))
+        for (first, second), users in found.items()
+        if len(users) >= s.skip_support and (min(first, second), max(first, second)) not in pairs
+    }
 
 
 @settings(max_examples=40)
@@ -275,11 +287,15 @@ class TestSkips:
         plays = [play for user in range(2) for play in beside(user, 0, 1, 2, 3, refused=3)]
         assert told_apart(listening(plays), window=2).keys() == {(1, 3), (2, 3)}
 
-    def test_songs_that_are_a_pair_all_the_same_are_left_out_whichever_way(self):
+    @pytest.mark.parametrize("per_song", [1, 50])
+    def test_songs_with_the_support_of_a_pair_are_left_out_kept_as_one_or_not(self, per_song):
         plays = [play for user in range(2) for play in beside(user, 3, 1, 2, refused=2)]
-        pairs = pl.DataFrame({"first": [2], "second": [3]}, NO_PAIRS.schema)
         assert told_apart(listening(plays)).keys() == {(1, 2), (3, 2)}
-        assert told_apart(listening(plays), pairs).keys() == {(1, 2)}
+        plays += [play for user in range(2) for play in session(user, 2, 3, day=1)]
+        plays += [play for user in range(4) for play in session(user, 3, 4, 2, 5, 3, day=2)]  # better partners for both
+        assert (2, 3) in mined(listening(plays))
+        assert ((2, 3) in mined(listening(plays), per_song=per_song)) == (per_song == 50)
+        assert told_apart(listening(plays), per_song=per_song).keys() == {(1, 2)}
 
     def test_the_most_frequent_of_a_song_stay(self):
         plays = [play for user in range(4) for play in beside(user, 1, 2, refused=2)]
