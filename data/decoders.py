@@ -148,6 +148,8 @@ class AvDecoder:
         with container:
             if not container.streams.audio:
                 raise RefusedError("no audio stream")
+            if container.streams.audio[0].codec_context is None:
+                raise RefusedError("no decoder for its codec")
             yield container, container.streams.audio[0]
 
     def _measure(self, container: Any, stream: Any) -> tuple[float | None, int, int, bytes]:

@@ -1,11 +1,12 @@
 """What can be encoded as audio, a file or an array of samples, and its log-mel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from data.audio import load_mono, resample
@@ -17,9 +18,11 @@ Unreadable = ValueError | TypeError | OSError
 "What reading a bad item raises."
 
 
-def is_one(audio: Audio | Sequence[Audio]) -> bool:
-    """A single file or array, and not a list of them?"""
-    return isinstance(audio, (str, Path, np.ndarray)) or (
+def is_one(audio: Audio | Iterable[Audio]) -> bool:
+    """A single file, array or tensor, and not a list of them?"""
+    if isinstance(audio, (np.ndarray, torch.Tensor)):
+        return not (isinstance(audio, np.ndarray) and audio.dtype.kind in "UO")  # a column of paths
+    return isinstance(audio, (str, Path)) or (
         isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
     )
 
@@ -32,6 +35,8 @@ def read_mel(audio: Audio) -> NDArray[np.float32]:
     samples = np.asarray(given)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "fi":
         raise TypeError(f"audio is a file, samples (N,) or (samples, rate), not {samples.dtype} {samples.shape}")
+    if samples.dtype.kind == "i" and samples.dtype.itemsize > 4:
+        raise TypeError(f"samples of {samples.dtype}: give int16 or int32 of full range, or floats from -1 to 1")
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
         raise ValueError(f"samples {samples.shape}: channels come first, (channels, N)")
     if not 1 <= rate < np.inf:

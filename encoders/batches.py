@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from data.dataset import Dataset
+from data.errors import UserError
 from encoders.features import Mels
 from encoders.mel import BANDS, TOP_DB
 from encoders.processing import collate_levels, collate_mels
@@ -30,7 +31,7 @@ class Song:
 
 
 def collate_songs(
-    songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase, tokens: int | None = None, published: bool = False
+    songs: Sequence[Song], tokenizer: PreTrainedTokenizerBase | None, tokens: int | None = None, published: bool = False
 ) -> dict[str, Tensor]:
     """The model's arguments. What no song has is left out; silence, zeros and no words fill the other gaps.
 
@@ -54,8 +55,21 @@ def collate_songs(
         rows = [nothing if song.precomputed is None else song.precomputed for song in songs]
         batch["precomputed"] = torch.from_numpy(np.stack(rows))
     if read.any():
+        assert tokenizer is not None
         batch |= tokenize(tokenizer, [song.text or "" for song in songs], tokens)
     return batch
+
+
+def readable_features(table: NDArray[np.float32] | None, width: int) -> NDArray[np.float32] | None:
+    """(N, F) what a model for features of this width reads of a catalogue's; nothing where it has no tower for them.
+
+    Raises UserError where they are of another width.
+    """
+    if table is None or not width:
+        return None
+    if table.shape[1] != width:
+        raise UserError(f"{table.shape[1]} features a track; the model was trained on {width}")
+    return table
 
 
 @dataclass(frozen=True)

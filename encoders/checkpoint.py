@@ -1,7 +1,7 @@
 """A training's checkpoint: weights, their average, the best so far and the optimiser, in one file replaced whole."""
 
 import hashlib
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,27 +64,32 @@ class Checkpoint:
         for part in ("model", "average", "best", "optimizer"):
             weights: Weights = getattr(state, part)
             tensors |= {f"{part}/{name}": _own(value) for name, value in weights.items()}
-        facts = {"identity": self.identity, "history": state.history.model_dump_json(), "digest": _digest(tensors)}
+        history = state.history.model_dump_json()
+        facts = {"identity": self.identity, "history": history, "digest": _digest(tensors, history)}
         aside = self.path.with_suffix(".new")
         save_file(tensors, aside, facts)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
         aside.replace(self.path)
 
     def restore(self) -> State | None:
-        """What was saved by the same identity. A file that cannot be read is said and passed over."""
+        """What was saved by the same identity. A file of another, or that cannot be read, is said and passed over."""
         if not self.path.is_file():
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
                 facts = file.metadata() or {}
                 if facts.get("identity") != self.identity:
+                    say(f"  {self.path} is of other data or settings; training starts afresh")
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if facts.get("digest") != _digest(tensors):
+            history = facts.get("history", "")
+            if facts.get("digest") != _digest(tensors, history):
                 raise OSError("its checksum is not the one written")
         except (SafetensorError, OSError) as error:
             say(f"  {self.path} is damaged ({error}); training starts afresh")
             return None
-        state = State(History.model_validate(json.loads(facts["history"])))
+        state = State(History.model_validate_json(history))
         for name, value in tensors.items():
             part, _, key = name.partition("/")
             getattr(state, part)[key] = value
@@ -110,9 +115,9 @@ def _own(value: Tensor) -> Tensor:
     return value.detach().cpu().clone().contiguous()
 
 
-def _digest(tensors: Weights) -> str:
+def _digest(tensors: Weights, history: str) -> str:
     """Of every name and byte: a flipped bit in a weight would otherwise be trained upon."""
-    found = hashlib.sha256()
+    found = hashlib.sha256(history.encode())
     for name in sorted(tensors):
         found.update(name.encode())
         found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)

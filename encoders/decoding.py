@@ -26,6 +26,10 @@ AHEAD = 2
 "Files a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
 FEW = 64
 "Fewer files are read by threads: a worker's imports take 3 s, and threads lose only some percent to the GIL."
+STILLBORN = 3
+"Workers in a row that may die before they have started."
+PASSING = ("SIGKILL", "no exit code")
+"Ends that lie with the machine: the first is how the system frees memory."
 AT_ONCE = 64
 "Items that threads read before the first is handed on."
 
@@ -79,6 +83,7 @@ def in_order(results: Generator[tuple[int, T]]) -> Generator[T]:
 def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) -> Generator[tuple[int, T | str]]:
     waiting = deque(range(len(paths)))
     suspects: set[int] = set()
+    stillborn = 0
     workers: list[_Worker] = []
     try:
         while waiting or any(worker.given for worker in workers):
@@ -95,16 +100,21 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
                     workers.remove(worker)
                     end = worker.end()
                     if not worker.started:
-                        raise RuntimeError(f"the worker processes that decode do not start ({end})") from None
+                        stillborn += 1
+                        if stillborn == STILLBORN:
+                            raise RuntimeError(f"the worker processes that decode do not start ({end})") from None
+                        waiting.extendleft(reversed(worker.given))
+                        continue
                     fallen, *others = worker.given
-                    waiting.extend(others)
+                    waiting.extendleft(reversed(others))  # in front, as others may wait for them
                     if fallen in suspects:
                         reason = f"{paths[fallen]}: decoding it ends the process ({end})"
-                        yield fallen, Passing(reason) if end == "SIGKILL" else reason  # so the system frees memory
+                        yield fallen, Passing(reason) if end in PASSING else reason
                     else:
                         suspects.add(fallen)
-                        waiting.append(fallen)
+                        waiting.appendleft(fallen)
                     continue
+                stillborn = 0
                 if worker.started:
                     yield worker.given.popleft(), result
                 worker.started = True
@@ -134,8 +144,10 @@ class _Worker:
     def end(self) -> str:
         """How a dead worker ended."""
         self.process.join(5)
-        code = self.process.exitcode or 0
+        code = self.process.exitcode
         self.stop()
+        if code is None:
+            return "no exit code"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     def stop(self) -> None:
@@ -156,9 +168,13 @@ def _work(read: Callable[[Any], Any], pipe: Connection) -> None:
 def _attempt(read: Callable[[Item], T], item: Item) -> T | str:
     try:
         return read(item)
-    except (ValueError, OSError) as error:
-        passing = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
-        return Passing(error) if passing else str(error)
+    except (ValueError, OSError, MemoryError) as error:
+        passing = isinstance(error, (OSError, MemoryError)) or isinstance(error.__cause__, OSError)
+        return Passing(error or "no memory") if passing else str(error)
+
+
+ONE_AT_A_TIME = threading.Lock()
+"Two threads that take the main module away would put each other's stand-in back."
 
 
 @contextmanager
@@ -167,12 +183,13 @@ def _apart() -> Iterator[None]:
 
     The import would cost seconds, and a script without a __main__ guard would run once more.
     """
-    main, in_main_thread = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
+    with ONE_AT_A_TIME:
+        main, in_main_thread = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+            if in_main_thread:
+                signal.signal(signal.SIGINT, handler)

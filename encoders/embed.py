@@ -1,6 +1,7 @@
 """`python -m encoders.embed`: every song's audio, text and item vector from both stages, in blocks kept over a stop."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from data.dataset import Dataset, load_dataset
 from data.progress import done, say
 from data.workspace import Workspace, adopt, is_current, publishing, read_manifest, short_hash
 from encoders.ahead import ahead, moved
-from encoders.batches import SongReader
+from encoders.batches import SongReader, readable_features
 from encoders.blocks import Block, in_blocks
 from encoders.features import Mels, ensure_mels
 from encoders.model import HtclModel
@@ -68,9 +69,13 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
 
 
 def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:
-    """Audio, text and item vectors of every song that has audio or text. Blocks in `scratch` are not redone."""
+    """Audio, text and item vectors of every song that has audio or text. Blocks in `scratch` are not redone.
+
+    Raises UserError where the catalogue's features are of another width than those that the model was trained on.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.nn.Module.to(model, device)
+    reader = replace(reader, precomputed=readable_features(reader.precomputed, model.config.feature_dim))
     known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
     blocks = in_blocks(name, known, BLOCK, scratch, lambda rows: _encode_block(model, reader, rows, device))
     vectors = {}

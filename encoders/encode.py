@@ -123,7 +123,9 @@ def track_kind(model: "HtclModel") -> Kind:
     """Triples of an audio file, a text and a row of features, each None where a track has none."""
 
     def forward(songs: Sequence[Song]) -> Tensor:
-        batch = collate_songs(songs, model.tokenizer, published=model.config.published)
+        # Where no song has words the model may do without a tokenizer.
+        tokenizer = model.tokenizer if any(song.text is not None for song in songs) else None
+        batch = collate_songs(songs, tokenizer, published=model.config.published)
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
@@ -136,7 +138,7 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
         torch.nn.Module.to(model, torch.device(manner.device))
     found = torch.full((len(items), model.config.projection_dim), torch.nan)
     errors: dict[int, str] = {}
-    training = model.training
+    training = {module: module.training for module in model.modules()}
     model.eval()
     try:
         shown = meter(kind.name, len(items)) if manner.show_progress_bar else nullcontext()
@@ -160,7 +162,8 @@ def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner,
                 block.clear()  # else it would lie beside the next one
                 good.clear()
     finally:
-        model.train(training)
+        for module, trained in training.items():
+            module.training = trained
     if manner.on_error == "skip":
         for row, reason in list(errors.items())[:SAID]:
             say(f"  {kind.name} {row} left out: {reason}")

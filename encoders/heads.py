@@ -33,16 +33,17 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
     device = next(model.parameters()).device
     read = {name: value.to(device) for name, value in batch.items()}
     model.eval()
-    if "input_features" in read:
-        mask = read["audio_attention_mask"]
-        frames = standardised(read["input_features"], mask)
+    heard, told = (read.get(name, slice(None)) for name in ("has_mel", "has_text"))  # not what fills the gaps
+    if "input_features" in read and len(read["input_features"][heard]) > 1:  # a deviation needs two
+        mask = read["audio_attention_mask"][heard]
+        frames = standardised(read["input_features"][heard], mask)
         _spread(model.audio_head, model.audio_model(frames, mask)[1])
         if model.config.statistics_hidden:
             statistics = band_statistics(frames, mask)
             model.statistics_model.standardise_to(statistics)
             _spread(model.statistics_model.layers, model.statistics_model.standardised(statistics))
-    if "input_ids" in read:
-        pooled = model.pool_text(read["input_ids"], read["attention_mask"])[1]
+    if "input_ids" in read and len(read["input_ids"][told]) > 1:
+        pooled = model.pool_text(read["input_ids"][told], read["attention_mask"][told])[1]
         if isinstance(model.text_head, ShortcutHead):
             model.text_head.start_from(pooled)
         else:

@@ -120,7 +120,7 @@ def preference_loss(first: Songs, second: Songs, log_scales: Tensor, terms: Pair
     across = None if terms.not_negative is None else terms.not_negative[:size, size:]
     pairs = contrastive_loss(first.primary, second.primary, log_scales[1], across, _beside(terms.skipped, "primary"))
     semantic = semantic_loss(both, log_scales, terms.not_negative)
-    if terms.before is not None and both.text is not None:
+    if terms.before is not None and both.text is not None and bool(both.has_text.any()):
         read = both.has_text
         masked = None if terms.not_negative is None else terms.not_negative[read][:, read]
         semantic = semantic + contrastive_loss(both.text[read], terms.before[read], log_scales[0], masked)

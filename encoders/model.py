@@ -1,6 +1,6 @@
 """HtclModel: two towers, their heads and the fusion, in transformers' conventions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.audio import Audio, is_one
+from encoders.batches import readable_features
 from encoders.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.encode import (
     Encoded,
@@ -44,6 +45,8 @@ class HtclModel(PreTrainedModel):
     input_modalities = ["audio", "text"]
     main_input_name = "input_features"
     _supports_sdpa = True
+    _keep_in_fp32_modules_strict = ["center", "spread"]
+    "What rows of features are standardised by: a year or a number of milliseconds has no room in 16 bits."
 
     def __init__(self, config: HtclConfig) -> None:
         super().__init__(config)
@@ -219,34 +222,37 @@ class HtclModel(PreTrainedModel):
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer saved beside the weights. For a model that was made in memory, set it."""
-        return AutoTokenizer.from_pretrained(self.name_or_path)
+        """The tokenizer saved beside the weights. Raises UserError where there is none: set it then."""
+        try:
+            return AutoTokenizer.from_pretrained(self.name_or_path)
+        except (ValueError, OSError) as error:
+            hint = "Save one beside the weights, or set model.tokenizer."
+            raise UserError(f'no tokenizer in "{self.name_or_path}"', hint) from error
 
-    def encode_audio(self, audio: Audio | Sequence[Audio], **manner: Unpack[MannerOptions]) -> Encoded:
+    def encode_audio(self, audio: Audio | Iterable[Audio], **manner: Unpack[MannerOptions]) -> Encoded:
         """Audio vectors (N, D) in the order given; (D,) for one file or array alone. The options are `Manner`'s.
 
         Files are decoded, arrays (16 kHz, or with their rate) resampled, both cut after 120 s. Raises AudioError or
         ValueError for an item that cannot be read, unless `on_error` says otherwise.
         """
+        given: Any = audio
         alone = is_one(audio)
-        items: Any = [audio] if alone else audio
+        items = [given] if alone else list(given)
         return encode(self, items, audio_kind(self), Manner(**manner), alone)
 
-    def encode_text(self, texts: str | Sequence[str], **manner: Unpack[MannerOptions]) -> Encoded:
+    def encode_text(self, texts: str | Iterable[str], **manner: Unpack[MannerOptions]) -> Encoded:
         """Text vectors (N, D) in the order given; (D,) for one text alone. The options are `Manner`'s."""
         alone = isinstance(texts, str)
-        return encode(self, [texts] if alone else texts, text_kind(self), Manner(**manner), alone)
+        return encode(self, [texts] if alone else list(texts), text_kind(self), Manner(**manner), alone)
 
     def encode_tracks(self, dataset: Dataset, **manner: Unpack[MannerOptions]) -> Encoded:
         """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `Manner`'s.
 
+        A track whose file cannot be read is a bad item, whatever else is known of it.
         Raises UserError where the catalogue's features are of another width than those that the model was trained on.
         """
         files = [dataset.audio_file(row) for row in range(len(dataset.track_ids))]
-        wanted = self.config.feature_dim
-        table = dataset.feature_matrix() if wanted else None
-        if table is not None and table.shape[1] != wanted:
-            raise UserError(f"{table.shape[1]} features a track; the model was trained on {wanted}")
+        table = readable_features(dataset.feature_matrix(), self.config.feature_dim)
         rows = [None] * len(files) if table is None else [None if np.isnan(row[0]) else row for row in table]
         songs = list(zip(files, track_texts(dataset.tracks), rows, strict=True))
         return encode(self, songs, track_kind(self), Manner(**manner))
@@ -283,6 +289,8 @@ class HtclModel(PreTrainedModel):
         }
         load_published(model, {name: part for name, part in parts.items() if part is not None})
         model.config.published = True
+        if fusion_mlp is not None:
+            model.config.fusion = "mlp"
         model.eval()
         return model
 

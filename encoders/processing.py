@@ -46,11 +46,15 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
         return_tensors: str | None = "pt",
         **kwargs: Any,
     ) -> BatchFeature:
-        """Raises ValueError where the rate is not 16 kHz or an array is empty or not finite."""
+        """raw_speech: the samples of one sound, or several sounds.
+
+        Raises ValueError where the rate is not 16 kHz or an array is empty or not finite.
+        """
         if sampling_rate not in (None, self.sampling_rate):
             raise ValueError(f"audio at {sampling_rate} Hz; resample to {self.sampling_rate} Hz (data.audio.load_mono)")
-        single = isinstance(raw_speech, np.ndarray) and raw_speech.ndim == 1
-        arrays = [raw_speech] if single else list(raw_speech)
+        if not len(raw_speech):
+            raise ValueError("samples are empty")
+        arrays = [np.asarray(array, np.float32) for array in raw_speech] if np.ndim(raw_speech[0]) else [raw_speech]
         mels = [log_mel(np.asarray(array, np.float32)[: self.nb_max_samples]) for array in arrays]
         features, mask = collate_mels(mels, published=self.published)
         data = {"input_features": features}
@@ -71,17 +75,20 @@ def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -
 
 def collate_levels(mels: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of cached bytes (T_i, 128), which stay bytes: the tower standardises them, on the device it is on."""
-    return pad([np.pad(mel, ((0, max(0, SHORTEST - len(mel))), (0, 0))) for mel in mels])
+    return pad(mels, SHORTEST)
 
 
-def pad(rows: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Arrays (T_i, D) filled up with zeros to one length: (B, T, D) and the mask of what is theirs (B, T)."""
-    longest = max(len(row) for row in rows)
+def pad(rows: Sequence[NDArray[Any]], least: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Arrays (T_i, D) filled up with zeros to one length: (B, T, D) and the mask of what is theirs (B, T).
+
+    least: zeros up to this length count as theirs.
+    """
+    longest = max(least, *(len(row) for row in rows))
     padded = np.zeros((len(rows), longest, rows[0].shape[1]), rows[0].dtype)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)
     for number, row in enumerate(rows):
         padded[number, : len(row)] = row
-        mask[number, : len(row)] = 1
+        mask[number, : max(least, len(row))] = 1
     return torch.from_numpy(padded), mask
 
 

@@ -180,6 +180,8 @@ def train_preference(
     paired = np.unique(np.concatenate([pairs["first"].to_numpy(), pairs["second"].to_numpy()]))
     chosen = choose_songs(paired.astype(np.int32), settings.validation_share, settings.seed)
     learned = pairs.filter(~(pl.col("first").is_in(chosen.tolist()) | pl.col("second").is_in(chosen.tolist())))
+    if learned.is_empty():  # a few hubs go with all others: the last epoch is kept
+        chosen, learned = NO_TRACKS, pairs
     songs = np.stack([learned["first"].to_numpy(), learned["second"].to_numpy()], axis=1).astype(np.int32)
     chance = learned["weight"].to_numpy() / learned["weight"].sum()
     keys = pair_keys(pairs, len(reader.texts))

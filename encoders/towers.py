@@ -146,7 +146,9 @@ class FeatureTower(nn.Module):
 
     @torch.no_grad()
     def standardise_to(self, rows: Tensor) -> None:
-        """Take the mean and deviation of these rows (N, F); a column that never changes is left out."""
+        """Take the mean and deviation of these rows (N, F), if any; a column that never changes is left out."""
+        if not len(rows):
+            return
         deviation = rows.std(dim=0, correction=0)
         self.center.copy_(rows.mean(dim=0))
         self.spread.copy_(torch.where(deviation > 1e-6, deviation, torch.inf))
@@ -157,7 +159,11 @@ class FeatureTower(nn.Module):
 
     def standardised(self, rows: Tensor) -> Tensor:
         """What the layers read of rows (N, F): in deviations from the mean, at most 5."""
-        return ((rows.to(self.center.dtype) - self.center) / self.spread).clamp(-5, 5)
+        wide = torch.promote_types(self.center.dtype, torch.float32)
+        standardised = ((rows.to(wide) - self.center.to(wide)) / self.spread.to(wide)).clamp(-5, 5)
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return standardised.to(first.weight.dtype)
 
 
 class ShortcutHead(nn.Module):

@@ -5,6 +5,7 @@ was cut off and goes on from its last checkpoint ends with the same weights, bit
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -40,8 +41,8 @@ class TrainingSettings(BaseModel):
 
     epochs: PositiveInt = 20
     steps_per_epoch: PositiveInt | None = None
-    "Batches in an epoch at most; None is one pass over the songs or pairs."
-    batch_size: PositiveInt = 32
+    "Batches in an epoch at most; None is about one pass over the songs, or as many draws as there are pairs."
+    batch_size: int = Field(default=32, ge=2)
     "Songs in a batch in stage 1, pairs in stage 2; over all processes."
     accumulate: PositiveInt = 1
     "Batches whose gradients are averaged into one step. Not a larger contrastive batch: see `at_once` for that."
@@ -73,7 +74,7 @@ class TrainingSettings(BaseModel):
     "Songs that go through the towers together (gradient caching bounds the memory of larger batches); None takes all."
     compile: bool = False
     "Let torch.compile make the model faster; worth its minutes on a GPU."
-    seed: int = 20260101
+    seed: int = Field(default=20260101, ge=0, lt=2**62)
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     average = None if settings.ema is None else _average(model, settings.ema, state)
     kept: HtclModel = model if average is None else average.module  # type: ignore[assignment]
     first = processes.rank() == 0
-    writing = SummaryWriter(str(logs)) if logs is not None and first else nullcontext()
     steps = -(-len(plan.batches(0)) // settings.accumulate)
+    writing = _board(logs, history.epochs, steps) if logs is not None and first else nullcontext()
     with meter(plan.name, settings.epochs * steps, history.epochs * steps) as progress, writing as board:
         run = Run(accelerator, model, still, optimizer, peaks, average, plan, steps, progress, board)
         for epoch in range(history.epochs, settings.epochs):
@@ -138,7 +139,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
             history.losses.append(run.epoch(epoch))
             if plan.validate is not None:
                 _validate(plan.validate, kept, state)
-                run.log(epoch + 1, {"validation": history.validation[-1]})
+                run.log((epoch + 1) * steps, {"validation": history.validation[-1]})
             if first:
                 state.model, state.optimizer = model.state_dict(), optimizer_tensors(optimizer)
                 state.average = {} if average is None else average.module.state_dict()
@@ -146,6 +147,13 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
     model.load_state_dict(state.best or kept.state_dict())
     model.requires_grad_().eval()
     return history
+
+
+def _board(logs: Path, epochs: int, steps: int) -> SummaryWriter:
+    """TensorBoard's curves: of another training they are thrown away, of this one they go on after its checkpoint."""
+    if not epochs:
+        shutil.rmtree(logs, ignore_errors=True)
+    return SummaryWriter(str(logs), purge_step=epochs * steps + 1)
 
 
 @dataclass(frozen=True)
@@ -275,7 +283,7 @@ def held_still(model: HtclModel, settings: TrainingSettings) -> list[nn.Module]:
 
 
 def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """Rates by part; no weight decay on vectors and scalars (norms, biases, temperatures)."""
+    """Rates by part; no weight decay on parameters of one dimension or none (norms, biases, temperatures)."""
     rates = {"audio_model": settings.audio_lr, "text_model": settings.text_lr}
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -25,8 +25,7 @@ from encoders.stages import STAGES, Listening, Place, Stage
 from encoders.train import learn_preference, learn_semantic, mine
 from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
 from eval.semantic import Fold
-from eval.spaces import Space, by_track, external_space, mel_statistics
-from recsys.models import HTCL_NAMES
+from eval.spaces import Space, by_track, external_space, mel_statistics, stages_of
 
 SEED = 20260101
 
@@ -49,13 +48,11 @@ def folds(
         spaces = dict(shared)
         with workspace.lock():
             folder = _trained(workspace, dataset, split, mels, recipe, of_song == number, f"{number + 1}-of-{count}")
-        for name, stage in HTCL_NAMES.items():
-            audio, text, item = (
-                by_track(read_vectors(folder, _file(stage, at), dataset), dataset) for at in MODALITIES
-            )
+        for name, stage in stages_of(workspace).items():
+            audio, text = (_vectors(folder, stage, at, dataset) for at in ("audio", "text"))
             spaces[name] = Space(audio, audio, text) if heard else Space(text)
-            if heard and stage == "preference":
-                spaces["fused"] = Space(item)
+        if heard:
+            spaces["fused"] = Space(_vectors(folder, "preference", "item", dataset))
         yield Fold(of_song == number, spaces | others)
 
 
@@ -117,6 +114,10 @@ def without(listening: Listening, unseen: NDArray[np.bool_]) -> Listening:
 
     skips = None if listening.skips is None else kept(listening.skips)
     return Listening(kept(listening.pairs), skips, listening.before)
+
+
+def _vectors(folder: Path, stage: Stage, modality: str, dataset: Dataset) -> NDArray[np.float32]:
+    return by_track(read_vectors(folder, _file(stage, modality), dataset), dataset)
 
 
 def _file(stage: Stage, modality: str) -> str:

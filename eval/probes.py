@@ -44,6 +44,9 @@ Sample = tuple[Ints, tuple[NDArray[Any], ...]]
 def resampled(value: Callable[..., float], *samples: Sample, seed: int = 0) -> Interval:
     """value(*columns), averaged over the samples (folds), and its 95 % bootstrap interval, whole groups drawn with
     replacement; a group that several samples hold is drawn for all of them.
+
+    The resamples' bias is taken off: songs that come twice, and rare tags that do not come at all, lift an area under a
+    curve in every one of them. Efron and Tibshirani 1993, ch. 10.
     """
     rng = np.random.default_rng(seed)
     groups = np.unique(np.concatenate([of for of, _ in samples]))
@@ -58,8 +61,9 @@ def resampled(value: Callable[..., float], *samples: Sample, seed: int = 0) -> I
                 values.append(value(*(column[rows] for column in columns)))
         return _mean(values)
 
-    low, high = np.nanquantile([drawn() for _ in range(RESAMPLES)], [0.025, 0.975])
+    values = [drawn() for _ in range(RESAMPLES)]
     whole = _mean([value(*columns) for _, columns in samples])
+    low, high = np.nanquantile(values, [0.025, 0.975]) - (_mean(values) - whole)
     return Interval(mean=whole, low=float(low), high=float(high))
 
 
@@ -86,7 +90,7 @@ def median(values: NDArray[Any]) -> float:
     return float(np.median(values))
 
 
-def macro_f1(right: Ints, found: Ints) -> float:
+def macro_f1(right: NDArray[Any], found: NDArray[Any]) -> float:
     """Mean F1 over the classes that occur on either side."""
     return float(f1_score(right, found, labels=np.union1d(right, found), average="macro", zero_division=0))
 

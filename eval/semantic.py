@@ -35,7 +35,7 @@ from eval.probes import (
     resampled_difference,
 )
 from eval.spaces import Space
-from eval.statistics import Interval, bootstrap_intervals, compare_all
+from eval.statistics import Comparison, Interval, adjust, bootstrap_intervals, compare_all
 from recsys.models import HTCL_NAMES
 
 CUTOFFS = (1, 5, 10)
@@ -96,7 +96,8 @@ class Songs:
             return [name for name in classes if name in asked], train, test
         known = set(classes)
         train, test = (np.array([row for row in side if labels[row][0] in known], np.int64) for side in (train, test))
-        return classes, train, test
+        apart = len(np.unique(self.folds(kind)[train]))
+        return classes if apart > 1 else [], train, test
 
     def folds(self, kind: str) -> Ints:
         """(N,) what a probe's own cross-validation keeps together: artists, or songs where albums are told apart.
@@ -273,17 +274,21 @@ def _add_tags(found: Measured, prefix: str, right: NDArray[np.bool_], scores: Fl
 
 def _chance(songs: Songs, spaces: Mapping[str, Space], found: Measured) -> None:
     """What guessing reaches: the most frequent class, any order of tags, any song."""
+    by_words = any(space.encode is not None for space in spaces.values())
     for kind in SINGLE:
         classes, train, test = songs.sides(kind)
         if len(classes) >= 2 and len(test) >= LEAST:
             of = songs.labels[kind]
             names, counts = np.unique([of[row][0] for row in train], return_counts=True)
             most = str(names[counts.argmax()])
-            found.add(f"probe_{kind}_accuracy", np.array([of[row][0] == most for row in test]), songs.groups[test])
+            guessed, right = np.full(len(test), most), np.array([of[row][0] for row in test])
+            found.add(f"probe_{kind}_accuracy", guessed == right, songs.groups[test])
+            found.add(f"probe_{kind}_macro_f1", np.array([macro_f1(right, guessed)]), songs.groups[test][:1])
+            if kind == "genre" and by_words:
+                found.add("zero_shot_genre_accuracy", guessed == right, songs.groups[test])
     tags, _, test = songs.sides("tags")
     if tags:
         share = float(songs.has("tags", tags)[test].mean())
-        by_words = any(space.encode is not None for space in spaces.values())
         for prefix in ("probe", "zero_shot") if by_words else ("probe",):
             for metric, value in (("roc_auc", 0.5), ("pr_auc", share)):
                 found.add(f"{prefix}_tags_{metric}", np.array([value]), songs.groups[test][:1])
@@ -303,8 +308,8 @@ def _exactly(chance: Measured) -> dict[str, Interval]:
 
 
 def _tests(found: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """Each model against mel statistics, and what stage 2 costs against stage 1."""
-    tests: list[dict[str, Any]] = []
+    """Each model against mel statistics, and what stage 2 costs against stage 1: two families, each of all metrics."""
+    families: dict[str, list[Comparison]] = {"mel": [], "htcl-stage1": []}
     together = {name: one.together() for name, one in found.items()}
     metrics = dict.fromkeys(metric for values, _ in together.values() for metric in values)
     for metric in metrics:
@@ -312,8 +317,8 @@ def _tests(found: Mapping[str, Measured]) -> list[dict[str, Any]]:
         groups = next(of_songs[metric] for _, of_songs in together.values() if metric in of_songs)
         stages = {name: values[name] for name in HTCL_NAMES if name in values}
         for compared, baseline in ((values, "mel"), (stages, "htcl-stage1")):
-            tests += [dict(row) for row in compare_all(compared, metric=metric, baselines={baseline}, groups=groups)]
-    return tests
+            families[baseline] += compare_all(compared, metric=metric, baselines={baseline}, groups=groups)
+    return [dict(test) for family in families.values() for test in adjust(family)]
 
 
 def _cost(found: Mapping[str, Measured], tests: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

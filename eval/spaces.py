@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.workspace import Workspace
+from data.workspace import Workspace, read_manifest
 from encoders.external import ExternalModel, external_name, open_external
 from encoders.external_vectors import embed_external
 from encoders.features import Mels, ensure_mels
+from encoders.stages import Stage
 from encoders.vectors import Vectors, read_vectors
 from recsys.models import HTCL_NAMES, text_encoder
 
@@ -47,7 +48,8 @@ def open_externals(folders: Sequence[Path]) -> list[ExternalModel]:
 
 
 def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Space]:
-    """Mel statistics, both stages' audio vectors, the fused ones, and external models'.
+    """Mel statistics, both stages' audio vectors (of the second where it was trained), the fused ones, and external
+    models'.
 
     Without audio: the stages' text vectors. Raises UserError for external models then.
     """
@@ -56,13 +58,20 @@ def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[Extern
     if externals and not heard:
         raise UserError("--external: none of the songs has audio that decodes", "Leave it out.")
     found = {"mel": Space(mel_statistics(mels))} if heard else {}
-    for name, stage in HTCL_NAMES.items():
+    for name, stage in stages_of(workspace).items():
         audio, text = (_by_track(workspace.vectors(stage), modality, dataset) for modality in ("audio", "text"))
         encode = text_encoder(workspace, stage)
         found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
     if heard:
         found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
     return found | {model.name: external_space(workspace.published, dataset, mels, model) for model in externals}
+
+
+def stages_of(workspace: Workspace) -> dict[str, Stage]:
+    """The stages that were trained, by the name of their vectors: without listening the second one is the first."""
+    second = read_manifest(workspace.encoder("preference"))
+    skipped = second is not None and bool(second.facts.get("skipped"))
+    return {name: stage for name, stage in HTCL_NAMES.items() if stage != "preference" or not skipped}
 
 
 def external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:

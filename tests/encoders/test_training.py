@@ -98,7 +98,7 @@ def test_the_curves_hold_every_steps_loss_and_every_epochs_validation(
     means = np.array([event.value for event in losses]).reshape(4, 2).mean(axis=1)
     assert means.tolist() == pytest.approx(history.losses, rel=1e-5)
     checked = events.Scalars("stage 1/validation")
-    assert [event.step for event in checked] == [1, 2, 3, 4]
+    assert [event.step for event in checked] == [2, 4, 6, 8]  # at the step that ended the epoch
     assert [event.value for event in checked] == pytest.approx(history.validation, rel=1e-5)
 
 
