@@ -89,11 +89,11 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
         while waiting or any(worker.given for worker in workers):
             workers += [_Worker(read) for _ in range(min(count - len(workers), len(waiting)))]
             for worker in workers:
-                while waiting and len(worker.given) < AHEAD:
+                while worker.started and waiting and len(worker.given) < AHEAD:
                     worker.give(waiting[0], paths[waiting.popleft()])
-            busy = {worker.pipe: worker for worker in workers if worker.given}
-            for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
+            by_pipe = {worker.pipe: worker for worker in workers if worker.given or not worker.started}
+            for pipe in wait(list(by_pipe)):
+                worker = by_pipe[pipe]  # type: ignore[index]
                 try:
                     result = worker.pipe.recv()
                 except (EOFError, OSError):
@@ -103,7 +103,6 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
                         stillborn += 1
                         if stillborn == STILLBORN:
                             raise RuntimeError(f"the worker processes that decode do not start ({end})") from None
-                        waiting.extendleft(reversed(worker.given))
                         continue
                     fallen, *others = worker.given
                     waiting.extendleft(reversed(others))  # in front, as others may wait for them
@@ -170,7 +169,7 @@ def _attempt(read: Callable[[Item], T], item: Item) -> T | str:
         return read(item)
     except (ValueError, OSError, MemoryError) as error:
         passing = isinstance(error, (OSError, MemoryError)) or isinstance(error.__cause__, OSError)
-        return Passing(error or "no memory") if passing else str(error)
+        return Passing(str(error) or "no memory") if passing else str(error)
 
 
 ONE_AT_A_TIME = threading.Lock()

@@ -1,6 +1,5 @@
 """The encoder's speed and memory: decoding, encoding and training against floors of this machine."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -30,9 +29,6 @@ from eval.bench.rows import Row, medians
 from eval.bench.sizes import Sizes
 from eval.bench.songs import batch_of, cached_mels, catalogue_of, found_files, music_files, noise_mels, noise_words
 
-FIRST_PER_CORE = 3
-"Files whose time is taken off as start-up."
-
 
 def decoding(sizes: Sizes, audio: Path | None = None) -> list[Row]:
     """Files to cached mels, against the bare decoders in a process per core.
@@ -42,10 +38,8 @@ def decoding(sizes: Sizes, audio: Path | None = None) -> list[Row]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         root, number = Path(scratch), count()
-        cores = os.cpu_count() or 1
-        made = sizes.files_per_core * cores
-        files = found_files(audio) if audio else music_files(root / "music", made, sizes.seconds)
-        first = files[: min(FIRST_PER_CORE * cores, len(files) // 2)]
+        files = found_files(audio) if audio else music_files(root / "music", sizes.files, sizes.seconds)
+        first = files[: min(sizes.first_files, len(files) // 2)]
         few, every = catalogue_of(root / "few", first), catalogue_of(root / "every", files)
 
         def ours(dataset: Dataset) -> None:

@@ -1,12 +1,12 @@
 """What the machine does by itself: matrix products at the tower's shapes, and decoders with nothing around."""
 
 import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import joblib
 import torch
 from torch import nn
 
@@ -64,7 +64,7 @@ def layer_products(tower: AudioTower, batch: int, frames: int, like: torch.Tenso
 
 def decode_all(files: Sequence[Path]) -> int:
     """Decode to 16 kHz mono with a process per core and nothing around it; returns how many samples that gives."""
-    cores = os.cpu_count() or 1
+    cores = joblib.cpu_count()  # that this process may use, as ours
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return sum(pool.map(_decode, files))

@@ -116,7 +116,7 @@ def large_batch(sizes: Sizes, device: str) -> list[Row]:
         wait(device)
 
     (seconds,) = medians([whole], 1)
-    gib = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+    gib = torch.cuda.max_memory_reserved() / 2**30 if device == "cuda" else 0.0
     note = f"{songs:,} songs in {seconds:.1f} s, {sizes.gpu_at_once} at once"
     return [Row(f"GPU: {sizes.gpu_pairs:,} pairs a step", gib, "GiB", 70.0, 1.0, at_most=True, note=note)]
 

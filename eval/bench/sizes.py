@@ -28,7 +28,9 @@ class Sizes:
     "Turns that ours and the floor take; the median counts."
     train_repeats: int = 9
     "A step varies by some percent from one to the next, as much as the two loops differ."
-    files_per_core: int = 16
+    files: int = 192
+    first_files: int = 64
+    "Both are read by worker processes, as a catalogue is (`encoders.decoding.FEW`)."
     seconds: float = 120.0
     frames: int = MAX_FRAMES
     full: HtclConfig = field(default_factory=partial(preset_config, "paper"))
@@ -56,7 +58,8 @@ def tiny_sizes() -> Sizes:
     return Sizes(
         repeats=1,
         train_repeats=1,
-        files_per_core=4,
+        files=6,
+        first_files=2,
         seconds=1.5,
         frames=60,
         full=config,

@@ -24,6 +24,12 @@ def number(path: Path) -> NDArray[np.int64]:
     return np.array([int(path.stem)])
 
 
+def slow_number(path: Path) -> NDArray[np.int64]:
+    """`number`, after a while."""
+    time.sleep(0.05)
+    return number(path)
+
+
 def levels_unless_killer(path: Path) -> NDArray[np.uint8]:
     """The mel; a file that begins with `killer` crashes its decoder."""
     if path.read_bytes().startswith(b"killer"):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ class TestProcesses:
         assert [result if isinstance(result, str) else int(result[0]) for result in found] == [
             "killer.wav: decoding it ends the process (SIGKILL)" if stem == "killer" else stem for stem in order
         ]
+
+    def test_a_file_that_is_tried_again_does_not_hold_up_the_others(self) -> None:
+        paths = paths_of(0, 1, 2, "killer", *range(4, 60))
+        answered = [position for position, _ in read_files(readers.slow_number, paths, workers=2)]
+        assert answered.index(3) < 30
 
     def test_whoever_stops_listening_leaves_no_process_behind(self) -> None:
         results = read_files(readers.process, paths_of(*range(9)), workers=1)
@@ -155,3 +161,25 @@ def test_a_daemon_reads_by_threads(tmp_path: Path) -> None:
     daemon.start()
     daemon.join(60)
     assert (tmp_path / "found").read_text() == "True"
+
+
+def test_threads_that_start_workers_at_once_leave_the_main_module_where_it_was() -> None:
+    main = sys.modules["__main__"]
+
+    def again_and_again(_: int) -> None:
+        for _ in range(20):
+            with decoding._apart():
+                time.sleep(0.001)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(again_and_again, range(4)))
+    assert sys.modules["__main__"] is main
+
+
+def test_no_memory_is_no_reason_to_give_a_file_up() -> None:
+    def fails(_: int) -> int:
+        raise MemoryError
+
+    [(_, result)] = read_here(fails, [1])
+    assert isinstance(result, Passing)
+    assert result == "no memory"

@@ -1,6 +1,7 @@
 """Vectors of a catalogue in which songs have both modalities, one, or none."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,15 @@ class TestPublished:
         values[1, 2] = np.nan
         with pytest.raises(ValueError, match="song-02"):
             write_vectors(tmp_path, "audio", Vectors(np.array([0, 2], np.int32), values), dataset)
+
+
+def test_features_are_read_by_the_tower_they_were_trained_for_alone(tmp_path: Path) -> None:
+    reader = build_reader(tmp_path, MELS, TEXTS)
+    described = replace(reader, precomputed=np.ones((10, 3), np.float32))
+    model = tiny_model(vocabulary=len(reader.tokenizer))
+    expected = encode_songs(model, reader, folder(tmp_path, "a"), "embed")["item"].values
+    np.testing.assert_array_equal(
+        encode_songs(model, described, folder(tmp_path, "b"), "embed")["item"].values, expected
+    )
+    with pytest.raises(UserError, match="3 features a track; the model was trained on 4"):
+        encode_songs(tiny_model(feature_dim=4), described, folder(tmp_path, "c"), "embed")

@@ -86,6 +86,19 @@ class TestAudio:
         long = np.tile(sound(1, 10.0), 13)
         np.testing.assert_array_equal(model.encode_audio(long), model.encode_audio(long[: 120 * RATE]))
 
+    def test_a_column_of_paths_a_generator_and_a_tensor_are_what_they_look_like(
+        self, model: HtclModel, files: list[Path]
+    ) -> None:
+        expected = model.encode_audio(files)
+        np.testing.assert_array_equal(model.encode_audio(np.array([str(path) for path in files])), expected)
+        np.testing.assert_array_equal(model.encode_audio(path for path in files), expected)
+        samples = sound(3, 2.0)
+        np.testing.assert_array_equal(model.encode_audio(torch.from_numpy(samples)), model.encode_audio(samples))
+
+    def test_whole_numbers_of_64_bits_are_refused_as_nobody_knows_their_range(self, model: HtclModel) -> None:
+        with pytest.raises(TypeError, match="int16 or int32"):
+            model.encode_audio((sound(3) * 32_767).astype(np.int64))
+
     def test_nothing_gives_nothing(self, model: HtclModel) -> None:
         assert model.encode_audio([]).shape == (0, 16)
 
@@ -199,8 +212,10 @@ class TestForm:
     def test_a_model_in_training_stays_in_training_and_is_encoded_without_dropout(self, model: HtclModel) -> None:
         expected = model.encode_text("calm")
         model.train()
+        model.text_model.eval()  # as where a stage holds it still
         np.testing.assert_array_equal(model.encode_text("calm"), expected)
         assert model.training
+        assert not model.text_model.training
 
 
 class TestText:
@@ -219,6 +234,16 @@ class TestText:
         model.tokenizer.save_pretrained(tmp_path / "saved")
         again = HtclModel.from_pretrained(tmp_path / "saved")
         np.testing.assert_allclose(again.encode_text("calm"), model.encode_text("calm"), atol=1e-6)
+
+    def test_a_model_without_a_tokenizer_says_so_and_encodes_sound(
+        self, make_catalogue: MakeCatalogue, tmp_path: Path
+    ) -> None:
+        tiny_model().save_pretrained(tmp_path / "saved")
+        model = HtclModel.from_pretrained(tmp_path / "saved")
+        _, dataset = make_catalogue(2, audio=[0, 1], text=[])
+        assert np.isfinite(model.encode_tracks(dataset)).all()
+        with pytest.raises(UserError, match="no tokenizer"):
+            model.encode_text("calm")
 
 
 class TestTracks:

@@ -92,3 +92,17 @@ class TestShortcut:
         changed = {name for name, value in twice[0].items() if not torch.equal(value, before[name])}
         assert changed <= {f"text_head.{name}" for name in ("direct.weight", "direct.bias", "layers.6.weight")}
         assert all(torch.equal(value, twice[1][name]) for name, value in twice[0].items())
+
+
+def test_heads_are_spread_over_what_is_there_and_not_over_what_fills_the_gaps(tmp_path):
+    mels, texts = toy_mels(30), toy_texts(30)
+    gaps = build_reader(tmp_path, [mel if n < 10 else None for n, mel in enumerate(mels)], texts[:20] + [None] * 10)
+    model = tiny_model(vocabulary=len(gaps.tokenizer))
+    spread_heads(model, gaps.read(np.arange(30, dtype=np.int32)))
+    with torch.no_grad():
+        text = model(**gaps.read(np.arange(20, dtype=np.int32))).text
+    torch.testing.assert_close(text.std(dim=0, correction=0), torch.ones(16), atol=1e-3, rtol=0)
+    alone = tiny_model(vocabulary=len(gaps.tokenizer))
+    spread_heads(alone, gaps.read(np.arange(10, dtype=np.int32)))
+    torch.testing.assert_close(model.statistics_model.center, alone.statistics_model.center)
+    torch.testing.assert_close(model.audio_head[0].weight, alone.audio_head[0].weight)

@@ -249,6 +249,13 @@ def test_texts_alone_may_be_held_to_what_stage_1_made_of_them() -> None:
     assert found.item() == pytest.approx(kept + oracle(one, two, 2.2, mask[:4, 4:]))
 
 
+def test_where_no_song_of_the_batch_has_text_nothing_is_held_to_it() -> None:
+    rng = np.random.default_rng(3)
+    first, second = (songs(rng, 4, has_text=np.zeros(4, np.bool_)) for _ in range(2))
+    before = torch.from_numpy(rng.standard_normal((8, 5)))
+    assert preference_loss(first, second, SCALES, PairTerms(before=before)) == preference_loss(first, second, SCALES)
+
+
 def test_preference_loss_of_sounds_alone_has_no_semantic_term() -> None:
     rng = np.random.default_rng(0)
     unread = np.zeros(4, np.bool_)

@@ -18,7 +18,7 @@ from tests.encoders.toys import sound, tiny_model
 
 
 def write_odd_files(folder: Path) -> None:
-    """In the place of the songs 00 to 08; 09 stays as it is."""
+    """In the place of all songs but 09."""
     (folder / "00.wav").write_bytes(np.random.default_rng(0).bytes(5000))
     (folder / "01.wav").write_bytes(b"")
     soundfile.write(folder / "02.wav", np.zeros(48_000, np.float32), 16_000)
@@ -28,10 +28,13 @@ def write_odd_files(folder: Path) -> None:
     soundfile.write(folder / "06.wav", np.stack([sound(6)] * 6, axis=1), 16_000)  # 5.1
     (folder / "07.wav").write_bytes((folder / "09.wav").read_bytes()[:20_044])  # cut after 0.6 s
     (folder / "08.wav").write_bytes(b"killer")
+    unknown = bytearray((folder / "10.wav").read_bytes())
+    unknown[20:22] = b"\x34\x12"  # the codec's number
+    (folder / "10.wav").write_bytes(unknown)
 
 
 def test_each_has_a_mel_or_a_reason(make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace, dataset = make_catalogue(10)
+    workspace, dataset = make_catalogue(11)
     write_odd_files(workspace.root / "audio")
     monkeypatch.setattr(decoding, "FEW", 0)
     monkeypatch.setattr(features, "CHUNK", 4)
@@ -44,6 +47,7 @@ def test_each_has_a_mel_or_a_reason(make_catalogue: MakeCatalogue, monkeypatch: 
     assert "empty file" in mels.rejects[1]
     assert "ends after 0.6 s" in mels.rejects[7]
     assert "decoding it ends the process (SIGSEGV)" in mels.rejects[8]
+    assert "codec" in mels.rejects[10]
     assert (mels[2] == 0).all()  # silence: every cell is the loudest
     for track in (4, 5, 6):  # the same chord as at 16 kHz in mono; other noise below it
         expected = log_mel(sound(track))

@@ -90,6 +90,7 @@ class TestResuming:
         toy_reader: SongReader,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
         change: str,
     ) -> None:
         identity = "b" if change == "identity" else "a"
@@ -101,16 +102,23 @@ class TestResuming:
         found, other = stage_1(toy_reader, tmp_path / "cut", settings, identity)
         assert len(other) == len(losses) == 4
         assert same(found, expected)
+        assert "of other data or settings; training starts afresh" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "header"])
+    @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "header", "history"])
     def test_a_damaged_checkpoint_is_said_and_training_starts_afresh(
         self, toy_reader: SongReader, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
     ) -> None:
         expected, _ = stage_1(toy_reader, tmp_path / "scratch")
         path = tmp_path / "scratch" / "checkpoint.safetensors"
         content = path.read_bytes()
-        damaged = {"cut": content[:-500], "empty": b"", "noise": b"\x07" * 900, "header": content[:40]}[damage]
-        path.write_bytes(damaged)
+        damaged = {
+            "cut": content[:-500],
+            "empty": b"",
+            "noise": b"\x07" * 900,
+            "header": content[:40],
+            "history": content.replace(b"losses", b"mosses"),
+        }
+        path.write_bytes(damaged[damage])
         capsys.readouterr()
         found, losses = stage_1(toy_reader, tmp_path / "scratch")
         assert "damaged" in capsys.readouterr().err

@@ -132,6 +132,12 @@ class TestPublishedShapes:
         for part, shapes in SHAPES.items():
             assert {name: list(value.shape) for name, value in parts[part].items()} == shapes, part
 
+    def test_a_published_fusion_is_what_fuses(self) -> None:
+        model = tiny_model(fusion="mlp", statistics_hidden=0)
+        again = HtclModel.from_published(**published_parts(model), config=tiny_model(statistics_hidden=0).config)
+        audio, text, there = torch.randn(3, 16), torch.randn(3, 16), torch.ones(3, dtype=torch.bool)
+        torch.testing.assert_close(again.fuse(audio, text, there, there), model.fuse(audio, text, there, there))
+
     def test_every_published_tensor_of_the_tower_has_a_place(self) -> None:
         with torch.device("meta"):
             tower = AudioTower(preset_config("paper").audio_config)
@@ -261,6 +267,22 @@ class TestFeatureTower:
         plain.double().standardise_to(rows)
         other.double().standardise_to(stretched)
         torch.testing.assert_close(other(stretched), plain(rows), rtol=1e-6, atol=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_does_not_round_what_rows_are_standardised_by(
+        self, tmp_path: Path, dtype: torch.dtype
+    ) -> None:
+        rows = torch.tensor([[2005.0, 230_000, 0.5], [1999, 180_000, 0.4], [2011, 260_000, 0.7]])
+        model = tiny_model(feature_dim=3)
+        model.feature_model.standardise_to(rows)
+        model.save_pretrained(tmp_path / "saved")
+        half = HtclModel.from_pretrained(tmp_path / "saved", dtype=dtype).feature_model(rows).float()
+        assert torch.nn.functional.cosine_similarity(half, model.feature_model(rows)).min() > 0.999
+
+    def test_no_rows_leave_it_as_it_is(self) -> None:
+        tower = self.tower()
+        tower.standardise_to(self.ROWS[:0])
+        assert tower(self.ROWS).isfinite().all()
 
     def test_takes_mean_and_deviation(self) -> None:
         tower = self.tower()

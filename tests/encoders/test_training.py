@@ -14,7 +14,7 @@ import encoders.validation as validation
 from encoders.batches import SongReader
 from encoders.losses import Songs
 from encoders.stages import Listening, Place, train_preference, train_semantic, usable_pairs
-from encoders.training import Batch, Plan, TrainingSettings, parameter_groups, schedule, train
+from encoders.training import Batch, Plan, Run, TrainingSettings, parameter_groups, schedule, train
 from tests.encoders.toy_training import (
     FAST,
     NEIGHBOURS,
@@ -100,6 +100,32 @@ def test_the_curves_hold_every_steps_loss_and_every_epochs_validation(
     checked = events.Scalars("stage 1/validation")
     assert [event.step for event in checked] == [2, 4, 6, 8]  # at the step that ended the epoch
     assert [event.value for event in checked] == pytest.approx(history.validation, rel=1e-5)
+
+
+def test_the_curves_go_on_after_a_resume_and_start_again_with_another_training(
+    toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steps() -> list[int]:
+        events = EventAccumulator(str(tmp_path / "logs")).Reload()
+        return [event.step for event in events.Scalars("stage 1/loss")]
+
+    place, epoch = Place(tmp_path, "a", tmp_path / "logs"), Run.epoch
+
+    def cut(run: Run, number: int) -> float:
+        loss = epoch(run, number)
+        if number == 1:  # before its checkpoint
+            raise KeyboardInterrupt
+        return loss
+
+    monkeypatch.setattr(Run, "epoch", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, place)
+    monkeypatch.setattr(Run, "epoch", epoch)
+    train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, place)
+    whole = steps()
+    assert whole == list(range(1, len(whole) + 1))
+    train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, Place(tmp_path, "b", tmp_path / "logs"))
+    assert steps() == whole
 
 
 class TestWhatGoesWrong:

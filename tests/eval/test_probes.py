@@ -74,6 +74,16 @@ def test_intervals_hold_the_value_and_widen_with_fewer_groups():
     assert resampled(median, (GROUPS, (np.ones(240),))) == {"mean": 1.0, "low": 1.0, "high": 1.0}
 
 
+def test_intervals_hold_the_value_where_tags_are_rare():
+    rng = np.random.default_rng(1)
+    right = rng.random((200, 30)) < 0.04
+    scores = right + rng.normal(0, 1, right.shape)
+    for value in (macro_average_precision, macro_roc_auc):
+        found = resampled(value, (np.arange(200), (right, scores)))
+        assert found["mean"] == pytest.approx(value(right, scores))
+        assert found["low"] < found["mean"] < found["high"]
+
+
 def test_a_difference_is_paired():
     right = LABELS
     good, bad = (np.where(RNG.random(240) < share, LABELS, 0) for share in (0.8, 0.5))

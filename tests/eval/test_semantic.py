@@ -70,6 +70,8 @@ def test_chance_is_told(result):
     assert mean(result, "chance", "audio_to_text_median_rank") == (held_out + 1) / 2
     assert mean(result, "chance", "probe_tags_roc_auc") == 0.5
     assert 0 < mean(result, "chance", "probe_tags_pr_auc") < 0.5
+    assert 0 < mean(result, "chance", "probe_genre_macro_f1") < mean(result, "chance", "probe_genre_accuracy") < 1
+    assert mean(result, "chance", "zero_shot_genre_accuracy") == mean(result, "chance", "probe_genre_accuracy")
 
 
 def test_every_model_is_tested_against_mel_and_stage_2_against_stage_1(result):
@@ -78,6 +80,9 @@ def test_every_model_is_tested_against_mel_and_stage_2_against_stage_1(result):
     lines = [test for test in result["tests"] if test["metric"] == "text_to_audio_recall@1"]
     assert [test["baseline"] for test in lines] == ["htcl-stage1"]
     assert lines[0]["difference"] > 0.8
+    for baseline in ("mel", "htcl-stage1"):
+        family = [test for test in result["tests"] if test["baseline"] == baseline]
+        assert min(test["p_holm"] for test in family) == pytest.approx(len(family) * min(t["p"] for t in family))
     # Four artists cannot prove anything: with so few, all differences may have the same sign by chance.
     assert lines[0]["verdict"] == "no difference shown"
 
