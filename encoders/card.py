@@ -29,6 +29,9 @@ model.encode_audio(["song.mp3"])
 model.encode_text(["slow piano, late at night"])
 ```
 
+The import also registers it with transformers: `AutoModel`, `AutoFeatureExtractor` and `AutoProcessor` then open this
+folder as well.
+
 ## Data
 
 {data}{simulated}. Trained on {part}. What was learned: {summary}.
