@@ -25,7 +25,8 @@ from encoders.vectors import MODALITIES, Vectors, write_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
 BLOCK = 1024
-BATCH = 32
+BATCH, GPU_BATCH = 32, 256
+"Songs at a time. What a GPU does with few is over before the next are read."
 
 
 @app.command()
@@ -96,7 +97,8 @@ def _encode_block(model: HtclModel, reader: SongReader, tracks: NDArray[np.int32
     found: dict[str, NDArray[np.float32]] = {
         name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
     }
-    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    size = GPU_BATCH if device.type == "cuda" else BATCH
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     read = ahead(lambda number: reader.read(tracks[batches[number]]), len(batches))
     for rows, batch in zip(batches, read, strict=True):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):

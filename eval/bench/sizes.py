@@ -45,10 +45,10 @@ class Sizes:
     "Tracks between which memory must not grow."
     square: int = 8192
     "Side of the matrices whose product gives a GPU's peak."
-    gpu_encode: int = 2048
+    gpu_encode: int = 8192
     gpu_pairs: int = 2048
     gpu_at_once: int = 256
-    gpu_cosines: int = 16
+    gpu_cosines: int = 64
     full_encode: int = 64
 
 
@@ -73,7 +73,7 @@ def tiny_sizes() -> Sizes:
         gpu_encode=8,
         gpu_pairs=4,
         gpu_at_once=4,
-        gpu_cosines=2,
+        gpu_cosines=24,
         full_encode=4,
     )
 

@@ -33,6 +33,19 @@ def noise_mels(count: int, frames: int, shortest: int | None = None, seed: int =
     return [rng.uniform(-80, 0, (length, BANDS)).astype(np.float32) for length in lengths]
 
 
+def varied_mels(count: int, frames: int, seed: int = 0) -> list[NDArray[np.float32]]:
+    """Decibels (T, 128) in [-80, 0] of songs that differ as real ones do: each has its own spectrum and course."""
+    rng = np.random.default_rng(seed)
+    bands, moments = np.linspace(0, 1, BANDS), np.linspace(0, 1, frames)
+    songs = []
+    for _ in range(count):
+        spectrum = np.interp(bands, np.linspace(0, 1, 12), rng.uniform(-60, -15, 12))
+        course = np.interp(moments, np.linspace(0, 1, 20), rng.uniform(-15, 5, 20))
+        song = spectrum[None] + course[:, None] + rng.normal(0, rng.uniform(2, 8), (frames, BANDS))
+        songs.append(song.clip(-80, 0).astype(np.float32))
+    return songs
+
+
 def noise_words(config: HtclConfig, count: int, seed: int = 0) -> dict[str, Tensor]:
     """Texts of 6 to 24 tokens: input_ids and attention_mask (B, T)."""
     rng = np.random.default_rng(seed)
