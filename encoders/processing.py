@@ -75,20 +75,17 @@ def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -
 
 def collate_levels(mels: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of cached bytes (T_i, 128), which stay bytes: the tower standardises them, on the device it is on."""
-    return pad(mels, SHORTEST)
+    return pad([np.pad(mel, ((0, max(0, SHORTEST - len(mel))), (0, 0))) for mel in mels])
 
 
-def pad(rows: Sequence[NDArray[Any]], least: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Arrays (T_i, D) filled up with zeros to one length: (B, T, D) and the mask of what is theirs (B, T).
-
-    least: zeros up to this length count as theirs.
-    """
-    longest = max(least, *(len(row) for row in rows))
+def pad(rows: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Arrays (T_i, D) filled up with zeros to one length: (B, T, D) and the mask of what is theirs (B, T)."""
+    longest = max(len(row) for row in rows)
     padded = np.zeros((len(rows), longest, rows[0].shape[1]), rows[0].dtype)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)
     for number, row in enumerate(rows):
         padded[number, : len(row)] = row
-        mask[number, : max(least, len(row))] = 1
+        mask[number, : len(row)] = 1
     return torch.from_numpy(padded), mask
 
 
