@@ -13,6 +13,9 @@ from data.dataset import POSITIVE, Dataset
 from data.duck import query
 from data.sessions import sessions
 
+RULES = "2"
+"""Raised where the same listening gives other pairs or skips: what learned from those of before is then made again."""
+
 
 class PairSettings(BaseModel):
     """What makes two songs a pair."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -18,18 +18,21 @@ Unreadable = ValueError | TypeError | OSError
 "What reading a bad item raises."
 
 
+def is_file(audio: object) -> TypeGuard[str | Path]:
+    """One that needs a decoder?"""
+    return isinstance(audio, (str, Path))
+
+
 def is_one(audio: Audio | Iterable[Audio]) -> bool:
     """A single file, array or tensor, and not a list of them?"""
     if isinstance(audio, (np.ndarray, torch.Tensor)):
         return not (isinstance(audio, np.ndarray) and audio.dtype.kind in "UO")  # a column of paths
-    return isinstance(audio, (str, Path)) or (
-        isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
-    )
+    return is_file(audio) or (isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real))
 
 
 def read_mel(audio: Audio) -> NDArray[np.float32]:
     """The log-mel (T, 128) of a file or array, T <= 1251. Raises AudioError, ValueError or TypeError, saying why."""
-    if isinstance(audio, (str, Path)):
+    if is_file(audio):
         return log_mel(load_mono(Path(audio), SAMPLE_RATE, MAX_SECONDS))
     given, rate = audio if isinstance(audio, tuple) else (audio, SAMPLE_RATE)
     samples = np.asarray(given)

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 import joblib
 import torch
-from numpy.typing import NDArray
 
 AHEAD = 2
 "Files a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
@@ -28,15 +27,13 @@ FEW = 64
 "Fewer files are read by threads: a worker's imports take 3 s, and threads lose only some percent to the GIL."
 STILLBORN = 3
 "Workers in a row that may die before they have started."
-PASSING = ("SIGKILL", "no exit code")
-"Ends that lie with the machine: the first is how the system frees memory."
+OF_THE_MACHINE = ("SIGKILL", "no exit code")
+"Ends for which no file is to blame: the first is how the system frees memory."
 AT_ONCE = 64
 "Items that threads read before the first is handed on."
 
 Item = TypeVar("Item")
 T = TypeVar("T")
-Result = NDArray[Any] | str
-"What was read of a file, or why there is nothing."
 
 
 class Passing(str):
@@ -108,7 +105,7 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
                     waiting.extendleft(reversed(others))  # in front, as others may wait for them
                     if fallen in suspects:
                         reason = f"{paths[fallen]}: decoding it ends the process ({end})"
-                        yield fallen, Passing(reason) if end in PASSING else reason
+                        yield fallen, Passing(reason) if end in OF_THE_MACHINE else reason
                     else:
                         suspects.add(fallen)
                         waiting.appendleft(fallen)

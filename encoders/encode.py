@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 
 from data.audio import AudioError
 from data.progress import meter, say
-from encoders.audio import Audio, Unreadable, try_mel
+from encoders.audio import Audio, Unreadable, is_file, try_mel
 from encoders.batches import Song, collate_songs
 from encoders.decoding import in_order, read_files, read_here
 from encoders.processing import collate_mels
@@ -200,12 +200,12 @@ def _song_length(song: Song) -> int:
 def _read(items: Sequence[Any], kind: Kind) -> Generator[Any]:
     """What is to be encoded of each item, or the exception it met, in their order; audio is read ahead."""
     sounds = [sound for sound in map(kind.sound, items) if sound is not None]
-    files = in_order(read_files(try_mel, [Path(sound) for sound in sounds if isinstance(sound, (str, Path))]))
-    arrays = in_order(read_here(try_mel, [sound for sound in sounds if not isinstance(sound, (str, Path))]))
+    files = in_order(read_files(try_mel, [Path(sound) for sound in sounds if is_file(sound)]))
+    arrays = in_order(read_here(try_mel, [sound for sound in sounds if not is_file(sound)]))
     with closing(files), closing(arrays):
         for item in items:
             sound = kind.sound(item)
-            heard = None if sound is None else next(files if isinstance(sound, (str, Path)) else arrays)
+            heard = None if sound is None else next(files if is_file(sound) else arrays)
             if isinstance(heard, str):
                 yield AudioError(heard)
             elif isinstance(heard, Exception):

@@ -26,12 +26,14 @@ from data.dataset import Dataset
 from data.errors import DamagedError
 from data.progress import meter, say
 from data.workspace import sha256, short_hash, write_text
-from encoders.decoding import Passing, Result, read_files
+from encoders.decoding import Passing, read_files
 from encoders.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
 OPEN = 2
 "Chunks that are mapped at a time, which is cheap: what is read of them counts as this process's memory, 20 MB each."
+Result = NDArray[Any] | str
+"What was read of a file, or why there is nothing."
 SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
 
 

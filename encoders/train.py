@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
-from data.pairs import PairSettings, mine_pairs, mine_skips
+from data.pairs import RULES, PairSettings, mine_pairs, mine_skips
 from data.progress import done, say
 from data.split import Extent, Split, ensure_split
 from data.workspace import Workspace, adopt, is_current, publishing, verify
@@ -104,7 +104,7 @@ def train_stage(
         made_from["text_encoder"] = recipe.tower
     if stage == "preference":
         settings = settings.model_copy(update={"seed": settings.seed + luck})
-        made_from["semantic"] = verify(workspace.encoder("semantic")).fingerprint
+        made_from |= {"semantic": verify(workspace.encoder("semantic")).fingerprint, "pairs": RULES}
     seen = "split" if stage == "semantic" and extent != "all" else extent
     recorded = {"preset": recipe.preset, "train_on": seen, **settings.model_dump()}
     if "pairs" in changes:

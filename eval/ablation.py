@@ -15,6 +15,7 @@ import typer
 from data.command import WorkspaceOption, run
 from data.dataset import Dataset
 from data.errors import UserError
+from data.pairs import RULES
 from data.progress import say
 from data.split import Split
 from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
@@ -145,6 +146,7 @@ def _trained(
     pairs = recipe.pairs.model_copy(update=dict(variant.pairs))
     semantic = read_manifest(space.encoder("semantic"))
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
+    made_from["pairs"] = RULES
     made_from["encoder"] = semantic.fingerprint if semantic else ""
     recorded = {"pairs": pairs.model_dump(), "text": variant.text, **settings.model_dump()}
     recorded["statistics"] = variant.statistics

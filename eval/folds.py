@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
+from data.pairs import RULES
 from data.split import Split
 from data.workspace import Workspace, is_current, publishing, short_hash
 from encoders.batches import SongReader
@@ -75,6 +76,7 @@ def _trained(
     pretrained, heard = recipe.tower is not None, bool(mels.present.any())
     semantic, preference = recipe.settings("semantic", heard), recipe.settings("preference")
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
+    made_from["pairs"] = RULES
     if recipe.tower is not None:
         made_from["text_encoder"] = recipe.tower
     recorded: dict[str, Any] = {"preset": recipe.preset}

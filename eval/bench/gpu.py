@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from encoders.batches import SongReader
-from encoders.embed import encode_songs
+from encoders.embed import GPU_BATCH, encode_songs
 from encoders.heads import spread_heads
 from encoders.mel import BANDS
 from encoders.training import TrainingSettings
@@ -19,7 +19,6 @@ from eval.bench.rows import Row, medians
 from eval.bench.sizes import Sizes
 from eval.bench.songs import batch_of, cached_mels, noise_mels, noise_words, varied_mels
 
-ENCODED_AT_ONCE = 256
 PRODUCTS = 20
 "Matrix products between two looks at the clock; one alone is over before a launch is paid for."
 
@@ -50,7 +49,7 @@ def peak_flops(side: int, device: str, repeats: int) -> float:
 def tower_rate(sizes: Sizes, device: str) -> list[Row]:
     """The tower on a batch that lies on the GPU already: what is left for everything around it."""
     model = on(device, fresh_model(sizes.full).eval())
-    batch = min(ENCODED_AT_ONCE, sizes.gpu_encode)
+    batch = min(GPU_BATCH, sizes.gpu_encode)
     features = torch.randn(batch, sizes.frames, BANDS, device=device)
     products, operations = layer_products(model.audio_model, batch, sizes.frames, like=features.bfloat16())
 
