@@ -102,12 +102,13 @@ class Recommender:
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
         found = self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist)[0]
-        if found:
+        if len(found) >= k or (found and len(rows)):
             return found
-        # Validation may have chosen only sources that need songs they know: the words are left, else what is popular.
-        more = k + len(rows)
-        instead = self.search(title, more) if title and title.strip() else []
-        return [song for song in instead or self.popular_and_fresh(more) if song.track_id not in tracks][:k]
+        # Validation may have chosen only sources that need songs they know, above all for songs that have been played:
+        # the words are left, else what is popular.
+        more, there = k + len(rows), {*tracks, *(song.track_id for song in found)}
+        others = self.search(title, more) if title and title.strip() else []
+        return [*found, *(song for song in others or self.popular_and_fresh(more) if song.track_id not in there)][:k]
 
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""

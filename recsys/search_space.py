@@ -25,7 +25,9 @@ Space = Mapping[str, Range | tuple[Any, ...]]
 HALF_LIFE = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, None)
 """In plays: from the current song to the whole history."""
 
-NEAR: Space = {"temperature": Range(0.02, 0.4, log=True), "half_life": HALF_LIFE}
+AGAIN: Space = {"half_life": HALF_LIFE, "again": Range(0.1, 30.0, log=True), "again_half_life": HALF_LIFE}
+
+NEAR: Space = {"temperature": Range(0.02, 0.4, log=True), **AGAIN}
 
 SPACE: dict[str, Space] = {
     "random": {},
@@ -38,15 +40,15 @@ SPACE: dict[str, Space] = {
         "neighbours": Range(5, 1000, log=True),
         "shrinkage": (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
         "half_life_days": (None, 10.0, 30.0, 90.0),
-        "half_life": HALF_LIFE,
+        **AGAIN,
     },
     "rp3beta": {
         "alpha": Range(0.0, 2.0),
         "beta": Range(0.0, 2.0),
         "neighbours": Range(5, 1000, log=True),
-        "half_life": HALF_LIFE,
+        **AGAIN,
     },
-    "ease": {"regularization": Range(1.0, 1e7, log=True), "half_life": HALF_LIFE},
+    "ease": {"regularization": Range(1.0, 1e7, log=True), **AGAIN},
     "ials": {
         "factors": Range(8, 128, log=True),
         "regularization": Range(1e-3, 100, log=True),
@@ -99,5 +101,6 @@ SPACE: dict[str, Space] = {
 }
 
 OF_SESSIONS = ("position", "match", "match_half_life", "session_half_life_days", "spread", "idf", "nearest", "sample")
-AT_ASKING = frozenset({"half_life", "history", "temperature", "text_weight", "neighbours_asked", "last", *OF_SESSIONS})
+OF_HISTORY = ("half_life", "again", "again_half_life", "history", "last")
+AT_ASKING = frozenset({*OF_HISTORY, "temperature", "text_weight", "neighbours_asked", *OF_SESSIONS})
 """Settings that only matter when a source is asked; changing them needs no new fit."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveFloat
+from pydantic import PositiveFloat
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
@@ -18,9 +18,10 @@ from threadpoolctl import threadpool_limits
 from data.dataset import Dataset
 from data.errors import UserError
 from data.progress import say
+from recsys.candidates.again import HistorySettings, add_again, history_shares, speaks_most
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.interactions import interactions
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 BYTES_PER_PAIR = 12
@@ -28,7 +29,7 @@ BYTES_PER_PAIR = 12
 BLOCK_ROWS = 256
 
 
-class EaseSettings(BaseModel):
+class EaseSettings(HistorySettings):
     """The regularisation, the memory, and how the history counts."""
 
     regularization: PositiveFloat = 100.0
@@ -36,8 +37,6 @@ class EaseSettings(BaseModel):
     memory_gb: PositiveFloat = 0.3
     """What the matrices may take while it learns: 0.3 are 5,000 songs, 1.6 are 11,547. The most played ones take part.
     Time is bounded as well: 1.6 were 75 s for each of the fits that tuning makes, and 5,000 songs take a twelfth."""
-    half_life: float | None = 20.0
-    "Plays of the query's history after which one counts half."
 
 
 class Ease:
@@ -62,14 +61,15 @@ class Ease:
             )
         with threadpool_limits(1, "blas"):
             self.weights = _weights(csr_matrix(matrix[:, self.songs]), self.settings.regularization)
-        return self
+        return self._in_units()
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, self.tracks, self.settings.half_life)[:, self.songs]
+            history = history_shares(block, self.tracks, self.settings.half_life)[:, self.songs]
             history.eliminate_zeros()
             scores = np.zeros((len(block), self.tracks), np.float32)
-            scores[:, self.songs] = history @ self.weights
+            scores[:, self.songs] = history @ self.weights / self.unit
+            add_again(scores, block, self.settings, self.row_of >= 0)
             allowed = np.zeros(scores.shape, np.bool_)
             # A query without a song that takes part says nothing, and neither does the model.
             allowed[np.ix_(history.getnnz(axis=1) > 0, self.songs)] = True
@@ -78,16 +78,10 @@ class Ease:
         return rank_in_blocks(queries, k, self.tracks, score)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        row_of = np.full(self.tracks, -1, np.int64)
-        row_of[self.songs] = np.arange(len(self.songs))
-        history = row_of[query.history] >= 0
-        if not history.any():
-            return [None] * len(tracks)
-        given = query.history[history]
-        spoken = self.weights[np.ix_(row_of[given], row_of[tracks])] * (row_of[tracks] >= 0)
-        spoken *= query.weights(self.settings.half_life)[history][:, None]
-        best = spoken.argmax(axis=0)
-        return [int(given[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+        given, asked = self.row_of[query.history], self.row_of[tracks]
+        spoken = np.zeros((len(given), len(asked)), np.float32)
+        spoken[np.ix_(given >= 0, asked >= 0)] = self.weights[np.ix_(given[given >= 0], asked[asked >= 0])] / self.unit
+        return speaks_most(query, tracks, spoken, self.settings, self.row_of >= 0)
 
     def state(self) -> State:
         return {"weights": self.weights, "songs": self.songs, "left_out": np.array(self.left_out)}
@@ -95,6 +89,14 @@ class Ease:
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
         self.weights, self.songs, self.left_out = state["weights"], state["songs"], int(state["left_out"])
         self.tracks = len(dataset.track_ids)
+        return self._in_units()
+
+    def _in_units(self) -> Self:
+        self.row_of = np.full(self.tracks, -1, np.int64)
+        self.row_of[self.songs] = np.arange(len(self.songs))
+        # What the song that it says most for is given, in the mean: what `again` is counted in.
+        best = self.weights.max(axis=1, initial=0)
+        self.unit = np.float32(best[best > 0].mean() if (best > 0).any() else 1)
         return self
 
 

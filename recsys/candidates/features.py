@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.vectors import Vectors
+from recsys.candidates.again import add_again
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.near_songs import NearSettings, NearSongs
 from recsys.index import ExactIndex
@@ -46,6 +47,7 @@ class Features:
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
+            add_again(scores, block, self.settings, self.near.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, self.near.tracks, score)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State
-from recsys.candidates.neighbours import from_state, rank_neighbours, speaks_most, to_state
+from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.neighbours import from_state, to_state
 from recsys.candidates.sequences import Sequences
-from recsys.queries import Query
+from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
 PAIRS_AT_ONCE = 10_000_000
@@ -48,10 +48,18 @@ class Followers:
         self.half_life = half_life
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return rank_neighbours(self.matrix, queries, k, self.half_life, wanted_only=True)
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            scores = (history_matrix(block, self.matrix.shape[0], self.half_life).maximum(0) @ self.matrix).toarray()
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, self.matrix.shape[0], score)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return speaks_most(self.matrix, query, tracks, self.half_life)
+        if not len(query.history):
+            return [None] * len(tracks)
+        spoken = self.matrix[query.history][:, tracks].toarray() * query.weights(self.half_life)[:, None]
+        best = spoken.argmax(axis=0)
+        return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
 
     def state(self) -> State:
         return to_state(self.matrix)

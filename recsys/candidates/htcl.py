@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.vectors import Vectors
+from recsys.candidates.again import add_again
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.near_songs import NearSettings, NearSongs, closeness
 from recsys.index import VectorIndex
@@ -55,6 +56,7 @@ class Htcl:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
             self._add_text(block, scores)
+            add_again(scores, block, self.settings, self.near.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, self.near.tracks, score)

@@ -9,20 +9,21 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
 from data.dataset import Dataset
+from recsys.candidates.again import HistorySettings
 from recsys.candidates.contract import State
 from recsys.candidates.interactions import interactions
-from recsys.candidates.neighbours import best_products, from_state, pattern, rank_neighbours, speaks_most, to_state
+from recsys.candidates.neighbours import Neighbours, best_products, pattern
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
 BM25_K1, BM25_B = 1.2, 0.75
 
 
-class ItemKnnSettings(BaseModel):
+class ItemKnnSettings(HistorySettings):
     """The similarity, and how the history counts."""
 
     kind: Literal["cosine", "tfidf", "bm25"] = "cosine"
@@ -32,8 +33,6 @@ class ItemKnnSettings(BaseModel):
     "Two songs that n listeners and playlists share keep n / (n + shrinkage) of their similarity."
     half_life_days: PositiveFloat | None = None
     "A training play counts half after so many days; None: all plays count the same."
-    half_life: float | None = 20.0
-    "Plays of the query's history after which one counts half."
 
 
 class ItemKnn:
@@ -54,20 +53,21 @@ class ItemKnn:
             shared.data /= shared.data + np.float32(s.shrinkage)
             return similarity.multiply(shared)
 
-        self.similarity = best_products(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
+        similarity = best_products(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
+        self.songs = Neighbours.of(similarity, matrix.getnnz(axis=0) > 0)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return rank_neighbours(self.similarity, queries, k, self.settings.half_life)
+        return self.songs.rank(queries, k, self.settings)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return speaks_most(self.similarity, query, tracks, self.settings.half_life)
+        return self.songs.because(query, tracks, self.settings)
 
     def state(self) -> State:
-        return to_state(self.similarity)
+        return self.songs.to_state()
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.similarity = from_state(state, len(dataset.track_ids))
+        self.songs = Neighbours.from_state(state)
         return self
 
 

@@ -7,27 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
 from encoders.vectors import Vectors
+from recsys.candidates.again import HistorySettings, history_shares, speaks_most
 from recsys.index import VectorIndex
-from recsys.queries import NOTHING, Query, history_matrix
+from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 
 REMEMBERED_CELLS = 20_000_000
 """Neighbours kept over queries: 160 MB."""
 
 
-class NearSettings(BaseModel):
+class NearSettings(HistorySettings):
     """How neighbours are counted."""
 
     neighbours: PositiveInt = 1000
     "Nearest songs that each song of the history speaks for."
-    temperature: PositiveFloat = 0.1
+    temperature: PositiveFloat = 0.2
     "A song at cosine c counts exp((c - 1) / temperature)."
-    half_life: float | None = 20.0
-    "Plays after which one counts half."
 
 
 class NearSongs:
@@ -39,30 +38,25 @@ class NearSongs:
         self.memory: dict[tuple[int, tuple[int, int]], tuple[NDArray[np.int32], NDArray[np.float32]]] = {}
         self.row_of = np.full(tracks, -1, np.int64)
         self.row_of[vectors.tracks] = np.arange(len(vectors.tracks))
+        self.known = self.row_of >= 0
 
     def scores(self, queries: Sequence[Query], settings: NearSettings) -> NDArray[np.float32]:
-        """(Q, N): the weighted mean over the history of what each of its songs gives to its neighbours."""
-        history = history_matrix(queries, self.tracks, settings.half_life)
-        scores = (history @ self._neighbours(np.unique(history.indices), settings)).toarray()
-        total = np.asarray(np.abs(history).sum(axis=1)).reshape(-1, 1)
-        scores /= np.maximum(total, 1e-9)
-        return np.asarray(scores, np.float32)
+        """(Q, N): the weighted mean over the history of what each of its songs gives to its neighbours, not itself."""
+        history = history_shares(queries, self.tracks, settings.half_life)
+        return np.asarray((history @ self._neighbours(np.unique(history.indices), settings)).toarray(), np.float32)
 
     def speaks_most(self, query: Query, tracks: NDArray[np.int32], settings: NearSettings) -> list[int | None]:
         """For each song, the song of the history that gives most to it; None where none gives anything."""
-        known = self.row_of[query.history] >= 0
-        history = query.history[known]
-        if not len(history):
-            return [None] * len(tracks)
-        near = closeness(self.of(history) @ self.of(tracks).T, settings)
-        near[:, self.row_of[tracks] < 0] = 0
-        spoken = near * query.weights(settings.half_life)[known][:, None]
-        best = spoken.argmax(axis=0)
-        return [int(history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+        speaks, asked = self.known[query.history], self.known[tracks]
+        others = query.history[speaks][:, None] != tracks[asked][None, :]
+        cosines = self.of(query.history[speaks]) @ self.of(tracks[asked]).T
+        near = np.zeros((len(query.history), len(tracks)), np.float32)
+        near[np.ix_(speaks, asked)] = closeness(cosines, settings) * others
+        return speaks_most(query, tracks, near, settings, self.known)
 
     def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
-        vectors = self.of(songs[self.row_of[songs] >= 0])
+        vectors = self.of(songs[self.known[songs]])
         return self.index.search(vectors, min(k, len(self.index))) if len(vectors) else Ranked.from_rows([])
 
     def of(self, songs: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -70,15 +64,16 @@ class NearSongs:
         return self.vectors.values[self.row_of[songs]]
 
     def _neighbours(self, songs: NDArray[np.int32], settings: NearSettings) -> csr_matrix:
-        """(N, N) float32 with a row of `closeness` for each of the songs, itself included."""
-        found = self._remembered(songs[self.row_of[songs] >= 0], settings.neighbours)
+        """(N, N) float32 with a row of `closeness` for each of the songs; 0 for itself."""
+        found = self._remembered(songs[self.known[songs]], settings.neighbours)
         lengths = np.zeros(self.tracks, np.int64)
         for song, (near, _) in found.items():
             lengths[song] = len(near)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         near = np.concatenate([NOTHING, *(tracks for tracks, _ in found.values())])
         cosines = np.concatenate([np.zeros(0, np.float32), *(scores for _, scores in found.values())])
-        return csr_matrix((closeness(cosines, settings), near, offsets), shape=(self.tracks, self.tracks))
+        others = near != np.repeat(np.arange(self.tracks), lengths)
+        return csr_matrix((closeness(cosines, settings) * others, near, offsets), shape=(self.tracks, self.tracks))
 
     def _remembered(
         self, songs: NDArray[np.int32], neighbours: int

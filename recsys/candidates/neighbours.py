@@ -1,14 +1,17 @@
-"""Sparse song-by-song matrices: the best neighbours of every song, found in bounded memory, and how they are asked."""
+"""Sparse song-by-song similarities: every song's best neighbours, found in bounded memory, and how they are asked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from recsys.candidates.again import HistorySettings, add_again, history_shares, speaks_most
 from recsys.candidates.contract import State, rank_in_blocks, runs
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 BLOCK_ENTRIES = 4_000_000
@@ -32,31 +35,53 @@ def best_products(left: csr_matrix, right: csr_matrix, keep: int, rescale: Resca
     return vstack(parts, format="csr", dtype=np.float32) if parts else csr_matrix((0, right.shape[1]), dtype=np.float32)
 
 
-def rank_neighbours(
-    similarity: csr_matrix, queries: Sequence[Query], k: int, half_life: float | None, wanted_only: bool = False
-) -> Ranked:
-    """Songs by their summed similarity to the history's songs, which weigh less with age; only sums above 0.
+@dataclass(frozen=True)
+class Neighbours:
+    """What songs say for one another, and how a history is asked through it.
 
-    wanted_only: songs that were skipped or disliked say nothing, instead of speaking against.
+    similarity: (N, N) float32, at least 0, nothing on the diagonal. known: (N,), the songs that training has.
     """
 
-    def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        history = history_matrix(block, similarity.shape[0], half_life)
-        scores = ((history.maximum(0) if wanted_only else history) @ similarity).toarray()
-        return scores, scores > 0
+    similarity: csr_matrix
+    known: NDArray[np.bool_]
 
-    return rank_in_blocks(queries, k, similarity.shape[0], score)
+    @classmethod
+    def of(cls, similarity: csr_matrix, known: NDArray[np.bool_]) -> Self:
+        """Takes away what a song says for itself, which counts by `HistorySettings.again` instead."""
+        entries = similarity.tocoo()
+        others = entries.row != entries.col
+        kept = (entries.data[others], (entries.row[others], entries.col[others]))
+        return cls(csr_matrix(kept, shape=similarity.shape), known)
 
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(from_state(state, len(state["known"])), state["known"])
 
-def speaks_most(
-    similarity: csr_matrix, query: Query, tracks: NDArray[np.int32], half_life: float | None
-) -> list[int | None]:
-    """For each song, the song of the history that adds most to its sum; None where none adds anything."""
-    if not len(query.history):
-        return [None] * len(tracks)
-    spoken = similarity[query.history][:, tracks].toarray() * query.weights(half_life)[:, None]
-    best = spoken.argmax(axis=0)
-    return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+    def to_state(self) -> State:
+        return to_state(self.similarity) | {"known": self.known}
+
+    @cached_property
+    def unit(self) -> float:
+        """What the most similar song is given, in the mean over the songs that have one."""
+        best = self.similarity.max(axis=1).toarray().ravel()
+        return float(best[best > 0].mean()) if (best > 0).any() else 1.0
+
+    def rank(self, queries: Sequence[Query], k: int, settings: HistorySettings) -> Ranked:
+        """Songs by the weighted mean over the history of what its songs say for them; only means above 0."""
+
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            history = history_shares(block, len(self.known), settings.half_life)
+            scores = np.asarray((history @ self.similarity).toarray(), np.float32)
+            scores /= np.float32(self.unit)
+            add_again(scores, block, settings, self.known)
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, len(self.known), score)
+
+    def because(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> list[int | None]:
+        """For each song, the song of the history that adds most to its mean; None where none adds anything."""
+        similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
+        return speaks_most(query, tracks, similarity, settings, self.known)
 
 
 def to_state(similarity: csr_matrix) -> State:

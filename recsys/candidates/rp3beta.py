@@ -5,18 +5,19 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from scipy.sparse import csr_matrix, diags_array
 
 from data.dataset import Dataset
+from recsys.candidates.again import HistorySettings
 from recsys.candidates.contract import State
 from recsys.candidates.interactions import interactions
-from recsys.candidates.neighbours import best_products, from_state, rank_neighbours, speaks_most, to_state
+from recsys.candidates.neighbours import Neighbours, best_products
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
 
-class Rp3BetaSettings(BaseModel):
+class Rp3BetaSettings(HistorySettings):
     """The walk, and how the history counts."""
 
     alpha: float = Field(default=0.8, ge=0, le=2)
@@ -25,8 +26,6 @@ class Rp3BetaSettings(BaseModel):
     "Power of a song's listeners and playlists by which it is divided; 0 does not discount."
     neighbours: PositiveInt = 200
     "Likeliest songs kept for each."
-    half_life: float | None = 20.0
-    "Plays of the query's history after which one counts half."
 
 
 class Rp3Beta:
@@ -42,20 +41,20 @@ class Rp3Beta:
         discount = np.maximum(matrix.getnnz(axis=0), 1).astype(np.float64) ** -s.beta
         to_listeners = _transitions(csr_matrix(matrix.T), s.alpha)
         to_songs = _transitions(matrix, s.alpha) @ diags_array(discount.astype(np.float32))
-        self.similarity = best_products(to_listeners, to_songs, s.neighbours)
+        self.songs = Neighbours.of(best_products(to_listeners, to_songs, s.neighbours), matrix.getnnz(axis=0) > 0)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return rank_neighbours(self.similarity, queries, k, self.settings.half_life)
+        return self.songs.rank(queries, k, self.settings)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return speaks_most(self.similarity, query, tracks, self.settings.half_life)
+        return self.songs.because(query, tracks, self.settings)
 
     def state(self) -> State:
-        return to_state(self.similarity)
+        return self.songs.to_state()
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.similarity = from_state(state, len(dataset.track_ids))
+        self.songs = Neighbours.from_state(state)
         return self
 
 

@@ -107,13 +107,39 @@ def training_matrix(dataset: Dataset, half_life_days: float | None = None) -> ND
     return matrix
 
 
-def history_weights(query: Query, tracks: int, half_life: float) -> NDArray[np.float64]:
-    """(N,) evidence per song, halved every `half_life` plays back from the latest."""
+def history_weights(query: Query, tracks: int, half_life: float | None) -> NDArray[np.float64]:
+    """(N,) evidence per song, halved every `half_life` plays back from the latest; None does not halve it."""
     weights = np.zeros(tracks)
     for age, place in enumerate(range(len(query.history) - 1, -1, -1)):
         evidence = 1.0 if query.evidence is None else float(query.evidence[place])
-        weights[query.history[place]] += evidence * 0.5 ** (age / half_life)
+        weights[query.history[place]] += evidence * (1 if half_life is None else 0.5 ** (age / half_life))
     return weights
+
+
+def history_shares(query: Query, tracks: int, half_life: float | None) -> NDArray[np.float64]:
+    """(N,) the weights as shares of all, whatever their sign."""
+    weights = history_weights(query, tracks, half_life)
+    return weights / max(np.abs(weights).sum(), 1e-9)
+
+
+def without_themselves(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What songs say for others, in units of what the best one gets in the mean."""
+    others = similarity - np.diag(np.diag(similarity))
+    best = others.max(axis=1)
+    return others / best[best > 0].mean()
+
+
+def answer_of_history(
+    query: Query,
+    others: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    half_life: float | None,
+    again: float,
+    again_half_life: float | None,
+) -> NDArray[np.float64]:
+    """(N,) what the songs of a history say for others (N, N), and for hearing themselves again."""
+    said = history_shares(query, len(others), half_life) @ others
+    return said + again * history_shares(query, len(others), again_half_life) * known
 
 
 SONGS = 20

@@ -14,8 +14,10 @@ from recsys.models import exact_index
 from recsys.queries import Query
 from tests.recsys.source_toys import (
     MUTE,
+    answer_of_history,
     block_of,
     block_vectors,
+    history_shares,
     history_weights,
     make,
     many_queries,
@@ -96,10 +98,10 @@ class TestOracles:
 
     @pytest.mark.parametrize("neighbours", [60, 9])
     def test_htcl_counts_the_neighbours_of_each_song(self, training, neighbours):
-        temperature, half_life = 0.2, 4.0
-        source = make("htcl", training, temperature=temperature, half_life=half_life, neighbours=neighbours).fit(
-            training
-        )
+        temperature, half_life, again = 0.2, 4.0, 1.5
+        source = make(
+            "htcl", training, temperature=temperature, half_life=half_life, neighbours=neighbours, again=again
+        ).fit(training)
         vectors = block_vectors(training)
         dense = np.zeros((60, 8))
         dense[vectors.tracks] = vectors.values
@@ -107,19 +109,20 @@ class TestOracles:
         near = np.exp((dense @ dense.T - 1) / temperature) * has[:, None] * has
         for row in near:
             row[np.argsort(-row, kind="stable")[neighbours:]] = 0
+        np.fill_diagonal(near, 0)
         words = read_blocks(["metal"])[0].astype(np.float64)
         word_cosine = dense @ words / np.linalg.norm(words)
         history = songs(training, "metal-00", "metal-05", MUTE, "swing-02", "metal-00")
         evidence = np.array([1, 2, 1, 1, -0.5], np.float32)
         for text, given in ((None, history), ("metal", history), ("metal", history[:0])):
             query = Query(history=given, evidence=evidence[: len(given)], text=text)
-            weights = history_weights(query, 60, half_life)
-            expected = weights @ near / max(np.abs(weights).sum(), 1e-9)
+            expected = history_shares(query, 60, half_life) @ near
             if text is not None:
                 by_words = np.exp((word_cosine - 1) / temperature) * has
                 by_words[np.argsort(-by_words, kind="stable")[neighbours:]] = 0
                 weight = 0.3 * expected.max() if len(given) else 1.0
                 expected = expected + weight * by_words / by_words.max()
+            expected = expected + again * history_shares(query, 60, None) * has
             tracks, scores = source.candidates([query], 60)[0]
             np.testing.assert_allclose(scores, expected[tracks], rtol=1e-4, atol=1e-6)
             assert set(np.flatnonzero(expected > 1e-5)) <= set(tracks.tolist())
@@ -153,8 +156,9 @@ class TestFeatures:
             row[np.argsort(-row, kind="stable")[neighbours:]] = 0
         history = songs(training, "metal-00", "metal-05", MUTE, "swing-02", "metal-00")
         query = Query(history=history, evidence=np.array([1, 2, 1, 1, -0.5], np.float32), text="not read")
-        weights = history_weights(query, 60, half_life)
-        expected = weights @ near / np.abs(weights).sum()
+        np.fill_diagonal(near, 0)
+        has = np.isfinite(table[:, 0])
+        expected = answer_of_history(query, near, has, half_life, source.settings.again, None)
         tracks, scores = source.candidates([query], 60)[0]
         np.testing.assert_allclose(scores, expected[tracks], rtol=1e-4, atol=1e-6)
         assert set(np.flatnonzero(expected > 1e-5)) <= set(tracks.tolist())

@@ -11,7 +11,16 @@ from recsys.candidates import ease
 from recsys.candidates.interactions import interactions
 from recsys.candidates.repeat import _overlap
 from recsys.queries import EVIDENCE, Query
-from tests.recsys.source_toys import block_of, history_weights, make, many_queries, songs, training_matrix
+from tests.recsys.source_toys import (
+    answer_of_history,
+    block_of,
+    history_weights,
+    make,
+    many_queries,
+    songs,
+    training_matrix,
+    without_themselves,
+)
 
 
 class TestEase:
@@ -25,13 +34,14 @@ class TestEase:
             x = matrix[:, others]
             left = x.T @ x + regularization * np.eye(count - 1)
             expected[others, song] = np.linalg.solve(left, x.T @ matrix[:, song])
-        source = make("ease", training, regularization=regularization, half_life=5.0).fit(training)
+        asked = {"half_life": 5.0, "again": 0.5, "again_half_life": 9.0}
+        source = make("ease", training, regularization=regularization, **asked).fit(training)
+        others, known = without_themselves(expected), matrix.any(axis=0)
         queries = many_queries(training)
         answered = 0
         for query, (tracks, scores) in zip(queries, source.candidates(queries, 60), strict=True):
-            np.testing.assert_allclose(
-                scores, (history_weights(query, 60, 5.0) @ expected)[tracks], rtol=1e-3, atol=1e-5
-            )
+            wanted = answer_of_history(query, others, known, **asked)[tracks]
+            np.testing.assert_allclose(scores, wanted, rtol=1e-3, atol=1e-5)
             played = np.flatnonzero(matrix.any(axis=0))
             if np.isin(query.history, played).any():
                 answered += set(tracks.tolist()) == set(np.setdiff1d(played, query.exclude).tolist())
