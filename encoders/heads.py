@@ -28,7 +28,8 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
     """Scale and shift the audio and text heads so that every layer's outputs over a batch have mean 0 and deviation 1.
 
     batch: as `SongReader.read` gives it, a few hundred songs. Data-dependent initialisation, Salimans and Kingma 2016;
-    the architecture stays as it is. A head with a shortcut starts from the principal components instead.
+    the architecture stays as it is. A head with a shortcut starts from the principal components instead, and what reads
+    band statistics beside it stays as the model makes it, near 0.
     """
     device = next(model.parameters()).device
     read = {name: value.to(device) for name, value in batch.items()}
@@ -41,7 +42,10 @@ def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
         if model.config.statistics_hidden:
             statistics = band_statistics(frames, mask)
             model.statistics_model.standardise_to(statistics)
-            _spread(model.statistics_model.layers, model.statistics_model.standardised(statistics))
+            # A fresh text tower needs sounds that lie apart from the start. A pre-trained one lies apart itself, and
+            # statistics that start small come to fit it without learning the training songs by heart.
+            if not isinstance(model.text_head, ShortcutHead):
+                _spread(model.statistics_model.layers, model.statistics_model.standardised(statistics))
     if "input_ids" in read and len(read["input_ids"][told]) > 1:
         pooled = model.pool_text(read["input_ids"][told], read["attention_mask"][told])[1]
         if isinstance(model.text_head, ShortcutHead):

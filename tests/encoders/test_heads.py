@@ -82,6 +82,20 @@ class TestShortcut:
         wanted = cosines(tower - tower.mean(dim=0))
         assert np.corrcoef(cosines(found).flatten(), wanted.flatten())[0, 1] > 0.95
 
+    def test_band_statistics_beside_it_are_standardised_and_start_near_0(self, reader):
+        model = tiny_model(vocabulary=len(reader.tokenizer), text_shortcut=True)
+        made = {name: value.clone() for name, value in model.statistics_model.layers.state_dict().items()}
+        songs = reader.read(np.arange(30, dtype=np.int32))
+        with torch.no_grad():
+            spread_heads(model, songs)
+            mask = songs["audio_attention_mask"]
+            by_tower = model.audio_head(model.audio_model(standardised(songs["input_features"], mask), mask)[1])
+            by_statistics = model(**songs).audio - by_tower
+        assert all(torch.equal(value, made[name]) for name, value in model.statistics_model.layers.state_dict().items())
+        assert model.statistics_model.center.abs().max() > 0
+        torch.testing.assert_close(by_tower.std(dim=0, correction=0), torch.ones(16), atol=1e-3, rtol=0)
+        assert by_statistics.std(dim=0).max() < 0.5
+
     def test_only_the_head_changes_and_the_same_way_every_time(self, reader):
         before = tiny_model(vocabulary=len(reader.tokenizer), text_shortcut=True).state_dict()
         twice = []
