@@ -20,7 +20,7 @@ class HistorySettings(BaseModel):
     half_life: float | None = 5.0
     "Plays after which one counts half for songs like it; None: all count the same."
     again: NonNegativeFloat = 3.0
-    "What a play counts for its own song, where it counts about 1 for the song that is most like it."
+    "What a play counts for its own song, where it counts 1 at most, or so in the mean, for the one most like it."
     again_half_life: float | None = None
     "Plays after which one counts half for its own song."
 

@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 
 from data.dataset import load_dataset, save_dataset
+from data.errors import UserError
 from data.split import ensure_split
 from data.tables import Imported
 from data.workspace import Manifest, Workspace, read_manifest
+from recsys import models
 from recsys.candidates.popularity import play_counts
-from recsys.models import load_models, make_source
 from recsys.published_index import read_index
 from recsys.recommender import Recommender
 from tests.recsys.faults import cut_in_half, flip_a_bit, version_of
@@ -142,15 +143,28 @@ class TestValidationFoldedIn:
         assert not np.array_equal(*(np.load(built / f"{at}vectors/preference/item.npy") for at in ("", "tuning/")))
         choices = [(built / at / "models/choices.json").read_text() for at in ("", "tuning")]
         assert choices[0] == choices[1]
-        models = load_models(space, dataset, read_index(space, dataset)[0])
-        np.testing.assert_array_equal(models.unplayed, play_counts(split.past(dataset)) == 0)
-        assert (models.unplayed != (play_counts(split.training(dataset)) == 0)).any()
-        for source in models.sources["discovery"].values():
+        loaded = models.load_models(space, dataset, read_index(space, dataset)[0])
+        np.testing.assert_array_equal(loaded.unplayed, play_counts(split.past(dataset)) == 0)
+        assert (loaded.unplayed != (play_counts(split.training(dataset)) == 0)).any()
+        for source in loaded.sources["discovery"].values():
             if source.name == "item-knn":
-                again = make_source("item-knn", models.choices.settings["discovery"]["item-knn"])
+                again = models.make_source("item-knn", loaded.choices.settings["discovery"]["item-knn"])
                 expected = again.fit(split.past(dataset)).state()
                 for name, value in source.state().items():
                     np.testing.assert_array_equal(value, expected[name])
+
+    def test_models_fitted_by_another_version_are_to_be_built_again(self, built, monkeypatch):
+        space = Workspace(built)
+        dataset, fits = load_dataset(space), models.read_fits
+
+        def without_what_is_new(folder):
+            manifest, choices, states = fits(folder)
+            return manifest, choices, {fit: state for fit, state in states.items() if not fit.startswith("item-knn")}
+
+        monkeypatch.setattr(models, "read_fits", without_what_is_new)
+        with pytest.raises(UserError, match="item-knn model was fitted by another version") as caught:
+            models.load_models(space, dataset, read_index(space, dataset)[0])
+        assert "recsys.build_index" in str(caught.value)
 
     def test_production_takes_what_validation_chose_in_a_fresh_workspace_too(self, commands, built, copy_of_built):
         root = copy_of_built
