@@ -18,6 +18,8 @@ from encoders.model import HtclModel
 from encoders.text import tokenize
 from encoders.towers import ShortcutHead
 
+START = "2"
+"""Raised where heads beside a pre-trained text tower start otherwise: what was trained from there is out of date."""
 FITTED_TEXTS = 8192
 """Texts whose principal components the text head starts from; more change little."""
 COMPARED = 1000

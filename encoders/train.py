@@ -24,7 +24,7 @@ from encoders.checkpoint import History
 from encoders.config import preset_config
 from encoders.embed import embed_stage
 from encoders.features import Mels, ensure_mels
-from encoders.heads import start_text_head
+from encoders.heads import START, start_text_head
 from encoders.model import HtclModel
 from encoders.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
@@ -101,7 +101,7 @@ def train_stage(
     settings, changes = recipe.settings(stage, bool(mels.present.any())), recipe.changes.of(stage)
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     if recipe.tower is not None:
-        made_from["text_encoder"] = recipe.tower
+        made_from |= {"text_encoder": recipe.tower, "start": START}
     if stage == "preference":
         settings = settings.model_copy(update={"seed": settings.seed + luck})
         made_from |= {"semantic": verify(workspace.encoder("semantic")).fingerprint, "pairs": RULES}

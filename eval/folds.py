@@ -21,6 +21,7 @@ from encoders.batches import SongReader
 from encoders.embed import encode_songs
 from encoders.external import ExternalModel
 from encoders.features import Mels, ensure_mels
+from encoders.heads import START
 from encoders.recipe import Recipe, choose_recipe
 from encoders.stages import STAGES, Listening, Place, Stage
 from encoders.train import learn_preference, learn_semantic, mine
@@ -78,7 +79,7 @@ def _trained(
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
     made_from["pairs"] = RULES
     if recipe.tower is not None:
-        made_from["text_encoder"] = recipe.tower
+        made_from |= {"text_encoder": recipe.tower, "start": START}
     recorded: dict[str, Any] = {"preset": recipe.preset}
     recorded |= {"semantic": semantic.model_dump(), "preference": preference.model_dump()}
     if recipe.changes.pairs:

@@ -111,7 +111,8 @@ def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State
         return make_source(name, settings).restore(dataset, states[fit_key(name, settings)])
     except KeyError as error:
         reason = f"the {name} model was fitted by another version of this program ({error} is not in it)"
-        raise UserError(reason, "Run python -m recsys.build_index again: it fits what is out of date.") from error
+        command = "recsys.build_index" if name in BUILT else "eval.run --models all"
+        raise UserError(reason, f"Run python -m {command} again: it fits what is out of date.") from error
 
 
 def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:

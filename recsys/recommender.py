@@ -105,10 +105,10 @@ class Recommender:
         if len(found) >= k or (found and len(rows)):
             return found
         # Validation may have chosen only sources that need songs they know, above all for songs that have been played:
-        # the words are left, else what is popular.
-        more, there = k + len(rows), {*tracks, *(song.track_id for song in found)}
-        others = self.search(title, more) if title and title.strip() else []
-        return [*found, *(song for song in others or self.popular_and_fresh(more) if song.track_id not in there)][:k]
+        # the words are left, and then what is popular.
+        more = k + len(rows) if per_artist is None else len(self.dataset.track_ids)
+        by_words = self.search(title, more) if title and title.strip() else []
+        return self._once([*found, *by_words, *self.popular_and_fresh(2 * more + SPARE)], rows, per_artist)[:k]
 
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
@@ -167,6 +167,18 @@ class Recommender:
         known = self._recordings[but]
         fresh = ~np.isin(self._recordings[tracks], known[known >= 0])
         return cap_groups(Ranked.from_rows([(tracks[fresh], scores[fresh])]), self._recordings, 1)[0]
+
+    def _once(
+        self, songs: Sequence[Recommendation], given: NDArray[np.int32], per_artist: int | None
+    ) -> list[Recommendation]:
+        """The songs without second ones of a recording or copies of those given, some of an artist, in their order."""
+        rows = self.dataset.track_ids.to_rows([song.track_id for song in songs])
+        first = np.sort(np.unique(rows, return_index=True)[1])
+        first = first[~np.isin(rows[first], given)]
+        tracks, places = self._one_of_each(rows[first], first.astype(np.float32), given)
+        if per_artist is not None:
+            _, places = cap_groups(Ranked.from_rows([(tracks, places)]), self.dataset.artists, per_artist)[0]
+        return [songs[int(place)] for place in places]
 
     def _listener_query(self, user: str, heard: bool) -> Query:
         if user not in self.dataset.user_ids:

@@ -28,8 +28,9 @@ class HistorySettings(BaseModel):
 def history_shares(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
     """(Q, N) float32: each song's share in its query's history; those skipped or disliked count against."""
     history = history_matrix(queries, tracks, half_life)
-    total = np.asarray(np.abs(history).sum(axis=1), np.float32).ravel()
-    return csr_matrix(diags_array(1 / np.maximum(total, np.float32(1e-9))) @ history, dtype=np.float32)
+    total = np.asarray(np.abs(history).sum(axis=1), np.float64).ravel()
+    scale = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
+    return csr_matrix(diags_array(scale) @ history, dtype=np.float32)
 
 
 def add_again(
@@ -56,15 +57,12 @@ def speaks_most(
     """
     if not len(query.history):
         return [None] * len(tracks)
-    spoken = similarity * _share_of_each(query, settings.half_life)[:, None]
-    own = (query.history[:, None] == tracks[None, :]) & known[tracks][None, :]
-    spoken = spoken + own * settings.again * _share_of_each(query, settings.again_half_life)[:, None]
+    songs, first = np.unique(query.history, return_index=True)
+    near, own = (
+        history_shares([query], len(known), half_life)[0, songs].toarray().ravel()
+        for half_life in (settings.half_life, settings.again_half_life)
+    )
+    itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
+    spoken = similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None]
     best = spoken.argmax(axis=0)
-    return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
-
-
-def _share_of_each(query: Query, half_life: float | None) -> NDArray[np.float32]:
-    """(history,) the part of each play in its song's share."""
-    weights = query.weights(half_life)
-    _, song = np.unique(query.history, return_inverse=True)
-    return weights / max(float(np.abs(np.bincount(song, weights)).sum()), 1e-9)
+    return [int(songs[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]

@@ -72,7 +72,7 @@ class Ease:
             add_again(scores, block, self.settings, self.row_of >= 0)
             allowed = np.zeros(scores.shape, np.bool_)
             # A query without a song that takes part says nothing, and neither does the model.
-            allowed[np.ix_(history.getnnz(axis=1) > 0, self.songs)] = True
+            allowed[np.ix_(history.getnnz(axis=1) + (scores > 0).sum(axis=1) > 0, self.songs)] = True
             return scores, allowed
 
         return rank_in_blocks(queries, k, self.tracks, score)

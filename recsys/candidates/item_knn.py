@@ -16,7 +16,7 @@ from data.dataset import Dataset
 from recsys.candidates.again import HistorySettings
 from recsys.candidates.contract import State
 from recsys.candidates.interactions import interactions
-from recsys.candidates.neighbours import Neighbours, best_products, pattern
+from recsys.candidates.neighbours import Neighbours, best_others, pattern
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -53,8 +53,8 @@ class ItemKnn:
             shared.data /= shared.data + np.float32(s.shrinkage)
             return similarity.multiply(shared)
 
-        similarity = best_products(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
-        self.songs = Neighbours.of(similarity, matrix.getnnz(axis=0) > 0)
+        similarity = best_others(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
+        self.songs = Neighbours(similarity, matrix.getnnz(axis=0) > 0)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:

@@ -81,7 +81,7 @@ class NearSongs:
         """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
         if (len(self.memory) + len(songs)) * neighbours > REMEMBERED_CELLS:
             self.memory.clear()
-        asked = (neighbours, len(self.index))
+        asked = (neighbours + 1, len(self.index))  # one is the song itself
         new = np.array([song for song in songs if (int(song), asked) not in self.memory], np.int32)
         if len(new):
             found = self.index.search(self.of(new), min(asked))

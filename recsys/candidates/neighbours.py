@@ -20,10 +20,11 @@ BLOCK_ENTRIES = 4_000_000
 Rescale = Callable[[csr_matrix, slice], csr_matrix]
 
 
-def best_products(left: csr_matrix, right: csr_matrix, keep: int, rescale: Rescale | None = None) -> csr_matrix:
-    """The `keep` largest positive entries of each row of left @ right, float32; of equal ones the lower columns.
+def best_others(left: csr_matrix, right: csr_matrix, keep: int, rescale: Rescale | None = None) -> csr_matrix:
+    """The `keep` largest positive entries of each row of left @ right beside the diagonal, float32; of equal ones the
+    lower columns.
 
-    left: (N, R), right: (R, M). rescale(block, rows): a block of the product with other values, before the best of it
+    left: (N, R), right: (R, N). rescale(block, rows): a block of the product with other values, before the best of it
     are chosen.
     """
     left, right = csr_matrix(left), csr_matrix(right)
@@ -31,6 +32,7 @@ def best_products(left: csr_matrix, right: csr_matrix, keep: int, rescale: Resca
     for rows in runs(_entries_at_most(left, right), BLOCK_ENTRIES):
         block = (left[rows] @ right).tocsr()
         block = block if rescale is None else rescale(block, rows).tocsr()
+        block.data[np.repeat(np.arange(rows.start, rows.stop), np.diff(block.indptr)) == block.indices] = 0
         parts.append(best_of_rows(block, keep))
     return vstack(parts, format="csr", dtype=np.float32) if parts else csr_matrix((0, right.shape[1]), dtype=np.float32)
 
@@ -39,19 +41,12 @@ def best_products(left: csr_matrix, right: csr_matrix, keep: int, rescale: Resca
 class Neighbours:
     """What songs say for one another, and how a history is asked through it.
 
-    similarity: (N, N) float32, at least 0, nothing on the diagonal. known: (N,), the songs that training has.
+    similarity: (N, N) float32, at least 0, nothing on the diagonal: what a song says for itself counts by
+    `HistorySettings.again`. known: (N,), the songs that training has.
     """
 
     similarity: csr_matrix
     known: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, similarity: csr_matrix, known: NDArray[np.bool_]) -> Self:
-        """Takes away what a song says for itself, which counts by `HistorySettings.again` instead."""
-        entries = similarity.tocoo()
-        others = entries.row != entries.col
-        kept = (entries.data[others], (entries.row[others], entries.col[others]))
-        return cls(csr_matrix(kept, shape=similarity.shape), known)
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Self:

@@ -12,7 +12,7 @@ from data.dataset import Dataset
 from recsys.candidates.again import HistorySettings
 from recsys.candidates.contract import State
 from recsys.candidates.interactions import interactions
-from recsys.candidates.neighbours import Neighbours, best_products
+from recsys.candidates.neighbours import Neighbours, best_others
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -41,7 +41,7 @@ class Rp3Beta:
         discount = np.maximum(matrix.getnnz(axis=0), 1).astype(np.float64) ** -s.beta
         to_listeners = _transitions(csr_matrix(matrix.T), s.alpha)
         to_songs = _transitions(matrix, s.alpha) @ diags_array(discount.astype(np.float32))
-        self.songs = Neighbours.of(best_products(to_listeners, to_songs, s.neighbours), matrix.getnnz(axis=0) > 0)
+        self.songs = Neighbours(best_others(to_listeners, to_songs, s.neighbours), matrix.getnnz(axis=0) > 0)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:

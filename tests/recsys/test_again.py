@@ -7,6 +7,7 @@ from recsys.candidates.again import HistorySettings, history_shares
 from recsys.queries import Query
 from recsys.search_space import AGAIN, AT_ASKING, SPACE
 from tests.recsys.source_toys import MUTE, make, many_queries, songs
+from tests.recsys.source_toys import history_shares as history_shares_of
 
 SUMMING = ("item-knn", "rp3beta", "ease", "features", "htcl")
 
@@ -58,7 +59,7 @@ def test_a_song_that_the_source_knows_nothing_of_is_not_proposed_for_being_heard
 
 
 @pytest.mark.parametrize("name", SUMMING)
-def test_the_reason_is_the_play_that_counts_most(name, training):
+def test_the_reason_is_the_song_that_counts_most(name, training):
     alone = make(name, training, again=0.0).fit(training)
     said = np.zeros((60, 60))
     for song in range(60):
@@ -68,18 +69,20 @@ def test_the_reason_is_the_play_that_counts_most(name, training):
     source = make(name, training, half_life=3.0, again=0.5, again_half_life=8.0).fit(training)
     asked = np.arange(60, dtype=np.int32)
     for query in many_queries(training):
-        age = np.arange(len(query.history))[::-1]
-        evidence = np.ones(len(age)) if query.evidence is None else query.evidence
-        near, own = (evidence * 0.5 ** (age / half_life) for half_life in (3.0, 8.0))
-        all_near, all_own = (max(np.abs(np.bincount(query.history, w)).sum(), 1e-9) for w in (near, own))
-        itself = (query.history[:, None] == asked) * known
-        counts = said[query.history] * (near / all_near)[:, None] + itself * (0.5 * own / all_own)[:, None]
+        counts = said * history_shares_of(query, 60, 3.0)[:, None]
+        counts[asked, asked] += 0.5 * history_shares_of(query, 60, 8.0) * known
         for track, reason in zip(asked, source.because(query, asked), strict=True):
-            most = counts[:, track].max(initial=0)
-            if reason is None:
-                assert most < 1e-6
-            else:
-                assert counts[query.history == reason, track].max() == pytest.approx(most, rel=1e-3, abs=1e-6)
+            most = counts[:, track].max()
+            assert (0 if reason is None else counts[reason, track]) == pytest.approx(most, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SUMMING)
+def test_a_favourite_is_its_own_reason_whoever_was_played_last(name, training):
+    favourite, *others = songs(training, *(f"metal-{number:02}" for number in range(6)))
+    query = Query(history=np.array([*[favourite] * 40, *others], np.int32))
+    source = make(name, training).fit(training)
+    assert source.candidates([query], 1)[0][0].tolist() == [favourite]
+    assert source.because(query, np.array([favourite], np.int32)) == [favourite]
 
 
 def test_shares_sum_to_one_whatever_their_sign():

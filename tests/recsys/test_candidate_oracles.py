@@ -107,9 +107,9 @@ class TestOracles:
         dense[vectors.tracks] = vectors.values
         has = np.isin(np.arange(60), vectors.tracks)
         near = np.exp((dense @ dense.T - 1) / temperature) * has[:, None] * has
+        np.fill_diagonal(near, 0)
         for row in near:
             row[np.argsort(-row, kind="stable")[neighbours:]] = 0
-        np.fill_diagonal(near, 0)
         words = read_blocks(["metal"])[0].astype(np.float64)
         word_cosine = dense @ words / np.linalg.norm(words)
         history = songs(training, "metal-00", "metal-05", MUTE, "swing-02", "metal-00")
@@ -152,11 +152,11 @@ class TestFeatures:
         standard = (columns - columns[known].mean(axis=0)) / columns[known].std(axis=0)
         unit = standard / np.linalg.norm(standard, axis=1, keepdims=True)
         near = np.nan_to_num(np.exp((unit @ unit.T - 1) / temperature))
+        np.fill_diagonal(near, 0)
         for row in near:
             row[np.argsort(-row, kind="stable")[neighbours:]] = 0
         history = songs(training, "metal-00", "metal-05", MUTE, "swing-02", "metal-00")
         query = Query(history=history, evidence=np.array([1, 2, 1, 1, -0.5], np.float32), text="not read")
-        np.fill_diagonal(near, 0)
         has = np.isfinite(table[:, 0])
         expected = answer_of_history(query, near, has, half_life, source.settings.again, None)
         tracks, scores = source.candidates([query], 60)[0]

@@ -10,8 +10,9 @@ from data.workspace import Workspace
 from recsys.candidates.popularity import play_counts
 from recsys.choosing import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
 from recsys.fusion import FusionSettings, Proposals, fuse
-from recsys.models import FUSED, htcl_sources, make_source
+from recsys.models import FUSED, Models, htcl_sources, make_source
 from recsys.race import Race
+from recsys.ranked import Ranked
 from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
 
 NEWCOMER = "nobody has heard of me"
@@ -158,6 +159,21 @@ class TestPlaylists:
 
     def test_a_title_alone_is_enough(self, recommender):
         assert_sound(recommender.continue_playlist([], "calm piano", k=10), recommender, 10)
+
+    def test_a_title_gets_as_many_songs_as_are_asked_for_each_once(self, recommender, monkeypatch):
+        nobody = Ranked.from_rows([(np.array([3, 5], np.int32), np.array([0.9, 0.8], np.float32))])
+        monkeypatch.setattr(Models, "fuse", lambda models, task, rankings, k: nobody)
+        monkeypatch.setattr(recommender, "search", lambda text, k: Recommender.search(recommender, text, 4))
+        found = recommender.continue_playlist([], "calm piano", k=40)
+        rows = recommender.dataset.track_ids.to_rows(ids(found))
+        recordings = recommender.dataset.recordings[rows]
+        assert len(found) == 40
+        assert rows[:2].tolist() == [3, 5]
+        assert "text" in {source for song in found for source in song.sources}
+        assert len(np.unique(recordings[recordings >= 0])) == (recordings >= 0).sum()
+        capped = recommender.continue_playlist([], "calm piano", k=40, per_artist=1)
+        artists = [song.artist for song in capped if song.artist]
+        assert len(set(artists)) == len(artists) > 10
 
     def test_neither_songs_nor_title_is_the_users_mistake(self, recommender):
         with pytest.raises(UserError, match="songs or a title"):
