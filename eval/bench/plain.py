@@ -41,8 +41,9 @@ def plain_step(model: HtclModel, mels: Sequence[NDArray[np.float32]], words: dic
 
     def step() -> None:
         model.train()
-        optimizer.zero_grad()
         plain_loss(model, frames, ids, mask).backward()
         optimizer.step()
+        # At the end, and not before the next one: the side whose turn is next would have less memory at hand.
+        optimizer.zero_grad()
 
     return step
