@@ -1,17 +1,15 @@
-"""`python -m recsys.build_index` under power cuts, damage, company and repetition."""
+"""`python -m recsys.build_index` under power cuts, company and repetition."""
 
 import json
 import os
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from data.dataset import load_dataset, save_dataset
-from data.errors import UserError
 from data.split import ensure_split
 from data.tables import Imported
 from data.workspace import Manifest, Workspace, read_manifest
@@ -19,28 +17,8 @@ from recsys import models
 from recsys.candidates.popularity import play_counts
 from recsys.published_index import read_index
 from recsys.recommender import Recommender
-from tests.recsys.faults import cut_in_half, flip_a_bit, version_of
-
-TRAINED = ("encoder-semantic", "vectors/semantic", "encoder", "vectors/preference", "models")
-STEPS = ("dataset", "split", *(f"tuning/{step}" for step in TRAINED), *TRAINED)
-"The published folders of a workspace, in the order in which they are made."
-
-
-def published(root: Path) -> dict[str, Manifest]:
-    """The manifest of every finished step."""
-    folders = {step: root / step for step in STEPS}
-    if (root / "index/CURRENT").exists():
-        folders["index"] = version_of(root)
-    return {step: manifest for step, folder in folders.items() if (manifest := read_manifest(folder)) is not None}
-
-
-def file_times(root: Path) -> dict[str, int]:
-    """When each file below the workspace was last written; the lock is touched by everyone."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in files}
-
-
-DAMAGE = pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, Path.unlink], ids=["flipped", "cut", "gone"])
+from tests.recsys.faults import version_of
+from tests.recsys.workspaces import STEPS, TRAINED, file_times, published, same_results
 
 
 class TestPowerCuts:
@@ -119,17 +97,6 @@ class TestPowerCuts:
         assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
 
 
-def same_results(root: Path, other: Path) -> bool:
-    """The same vectors bit for bit, the same models, the same index."""
-    vectors = [
-        np.array_equal(np.load(root / f"vectors/{stage}/{kind}.npy"), np.load(other / f"vectors/{stage}/{kind}.npy"))
-        for stage in ("semantic", "preference")
-        for kind in ("audio", "text", "item")
-    ]
-    choices = [json.loads((place / "models/choices.json").read_text()) for place in (root, other)]
-    return all(vectors) and choices[0] == choices[1]
-
-
 class TestValidationFoldedIn:
     def test_settings_come_from_the_training_part_and_what_is_published_from_the_past(self, built):
         space = Workspace(built)
@@ -152,21 +119,6 @@ class TestValidationFoldedIn:
                 expected = again.fit(split.past(dataset)).state()
                 for name, value in source.state().items():
                     np.testing.assert_array_equal(value, expected[name])
-
-    def test_models_fitted_by_another_version_are_to_be_built_again(self, built, monkeypatch):
-        space = Workspace(built)
-        dataset, fits = load_dataset(space), models.read_fits
-
-        def without_what_is_new(folder):
-            manifest, choices, states = fits(folder)
-            for name in (name for name in states if name.startswith("item-knn")):
-                states[name] = {part: values for part, values in states[name].items() if part != "known"}
-            return manifest, choices, states
-
-        monkeypatch.setattr(models, "read_fits", without_what_is_new)
-        with pytest.raises(UserError, match="item-knn model was fitted by another version") as caught:
-            models.load_models(space, dataset, read_index(space, dataset)[0])
-        assert "recsys.build_index" in str(caught.value)
 
     def test_production_takes_what_validation_chose_in_a_fresh_workspace_too(self, commands, built, copy_of_built):
         root = copy_of_built
@@ -230,75 +182,6 @@ class TestRepetition:
         assert [result.code for result in results] == [0, 0]
         assert sum("waiting for it" in result.err for result in results) == 1
         assert sum("trials" in result.err for result in results) == 1
-        assert same_results(root, built)
-
-
-class TestDamage:
-    """Whatever is broken is named, and the command says what to do."""
-
-    @DAMAGE
-    @pytest.mark.parametrize(
-        "victim",
-        ["index/*/index.json", "index/*/ids.parquet", "index/*/*.faiss", "vectors/preference/item.npy", "models/*.npz"],
-    )
-    def test_a_damaged_file_is_refused_by_recommend(self, commands, copy_of_built, victim, damage):
-        path = sorted(copy_of_built.glob(victim))[0]
-        damage(path)
-        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm", "--json")
-        assert (result.code, result.out) == (2, "")
-        assert result.err.startswith("error: ")
-        assert path.name in result.err
-        assert "build_index" in result.err
-
-    @DAMAGE
-    def test_a_damaged_encoder_is_refused_where_words_need_it(self, commands, copy_of_built, damage):
-        damage(copy_of_built / "encoder/model.safetensors")
-        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
-        assert result.code == 2
-        assert "model.safetensors" in result.err
-
-    def test_an_encoder_with_a_flipped_bit_is_not_trained_upon(self, commands, copy_of_built):
-        flip_a_bit(copy_of_built / "encoder-semantic/model.safetensors")
-        shutil.rmtree(copy_of_built / "encoder")
-        result = commands.run("recsys.build_index", "-w", copy_of_built)
-        assert result.code == 2
-        assert "encoder-semantic/model.safetensors is damaged" in result.err
-
-    def test_vectors_with_a_flipped_bit_are_not_built_upon(self, commands, copy_of_built):
-        flip_a_bit(copy_of_built / "vectors/preference/item.npy")
-        result = commands.run("recsys.build_index", "-w", copy_of_built)
-        assert result.code == 2
-        assert "item.npy is damaged" in result.err
-
-    def test_doing_what_the_message_says_mends_it(self, commands, copy_of_built, built):
-        flip_a_bit(copy_of_built / "vectors/preference/item.npy")
-        shutil.rmtree(copy_of_built / "vectors/preference")
-        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
-        assert same_results(copy_of_built, built)
-        assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
-
-    @pytest.mark.parametrize("content", ["v-0123456789abcdef", "../../etc", "", "\x00\xff"])
-    def test_a_pointer_to_nowhere_is_refused_and_mended_by_the_next_run(self, commands, copy_of_built, content):
-        current = copy_of_built / "index/CURRENT"
-        right = current.read_text()
-        current.write_text(content, encoding="latin-1")
-        result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
-        assert result.code == 2
-        assert "CURRENT" in result.err
-        assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
-        assert current.read_text() == right
-
-    @pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half])
-    def test_a_damaged_training_checkpoint_is_said_and_passed_over(self, commands, copy_of_built, damage, built):
-        root = copy_of_built
-        shutil.rmtree(root / "encoder-semantic")
-        shutil.rmtree(root / "tuning/encoder-semantic")
-        moment = ("after", "*/.work/tuning-train-semantic/checkpoint.safetensors")
-        assert commands.run("recsys.build_index", "-w", root, die=moment).code == -9
-        damage(root / ".work/tuning-train-semantic/checkpoint.safetensors")
-        result = commands.run("recsys.build_index", "-w", root)
-        assert result.code == 0, result.err
-        assert "checkpoint.safetensors is damaged" in result.err
         assert same_results(root, built)
 
 
