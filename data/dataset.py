@@ -9,16 +9,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.assemble import Assembled, assemble
+from data.console.progress import meter
 from data.errors import UserError
 from data.ids import IdMap
-from data.importers.parts import Part
-from data.parquet import scan_parquet
-from data.progress import meter
-from data.rejects import Tally
-from data.spool import Spool
+from data.importers.data_set import Part
+from data.ingest.assemble import Assembled, assemble
+from data.ingest.rejects import Tally
+from data.ingest.spool import Spool
+from data.storage.parquet import scan_parquet
+from data.storage.workspace import Manifest, Workspace, inside, publishing, read_manifest, verify
 from data.tables import SCHEMAS, Imported, validate
-from data.workspace import Manifest, Workspace, inside, publishing, read_manifest, verify
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""

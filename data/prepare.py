@@ -9,19 +9,19 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from data.assemble import Assembled
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import done, meter, say
 from data.dataset import ORDERED, load_dataset, save_dataset, save_parts, summary
-from data.duck import memory_bytes
 from data.errors import UserError
+from data.importers.data_set import DataSet
 from data.importers.demo import DemoSettings, import_demo
-from data.importers.files import FilesSettings, import_files
-from data.importers.folder import import_folder
-from data.importers.parts import DataSet
-from data.importers.sets import DATA_SETS
-from data.progress import done, meter, say
+from data.importers.library.importer import import_folder
+from data.importers.own_tables.importer import FilesSettings, import_files
+from data.importers.registry import DATA_SETS
+from data.ingest.assemble import Assembled
+from data.storage.duckdb_query import memory_bytes
+from data.storage.workspace import Workspace, is_current
 from data.tables import Imported
-from data.workspace import Workspace, is_current
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 

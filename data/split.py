@@ -29,8 +29,8 @@ from pydantic import BaseModel, Field
 
 from data.dataset import Dataset
 from data.errors import DamagedError
-from data.parquet import read_parquet
-from data.workspace import Manifest, Workspace, is_current, publishing, read_manifest, verify
+from data.storage.parquet import read_parquet
+from data.storage.workspace import Manifest, Workspace, is_current, publishing, read_manifest, verify
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")

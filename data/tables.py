@@ -107,7 +107,7 @@ def validate(imported: Imported) -> Validated:
 
     Tables that are missing come back empty. Tracks named only by listens, playlists or features become tracks with
     nothing but an id when no tracks table was given; otherwise such rows are rejected. Raises nothing for bad rows.
-    `data.assemble` does the same with tables that do not fit in memory.
+    `data.ingest.assemble` does the same with tables that do not fit in memory.
     """
     tables: dict[str, pl.DataFrame] = {}
     rejects = [imported.rejects]

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 from safetensors.torch import save_file
 
-from data.command import run
+from data.console.command import run
+from data.console.progress import say
 from data.errors import UserError
-from data.progress import say
-from encoders.config import HtclConfig
-from encoders.model import HtclModel
-from encoders.processing import HtclFeatureExtractor, HtclProcessor
-from encoders.published import PARTS, published_parts
-from encoders.text import load_text_tower
+from encoders.model.config import HtclConfig
+from encoders.model.network import HtclModel
+from encoders.model.original_weights import PARTS, published_parts
+from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
+from encoders.model.text import load_text_tower
 
 app = typer.Typer(add_completion=False, help=__doc__)
 KINDS = (".safetensors", ".pt", ".pth")

@@ -10,18 +10,18 @@ import typer
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import done, say
 from data.dataset import Dataset, load_dataset
-from data.progress import done, say
-from data.workspace import Workspace, adopt, is_current, publishing, read_manifest, short_hash
-from encoders.ahead import ahead, moved
-from encoders.batches import SongReader, readable_features
-from encoders.blocks import Block, in_blocks
-from encoders.features import Mels, ensure_mels
-from encoders.model import HtclModel
-from encoders.stages import STAGES, Stage
-from encoders.stored import read_encoder
-from encoders.vectors import MODALITIES, Vectors, write_vectors
+from data.storage.workspace import Workspace, adopt, is_current, publishing, read_manifest, short_hash
+from encoders.encoding.load import read_encoder
+from encoders.encoding.mel_cache import Mels, ensure_mels
+from encoders.encoding.prefetch import ahead, moved
+from encoders.encoding.resumable import Block, in_blocks
+from encoders.encoding.song_batches import SongReader, readable_features
+from encoders.encoding.vector_files import MODALITIES, Vectors, write_vectors
+from encoders.model.network import HtclModel
+from encoders.training.stages import STAGES, Stage
 
 app = typer.Typer(add_completion=False, help=__doc__)
 BLOCK = 1024

@@ -10,25 +10,30 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import done, say
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
-from data.pairs import RULES, PairSettings, mine_pairs, mine_skips
-from data.progress import done, say
+from data.listening.pairs import RULES, PairSettings, mine_pairs, mine_skips
 from data.split import Extent, Split, ensure_split
-from data.workspace import Workspace, adopt, is_current, publishing, verify
-from encoders import processes
-from encoders.batches import SongReader
-from encoders.card import model_card
-from encoders.checkpoint import History
-from encoders.config import preset_config
+from data.storage.workspace import Workspace, adopt, is_current, publishing, verify
 from encoders.embed import embed_stage
-from encoders.features import Mels, ensure_mels
-from encoders.heads import START, start_text_head
-from encoders.model import HtclModel
-from encoders.processing import HtclFeatureExtractor, HtclProcessor
-from encoders.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
-from encoders.stages import (
+from encoders.encoding.load import read_encoder
+from encoders.encoding.mel_cache import Mels, ensure_mels
+from encoders.encoding.song_batches import SongReader
+from encoders.encoding.vector_files import read_vectors
+from encoders.model.config import preset_config
+from encoders.model.network import HtclModel
+from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
+from encoders.model.text import load_text_tower, track_texts, train_wordpiece
+from encoders.model.towers import ShortcutHead
+from encoders.training import distributed
+from encoders.training.checkpoint import History
+from encoders.training.initialisation import START, start_text_head
+from encoders.training.loop import TrainingSettings
+from encoders.training.model_card import model_card
+from encoders.training.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
+from encoders.training.stages import (
     Listening,
     Place,
     PreferenceSettings,
@@ -37,11 +42,6 @@ from encoders.stages import (
     train_semantic,
     usable_pairs,
 )
-from encoders.stored import read_encoder
-from encoders.text import load_text_tower, track_texts, train_wordpiece
-from encoders.towers import ShortcutHead
-from encoders.training import TrainingSettings
-from encoders.vectors import read_vectors
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -61,14 +61,14 @@ def main(
 ) -> None:
     """Train one stage; skipped where nothing has changed since the last time. `accelerate launch` shares it out."""
     space, wanted = Workspace(Path(workspace)), check_stage(stage)
-    processes.join()
-    with space.lock() if processes.rank() == 0 else nullcontext():
+    distributed.join()
+    with space.lock() if distributed.rank() == 0 else nullcontext():
         dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder, settings)
         for place, extent in trainings(space, train_on):
-            if not resume and processes.rank() == 0:
+            if not resume and distributed.rank() == 0:
                 place.discard_scratch(f"train-{wanted}")
             train_stage(place, dataset, wanted, recipe, extent)
-            processes.wait()
+            distributed.wait()
     say(f"Encoder in {space.encoder(wanted)}. Next: python -m encoders.embed --workspace {workspace}")
 
 
@@ -95,7 +95,7 @@ def train_stage(
     published as it is, and the manifest says so. Of several processes the first one publishes. luck: added to the seed
     of stage 2.
     """
-    with processes.first_then_others():
+    with distributed.first_then_others():
         split = ensure_split(workspace, dataset)
         mels = ensure_mels(workspace.mels, dataset)
     settings, changes = recipe.settings(stage, bool(mels.present.any())), recipe.changes.of(stage)
@@ -117,7 +117,7 @@ def train_stage(
             adopt(twin, target, made_from, recorded) for twin in twins
         )
 
-    if processes.from_first(is_there):
+    if distributed.from_first(is_there):
         workspace.discard_scratch(f"train-{stage}")  # left where a run was cut off right after publishing
         return
     started = time.monotonic()
@@ -136,8 +136,8 @@ def train_stage(
             return mine(listening, reader, before, recipe.pairs)
 
         assert isinstance(settings, PreferenceSettings)
-        facts = learn_preference(model, reader, processes.from_first(learned_from), settings, place)
-    if processes.rank() > 0:
+        facts = learn_preference(model, reader, distributed.from_first(learned_from), settings, place)
+    if distributed.rank() > 0:
         return
     with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
         model.save_pretrained(draft.folder)
@@ -175,7 +175,7 @@ def learn_semantic(
     texts = track_texts(dataset.tracks)
     known = [text for track in allowed if (text := texts[track]) is not None]
     table = dataset.feature_matrix()
-    with processes.first_then_others():  # each writes the vocabulary
+    with distributed.first_then_others():  # each writes the vocabulary
         model, tokenizer = fresh_model(recipe, known, bool(mels.present.any()), table, place.scratch, settings.seed)
     if table is not None:
         rows = table[allowed]

@@ -12,31 +12,31 @@ from typing import Annotated, Any
 
 import typer
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import say
 from data.dataset import Dataset
 from data.errors import UserError
-from data.pairs import RULES
-from data.progress import say
+from data.listening.pairs import RULES
 from data.split import Split
-from data.workspace import Workspace, is_current, publishing, read_manifest, short_hash
-from encoders.batches import SongReader
+from data.storage.workspace import Workspace, is_current, publishing, read_manifest, short_hash
 from encoders.embed import encode_songs
-from encoders.features import Mels, ensure_mels
-from encoders.recipe import Recipe, choose_recipe
-from encoders.stages import Place, PreferenceSettings, Stage
-from encoders.stored import read_encoder
+from encoders.encoding.load import read_encoder
+from encoders.encoding.mel_cache import Mels, ensure_mels
+from encoders.encoding.song_batches import SongReader
+from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
 from encoders.train import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
-from encoders.vectors import MODALITIES, Vectors, read_vectors, write_vectors
+from encoders.training.recipe import Recipe, choose_recipe
+from encoders.training.stages import Place, PreferenceSettings, Stage
+from eval.line_up import Model
 from eval.measure import measure
-from eval.models import Model
 from eval.run import COLUMNS, ready, show, write_report
-from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import Fold, measure_semantic
-from eval.spaces import Space, by_track
+from eval.semantic.embeddings import Space, by_track
+from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
+from eval.semantic.measure import Fold, measure_semantic
 from recsys.candidates import Htcl
-from recsys.choosing import choose_settings, validation_questions
-from recsys.held_out import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
-from recsys.models import exact_index
+from recsys.fitted.store import exact_index
+from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
+from recsys.tuning.source_settings import choose_settings, validation_questions
 
 app = typer.Typer(add_completion=False, help=__doc__)
 WHOLE = "stage 2"

@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.console.progress import meter
 from data.dataset import Dataset
 from data.errors import UserError
-from data.progress import meter
 from data.split import Split
-from data.workspace import Manifest
-from encoders.vectors import Vectors
-from eval.beyond import beyond
-from eval.curves import CUTOFFS, over_k
-from eval.known import Asked, Songs
-from eval.metrics import DEPTH, METRICS, all_metrics, lower_is_better
-from eval.models import BASELINES, Model
-from eval.per_query import PerQuery
-from eval.slices import EXPLAINED, HEADLINE, Slice, slices
+from data.storage.workspace import Manifest
+from encoders.encoding.vector_files import Vectors
+from eval.line_up import BASELINES, Model
+from eval.metrics.beyond_accuracy import beyond
+from eval.metrics.catalogue_facts import Asked, Songs
+from eval.metrics.curves import CUTOFFS, over_k
+from eval.metrics.registry import DEPTH, METRICS, all_metrics, lower_is_better
+from eval.metrics.slices import EXPLAINED, HEADLINE, Slice, slices
+from eval.results.per_query import PerQuery
 from eval.statistics import adjust, bootstrap_intervals, compare_all
-from recsys.held_out import HeldOut
-from recsys.models import HTCL_NAMES
+from recsys.fitted.store import HTCL_NAMES
 from recsys.ranked import Ranked
+from recsys.tasks import HeldOut
 
 TESTED = ("ndcg@100", "recall@20")
 GAINED = (*TESTED, "recall@100", "ndcg@500")

@@ -9,32 +9,32 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import say
 from data.dataset import Dataset, is_ordered
 from data.errors import UserError
-from data.progress import say
 from data.split import Split
-from data.workspace import Manifest, Workspace, read_manifest, write_text
-from encoders.external import ExternalModel
-from encoders.stages import STAGES
-from encoders.vectors import read_vectors
-from eval.among_new import among_new, answering_with_new
-from eval.compare import compare, lines, name_of, read_report
-from eval.curves import SEED_QUERIES, over_seeds
-from eval.folds import folds as cross_validation
+from data.storage.workspace import Manifest, Workspace, read_manifest, write_text
+from encoders.encoding.vector_files import read_vectors
+from encoders.pretrained.audio_model import ExternalModel
+from encoders.training.stages import STAGES
+from eval.line_up import DEFAULT, chosen_names, line_up
 from eval.measure import measure, refuse_leaks
-from eval.models import DEFAULT, chosen_names, line_up
-from eval.per_query import PerQuery, save_per_query
-from eval.repeats import ensure_repeats, measure_repeats
-from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
-from eval.semantic import Fold, measure_semantic
-from eval.spaces import open_externals, spaces_of
-from eval.table import cost_lines, gain_line, repeats_table, result_table, test_lines
+from eval.metrics.curves import SEED_QUERIES, over_seeds
+from eval.new_songs_only import among_new, answering_with_new
+from eval.results.comparison import compare, lines, name_of, read_report
+from eval.results.per_query import PerQuery, save_per_query
+from eval.results.terminal import cost_lines, gain_line, repeats_table, result_table, test_lines
+from eval.semantic.cross_validation import folds as cross_validation
+from eval.semantic.embeddings import open_externals, spaces_of
+from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
+from eval.semantic.measure import Fold, measure_semantic
+from eval.training_variance import ensure_repeats, measure_repeats
 from recsys.build_index import build
-from recsys.fit_models import ensure_baselines
-from recsys.held_out import NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
-from recsys.models import BASELINES, Models, load_models
-from recsys.published_index import read_index
+from recsys.fitted.fit import ensure_baselines
+from recsys.fitted.store import BASELINES, Models, load_models
+from recsys.index.publishing import read_index
+from recsys.tasks import NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, held_out, scenario, tuned_for
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

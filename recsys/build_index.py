@@ -11,20 +11,20 @@ from typing import Annotated, get_args
 
 import typer
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
+from data.console.progress import done, say
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.prepare import prepare_demo
-from data.progress import done, say
 from data.split import LEAKS, Method, Split, SplitSettings, ensure_split
-from data.workspace import Workspace, read_manifest
+from data.storage.workspace import Workspace, read_manifest
 from encoders.embed import embed_stage
-from encoders.features import ensure_mels
-from encoders.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
-from encoders.stages import STAGES
+from encoders.encoding.mel_cache import ensure_mels
 from encoders.train import TrainOn, train_stage, trainings
-from recsys.fit_models import ensure_choices, ensure_models
-from recsys.published_index import ensure_index
+from encoders.training.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
+from encoders.training.stages import STAGES
+from recsys.fitted.fit import ensure_choices, ensure_models
+from recsys.index.publishing import ensure_index
 
 app = typer.Typer(add_completion=False, help=__doc__)
 INDEX_HELP = "exact, faiss-flat, faiss-hnsw, faiss-ivf or faiss-ivfpq; default: as built before, else faiss-flat."

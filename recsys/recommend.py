@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from data.command import WorkspaceOption, run
+from data.console.command import WorkspaceOption, run
 from data.dataset import Dataset
 from data.errors import UnknownIdError, UserError, closest
 from recsys.recommender import Recommendation, Recommender

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
-from data.workspace import Workspace
+from data.storage.workspace import Workspace
 from recsys.candidates import Htcl
-from recsys.filters import cap_groups
-from recsys.held_out import HISTORY, Task
-from recsys.models import Models, load_models
-from recsys.published_index import read_index
+from recsys.fitted.store import Models, load_models
+from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
+from recsys.ranking.filters import cap_groups
+from recsys.tasks import HISTORY, Task
 
 FRESH_EVERY = 4
 """For a listener nobody knows, every fourth song is the newest that is not yet listed."""

@@ -18,8 +18,8 @@ from hypothesis import settings
 
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.split import Split, ensure_split
+from data.storage.workspace import Workspace
 from data.tables import Imported
-from data.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).parent / "recsys"))
 from commands import Commands

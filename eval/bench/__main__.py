@@ -9,15 +9,15 @@ import torch
 import typer
 from rich.console import Console
 
-from data.command import run
+from data.console.command import run
+from data.console.progress import done, say
 from data.errors import UserError
-from data.progress import done, say
-from eval.bench.encoders import decoding, encoding, memory, training
-from eval.bench.evaluation import large, metrics, ranking, sessionising
-from eval.bench.gpu import gpu
-from eval.bench.paper import paper
+from eval.bench.encoding.gpu import gpu
+from eval.bench.encoding.paper import paper
+from eval.bench.encoding.sizes import EvaluationSizes, Sizes, tiny_evaluation, tiny_sizes
+from eval.bench.encoding.suite import decoding, encoding, memory, training
+from eval.bench.evaluating.suite import large, metrics, ranking, sessionising
 from eval.bench.rows import Row, circumstances, rows_table, write_rows
-from eval.bench.sizes import EvaluationSizes, Sizes, tiny_evaluation, tiny_sizes
 
 GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
 DEFAULT = GROUPS[:-1]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from data.command import run
+from data.console.command import run
+from data.console.progress import say
 from data.errors import UserError
-from data.progress import say
-from data.workspace import Workspace, write_text
+from data.storage.workspace import Workspace, write_text
 from eval.report.evidence import gather
 from eval.report.page import render
 

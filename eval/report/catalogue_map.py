@@ -14,9 +14,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from data.console.progress import say
 from data.dataset import Dataset
-from data.progress import say
-from encoders.vectors import Vectors
+from encoders.encoding.vector_files import Vectors
 
 MOST = 5000
 "Songs that are drawn; t-SNE of as many takes about half a minute on one core."

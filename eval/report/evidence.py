@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.split import Split, ensure_split
-from data.workspace import Manifest, Workspace, read_manifest
-from encoders.vectors import read_vectors
+from data.storage.workspace import Manifest, Workspace, read_manifest
+from encoders.encoding.vector_files import read_vectors
+from eval.line_up import LINE_UP, line_up
 from eval.measure import refuse_leaks
-from eval.models import LINE_UP, line_up
 from eval.report.catalogue_map import CatalogueMap, catalogue_map
 from eval.report.figures import Result
 from eval.report.provenance import Cost, costs, steps
 from eval.report.queries import Asked, ask
-from recsys.held_out import TASKS, Task, held_out
-from recsys.models import BASELINES, Models, load_models
-from recsys.published_index import read_index
+from recsys.fitted.store import BASELINES, Models, load_models
+from recsys.index.publishing import read_index
+from recsys.tasks import TASKS, Task, held_out
 
 
 @dataclass

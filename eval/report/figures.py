@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from eval.metrics import lower_is_better
-from eval.models import BASELINES
-from eval.table import label
-from recsys.models import HTCL_NAMES
+from eval.line_up import BASELINES
+from eval.metrics.registry import lower_is_better
+from eval.results.terminal import label
+from recsys.fitted.store import HTCL_NAMES
 
 Result = Mapping[str, Any]
 
@@ -127,7 +127,7 @@ def slice_name(prefix: str) -> str:
 
 
 def metric_label(metric: str) -> str:
-    """As `eval.table.label`, without the slice; a name that has no label there loses its underscores.
+    """As `eval.results.terminal.label`, without the slice; a name that has no label there loses its underscores.
 
     >>> metric_label("cold/ndcg@100"), metric_label("probe_genre_macro_f1")
     ('NDCG@100', 'Probe genre macro f1')

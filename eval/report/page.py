@@ -15,7 +15,7 @@ from eval.report.published import PUBLISHED
 from eval.report.summary import summary
 from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, repeats_table, test_rows
 from eval.run import COLUMNS
-from eval.semantic import COLUMNS as SEMANTIC_COLUMNS
+from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 
 TITLES = {
     "next-song": "Next song",

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from data.workspace import PACKAGES, Manifest, Workspace, read_manifest
-from encoders.stages import STAGES
-from recsys.models import Models
+from data.storage.workspace import PACKAGES, Manifest, Workspace, read_manifest
+from encoders.training.stages import STAGES
+from recsys.fitted.store import Models
 
 
 class Step(NamedTuple):

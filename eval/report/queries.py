@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.split import Split
-from eval.models import Model
-from recsys.held_out import HeldOut
+from eval.line_up import Model
+from recsys.tasks import HeldOut
 
 QUERIES = 10
 TOP = 10

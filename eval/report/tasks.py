@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from eval.metrics import CUTOFFS
+from eval.metrics.registry import CUTOFFS
 from eval.report.charts import Chart, bar_chart, line_chart, scatter_chart
 from eval.report.figures import (
     HEADLINE,

@@ -15,10 +15,10 @@ from pydantic import BaseModel, PositiveInt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from recsys.index import shortlist
+from recsys.index import overfetch
 from recsys.index.card import IndexCard, damaged
-from recsys.index.checks import known_ids, new_ids, search_request, unit_vectors
-from recsys.index.leaders import Leaders
+from recsys.index.input_checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.index.running_top_k import Leaders
 from recsys.ranked import Ranked
 
 _FILE = "vectors.safetensors"
@@ -70,7 +70,7 @@ class ExactIndex:
     ) -> Ranked:
         queries = unit_vectors(vectors, self.dimension)
         excluded = search_request(k, exclude, len(queries))
-        return shortlist.search(
+        return overfetch.search(
             queries,
             k,
             excluded,

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveInt
 
-from recsys.index import shortlist
+from recsys.index import overfetch
 from recsys.index.card import IndexCard, damaged
-from recsys.index.checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.index.input_checks import known_ids, new_ids, search_request, unit_vectors
 from recsys.ranked import Ranked
 
 Kind = Literal["flat", "hnsw", "ivf", "ivfpq"]
@@ -111,7 +111,7 @@ class FaissIndex:
     ) -> Ranked:
         queries = unit_vectors(vectors, self.dimension)
         excluded = search_request(k, exclude, len(queries))
-        return shortlist.search(
+        return overfetch.search(
             queries,
             k,
             excluded,

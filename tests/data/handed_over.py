@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from data.importers.parts import Part
+from data.importers.data_set import Part
 from data.tables import Imported, Validated, no_rejects, validate
 
 

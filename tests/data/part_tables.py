@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.parts import Part
+from data.importers.data_set import Part
 from data.tables import REJECT_SCHEMA, SCHEMAS, Imported, Validated, validate
 
 MOST_ROWS = 100_000

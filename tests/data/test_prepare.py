@@ -10,10 +10,8 @@ import polars as pl
 import pytest
 
 from data.dataset import load_dataset
-from data.workspace import Workspace, verify
-
-sys.path.insert(0, str(Path(__file__).parent))
-from sound_files import tone, write
+from data.storage.workspace import Workspace, verify
+from tests.data.audio.sound_files import tone, write
 
 Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
@@ -130,7 +128,7 @@ def test_the_demo_makes_a_simulated_catalogue_with_audio_once(prepare, tmp_path)
 
 APP = """
 import typer
-from data.command import run
+from data.console.command import run
 from data.errors import UserError
 
 app = typer.Typer()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.split import IN_GAP, LEAKS, PARTS, Split, SplitSettings, ensure_split
+from data.storage.workspace import Workspace
 from data.tables import Imported
-from data.workspace import Workspace
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 

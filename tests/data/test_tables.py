@@ -1,15 +1,11 @@
 import json
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 
 from data.tables import REQUIRED, SCHEMAS, STRINGS, Imported, Validated, reject, to_schema, validate
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_tables import NOON, some_tables
+from tests.data.random_tables import NOON, some_tables
 
 
 def validated(**tables: pl.DataFrame) -> Validated:

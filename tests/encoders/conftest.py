@@ -12,12 +12,12 @@ import soundfile
 import encoders.train as train
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.split import Extent
+from data.storage.workspace import Manifest, Workspace, read_manifest
 from data.tables import Imported
-from data.workspace import Manifest, Workspace, read_manifest
-from encoders.batches import SongReader
-from encoders.recipe import Recipe
-from encoders.stages import SETTINGS, STAGES, Stage
+from encoders.encoding.song_batches import SongReader
 from encoders.train import train_stage
+from encoders.training.recipe import Recipe
+from encoders.training.stages import SETTINGS, STAGES, Stage
 from tests.encoders.toys import WORDS, build_reader, sound, tiny_config, toy_mels, toy_texts
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.audio import Audio, Unreadable, try_mel
-from encoders.features import read_levels
+from encoders.encoding.audio_inputs import Audio, Unreadable, try_mel
+from encoders.encoding.mel_cache import read_levels
 
 
 def number(path: Path) -> NDArray[np.int64]:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from data.command import run
+from data.console.command import run
 from encoders import convert
-from encoders.model import HtclModel
-from encoders.published import PARTS, audio_names, published_names, published_parts
+from encoders.model.network import HtclModel
+from encoders.model.original_weights import PARTS, audio_names, published_names, published_parts
 from tests.encoders.toys import tiny_model
 
 

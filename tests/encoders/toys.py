@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import BertConfig
 
-from encoders.batches import SongReader
-from encoders.config import HtclAudioConfig, HtclConfig
-from encoders.features import Mels
-from encoders.mel import quantise
-from encoders.model import HtclModel
-from encoders.text import train_wordpiece
+from encoders.encoding.mel_cache import Mels
+from encoders.encoding.song_batches import SongReader
+from encoders.model.config import HtclAudioConfig, HtclConfig
+from encoders.model.mel import quantise
+from encoders.model.network import HtclModel
+from encoders.model.text import train_wordpiece
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ("calm", "furious", "cheerful", "driving", "distant", "bright")

@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 from data.dataset import load_dataset
 from data.errors import UserError
 from data.split import ensure_split
-from data.workspace import Workspace
-from encoders.stages import PreferenceSettings
+from data.storage.workspace import Workspace
+from encoders.training.stages import PreferenceSettings
 from eval import ablation
 from eval.ablation import variants
-from recsys import search_space
+from recsys.tuning import search_space
 
 
 def test_every_variant_differs_from_the_default_in_what_it_says() -> None:

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.workspace import Manifest
+from data.storage.workspace import Manifest
+from eval.line_up import BASELINES, LINE_UP, chosen_names
 from eval.measure import describe, measure, refuse_leaks
-from eval.metrics import METRICS
-from eval.models import BASELINES, LINE_UP, chosen_names
-from eval.slices import HEADLINE, slices
+from eval.metrics.registry import METRICS
+from eval.metrics.slices import HEADLINE, slices
 from eval.statistics import holm
-from recsys.candidates.popularity import play_counts
-from recsys.held_out import HeldOut, held_out
-from recsys.models import BUILT
+from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted.store import BUILT
 from recsys.queries import Query
 from recsys.ranked import Ranked, rank_scores
+from recsys.tasks import HeldOut, held_out
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 
 from data.dataset import save_dataset
+from data.storage.workspace import Workspace
 from data.tables import Imported
-from data.workspace import Workspace
-from eval.metrics import METRICS
-from eval.models import BASELINES as ALL_BASELINES
-from eval.models import LINE_UP as ALL
-from eval.per_query import load_per_query
+from eval.line_up import BASELINES as ALL_BASELINES
+from eval.line_up import LINE_UP as ALL
+from eval.metrics.registry import METRICS
+from eval.results.per_query import load_per_query
 from eval.run import answerable
-from recsys.held_out import TASKS
+from recsys.tasks import TASKS
 
 KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}
 BASELINES = tuple(name for name in ALL_BASELINES if name != "features")

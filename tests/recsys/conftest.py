@@ -8,7 +8,7 @@ import pytest
 
 from data.dataset import Dataset
 from recsys.candidates import CandidateSource
-from tests.recsys.source_toys import block_features, make
+from tests.recsys.candidates.source_toys import block_features, make
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import data.prepare
-import encoders.config
-import encoders.stages
+import encoders.model.config
 import encoders.train
-import recsys.search_space
-import recsys.tuning
-from data.workspace import Workspace
+import encoders.training.stages
+import recsys.tuning.fusion_weights
+import recsys.tuning.search_space
+from data.storage.workspace import Workspace
 
 TRACKS = 60
 TRIALS = 2
@@ -33,14 +33,14 @@ TINY_AUDIO = {"conv_filters": [32, 32, 32], "hidden_size": 32, "num_hidden_layer
 
 def make_small() -> None:
     """Two epochs of two steps, a model of one layer, two trials a source, a demo catalogue of 60 songs."""
-    for key, settings in encoders.stages.SETTINGS.items():
-        encoders.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
+    for key, settings in encoders.training.stages.SETTINGS.items():
+        encoders.training.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.train.preset_config = small_config
-    recsys.search_space.TRIALS = TRIALS
+    recsys.tuning.search_space.TRIALS = TRIALS
     few = {"iterations": (5,), "factors": (8,)}
-    recsys.search_space.SPACE |= {"bpr": few, "lmf": few}
-    recsys.search_space.SPACE["sasrec"] = {"dim": (8,), "epochs": (1,), "fewest_steps": (5,)}
-    recsys.tuning.WEIGHTS = (0.0, 1.0)
+    recsys.tuning.search_space.SPACE |= {"bpr": few, "lmf": few}
+    recsys.tuning.search_space.SPACE["sasrec"] = {"dim": (8,), "epochs": (1,), "fewest_steps": (5,)}
+    recsys.tuning.fusion_weights.WEIGHTS = (0.0, 1.0)
     full = data.prepare.prepare_demo
 
     def prepare_small(workspace: Workspace) -> None:
@@ -49,11 +49,11 @@ def make_small() -> None:
     data.prepare.prepare_demo = prepare_small
 
 
-def small_config(preset: str, vocabulary: int = 1000) -> encoders.config.HtclConfig:
+def small_config(preset: str, vocabulary: int = 1000) -> encoders.model.config.HtclConfig:
     """One layer of width 32 in either tower, whatever the preset."""
-    return encoders.config.HtclConfig(
-        audio_config=encoders.config.HtclAudioConfig(**TINY_AUDIO, num_attention_heads=4, dropout=0.0),
-        text_config=encoders.config._small_bert(vocabulary, 32, 1),
+    return encoders.model.config.HtclConfig(
+        audio_config=encoders.model.config.HtclAudioConfig(**TINY_AUDIO, num_attention_heads=4, dropout=0.0),
+        text_config=encoders.model.config._small_bert(vocabulary, 32, 1),
         text_pooling="mean",
         head_dropout=0.0,
         projection_dim=16,

@@ -11,11 +11,11 @@ import pytest
 
 from data.dataset import load_dataset, save_dataset
 from data.split import ensure_split
+from data.storage.workspace import Manifest, Workspace, read_manifest
 from data.tables import Imported
-from data.workspace import Manifest, Workspace, read_manifest
-from recsys import models
-from recsys.candidates.popularity import play_counts
-from recsys.published_index import read_index
+from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted import store as models
+from recsys.index.publishing import read_index
 from recsys.recommender import Recommender
 from tests.recsys.faults import version_of
 from tests.recsys.workspaces import STEPS, TRAINED, file_times, published, same_results

@@ -7,9 +7,9 @@ import pytest
 
 from data.dataset import load_dataset
 from data.errors import UserError
-from data.workspace import Workspace
-from recsys import models
-from recsys.published_index import read_index
+from data.storage.workspace import Workspace
+from recsys.fitted import store as models
+from recsys.index.publishing import read_index
 from tests.recsys.faults import cut_in_half, flip_a_bit
 from tests.recsys.workspaces import same_results
 

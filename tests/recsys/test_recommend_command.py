@@ -7,7 +7,7 @@ import sys
 import polars as pl
 import pytest
 
-from recsys.models import FUSED
+from recsys.fitted.store import FUSED
 from recsys.recommend import REASONS
 from recsys.recommender import Recommender
 

@@ -6,14 +6,14 @@ import pytest
 
 from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
-from data.workspace import Workspace
-from recsys.candidates.popularity import play_counts
-from recsys.choosing import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
-from recsys.fusion import FusionSettings, Proposals, fuse
-from recsys.models import FUSED, Models, htcl_sources, make_source
-from recsys.race import Race
+from data.storage.workspace import Workspace
+from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted.store import FUSED, Models, htcl_sources, make_source
 from recsys.ranked import Ranked
+from recsys.ranking.fusion import FusionSettings, Proposals, fuse
 from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
+from recsys.tuning.fusion_objective import Race
+from recsys.tuning.source_settings import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
 
 NEWCOMER = "nobody has heard of me"
 

@@ -1,0 +1,214 @@
+"""Importer "tables": somebody's own table files, their columns mapped to the contract.
+
+Keys of the map are columns of the contract, `title`, or of one of its tables, `playlists.title`; its values are columns
+of the file.
+"""
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import polars as pl
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from data.errors import UserError, closest
+from data.importers.own_tables.parsing import is_blank, parse
+from data.importers.own_tables.reading import read_rows
+from data.tables import REJECT_SCHEMA, REQUIRED, SCHEMAS, Imported, no_rejects, reject
+
+IDS = frozenset({"track_id", "user_id", "playlist_id"})
+ORDER = frozenset({"listens.listened_at", "listens.position", "playlist_tracks.position"})
+"A row whose place in the order cannot be read is rejected, not kept without it."
+
+
+def _pairs(value: object) -> object:
+    """ "title=track_name" items, as flags give them, or nested tables, as TOML gives dotted keys."""
+    if isinstance(value, list | tuple):
+        if bad := [item for item in value if "=" not in str(item)]:
+            raise ValueError(f'"{bad[0]}" is not CONTRACT_COLUMN=COLUMN_OF_THE_FILE')
+        return dict(str(item).split("=", 1) for item in value)
+    if isinstance(value, Mapping):
+        nested = {
+            f"{table}.{key}": name for table, of in value.items() if isinstance(of, Mapping) for key, name in of.items()
+        }
+        return {key: name for key, name in value.items() if not isinstance(name, Mapping)} | nested
+    return value
+
+
+def _names(value: object) -> object:
+    """ "energy,tempo" as one flag gives it."""
+    items = [value] if isinstance(value, str) else value
+    return [name for item in items for name in str(item).split(",")] if isinstance(items, list | tuple) else value
+
+
+class FilesSettings(BaseModel):
+    """Which files hold which tables; two tables may come from one file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tracks: Path | None = None
+    listens: Path | None = None
+    playlists: Path | None = None
+    playlist_tracks: Path | None = None
+    features: Path | None = None
+    map: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(default_factory=dict)
+    "Column of the contract to column of the file, for every table that has it; `listens.user_id` is for one table."
+    features_columns: Annotated[list[str], BeforeValidator(_names)] = Field(default_factory=list)
+    "Numeric columns that together are a track's features, where the file has no list of them."
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Settings from a TOML file; paths are relative to it. Raises UserError."""
+        try:
+            found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+            for table in SCHEMAS:
+                if isinstance(found.get(table), str):
+                    found[table] = path.parent / found[table]
+            return cls.model_validate(found)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}).") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+    def files(self) -> dict[str, Path]:
+        """The tables that are given, and where."""
+        given = {table: getattr(self, table) for table in SCHEMAS}
+        return {table: path for table, path in given.items() if path is not None}
+
+
+def import_files(settings: FilesSettings) -> Imported:
+    """The given tables with the types of the contract.
+
+    A row that lacks what it needs, or whose order cannot be read, is rejected; any other value that cannot be parsed
+    becomes null and is counted in facts["nulled"]. Raises UserError for files and columns that are not there.
+    """
+    paths = settings.files()
+    if not paths:
+        raise UserError("no table given.", f"Give a file for at least one of {', '.join(SCHEMAS)}.")
+    rows: dict[Path, pl.DataFrame] = {}
+    rejects = [no_rejects()]
+    for table, path in paths.items():
+        if path not in rows:
+            rows[path], bad = read_rows(path, table)
+            rejects.append(bad)
+    _check_map(settings, {table: rows[path].columns for table, path in paths.items()})
+    tables: dict[str, pl.DataFrame] = {}
+    nulled: Counter[str] = Counter()
+    for table, path in paths.items():
+        named = _named_columns(settings, table, path, rows[path].columns)
+        tables[table], bad = _convert(table, path, rows[path], named, settings.features_columns, nulled)
+        rejects.append(bad)
+    if "tracks" in tables and "audio_path" in tables["tracks"].columns:
+        tables["tracks"], bad = _locate_audio(tables["tracks"], paths["tracks"])
+        rejects.append(bad)
+    sources = {table: str(path.resolve()) for table, path in paths.items()}
+    facts = {"importer": "tables", "files": sources, "nulled": dict(nulled), "simulated": False}
+    return Imported(tables, pl.concat(rejects), facts)
+
+
+def _check_map(settings: FilesSettings, columns: Mapping[str, list[str]]) -> None:
+    """Every entry of the map must fit a table of the contract and a column of a file."""
+    for key, name in settings.map.items():
+        table, _, column = key.rpartition(".")
+        known = [f"{of}.{column}" if table else column for of in SCHEMAS for column in SCHEMAS[of] if table in ("", of)]
+        if key not in known:
+            raise UserError(f'map: the contract has no column "{key}"{closest(key, known)}.')
+        files = [of for of in columns if column in SCHEMAS[of] and table in ("", of)]
+        if files and not any(name in columns[of] for of in files):
+            there = ", ".join(dict.fromkeys(column for of in files for column in columns[of]))
+            raise UserError(
+                f'map: no column "{name}" for {key}{closest(name, there.split(", "))}.', f"Columns: {there}."
+            )
+
+
+def _named_columns(settings: FilesSettings, table: str, path: Path, columns: list[str]) -> dict[str, list[str]]:
+    """Per column of the contract the column of the file; several of them for features."""
+    named: dict[str, list[str]] = {}
+    for column in SCHEMAS[table]:
+        general = settings.map.get(column)
+        # An entry for all tables may name a column that only one of their files has.
+        name = settings.map.get(f"{table}.{column}", general if general in columns else column)
+        if name in columns:
+            named[column] = [name]
+    there = f"Columns of {path.name}: {', '.join(columns)}."
+    if table == "features" and settings.features_columns:
+        if missing := [name for name in settings.features_columns if name not in columns]:
+            raise UserError(f'features: no column "{missing[0]}"{closest(missing[0], columns)}.', there)
+        named["features"] = settings.features_columns
+    for column in REQUIRED[table]:
+        if column not in named and (table, column) != ("playlist_tracks", "position"):
+            what = "features_columns, the numeric columns to use" if column == "features" else f"map {column}=COLUMN"
+            raise UserError(f"{table}: {path.name} has no column {column}.", f"Set {what}. {there}")
+    if table == "listens" and not {"listened_at", "position"} & set(named):
+        raise UserError(f"listens: {path.name} says nothing of order.", f"Map listened_at or position. {there}")
+    return named
+
+
+def _convert(
+    table: str, path: Path, rows: pl.DataFrame, named: dict[str, list[str]], vector_of: list[str], nulled: Counter[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    columns: list[pl.Series] = []
+    reasons = pl.Series("reason", [None] * rows.height, pl.String)
+    for column, names in named.items():
+        several = column == "features" and bool(vector_of)
+        parts: list[pl.Series] = []
+        for name in names:
+            if column == "duration_s" and name.endswith("_ms"):
+                parsed = (parse(rows[name], pl.Float64) / 1000).cast(pl.Float32)
+            else:
+                parsed = parse(rows[name], pl.Float32 if several else SCHEMAS[table][column], column in IDS)
+            unread = parsed.is_null() & ~is_blank(rows[name])
+            if column in REQUIRED[table] or f"{table}.{column}" in ORDER:
+                reasons = _blame(reasons, unread, rows[name])
+            elif unread.any():
+                nulled[f"{table}.{column}"] += int(unread.sum())
+            parts.append(parsed.alias(name))
+        joined = pl.DataFrame(parts).select(pl.concat_list(pl.all())).to_series() if several else parts[0]
+        columns.append(joined.alias(column))
+    bad = reasons.is_not_null()
+    frame = pl.DataFrame(columns).filter(~bad)
+    if table == "playlist_tracks" and "position" not in named:
+        frame = frame.with_columns(position=pl.int_range(pl.len(), dtype=pl.Int32).over("playlist_id"))
+    used = list(dict.fromkeys(name for names in named.values() for name in names))
+    content = [
+        json.dumps(row, default=str, ensure_ascii=False) for row in rows.filter(bad).select(used).iter_rows(named=True)
+    ]
+    rejected = {
+        "table": table,
+        "source": path.name,
+        "reason": reasons.filter(bad),
+        "content": pl.Series(content, dtype=pl.String),
+    }
+    return frame, pl.DataFrame(rejected, REJECT_SCHEMA)
+
+
+def _blame(reasons: pl.Series, unread: pl.Series, values: pl.Series) -> pl.Series:
+    """Reasons so far, and the column and value of the rows that have none yet."""
+    if not unread.any():
+        return reasons
+    said = pl.format('{} "{}" cannot be read', pl.lit(values.name), pl.col("value").cast(pl.String, strict=False))
+    frame = pl.DataFrame({"reason": reasons, "unread": unread, "value": values})
+    return frame.select(pl.coalesce("reason", pl.when("unread").then(said)).alias("reason")).to_series()
+
+
+def _locate_audio(tracks: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Audio paths made absolute, relative ones from the folder of the tracks file, which they may not leave."""
+    folder = file.resolve().parent
+    found: list[str | None] = []
+    rejects = [no_rejects()]
+    for track, given in tracks.select("track_id", "audio_path").iter_rows():
+        reason = ""
+        # resolve() first: a link may lead out of the folder as well as "..".
+        path = (folder / given).resolve() if given else None
+        if path is not None and not Path(given).is_absolute() and not path.is_relative_to(folder):
+            reason = "audio_path leaves the folder of the tracks file"
+        elif path is not None and not path.is_file():
+            reason = "audio_path: no such file"
+        if reason:
+            rejects.append(reject("tracks", file.name, reason, json.dumps({"track_id": track, "audio_path": given})))
+        found.append(None if reason or path is None else str(path))
+    return tracks.with_columns(pl.Series("audio_path", found, pl.String)), pl.concat(rejects)

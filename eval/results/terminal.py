@@ -1,0 +1,172 @@
+"""An evaluation in the terminal: one line per model, intervals, the best marked, and the tests in plain words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from eval.line_up import BASELINES
+from eval.metrics.registry import lower_is_better
+
+LABELS = {
+    "recall": "Recall",
+    "precision": "Precision",
+    "hr": "HR",
+    "mrr": "MRR",
+    "map": "MAP",
+    "ndcg": "NDCG",
+    "r_precision": "R-precision",
+    "r_precision_artist": "R-precision with artists",
+    "clicks": "Clicks",
+    "text_to_audio_recall": "Text→sound Recall",
+    "audio_to_text_recall": "Sound→text Recall",
+    "text_to_audio_median_rank": "Text→sound median rank",
+    "audio_to_text_median_rank": "Sound→text median rank",
+    "probe_genre_accuracy": "Genre accuracy",
+    "probe_language_accuracy": "Language accuracy",
+    "probe_album_accuracy": "Album accuracy",
+    "probe_tags_roc_auc": "Tags ROC-AUC",
+    "zero_shot_tags_roc_auc": "Zero-shot tags ROC-AUC",
+    "zero_shot_genre_accuracy": "Zero-shot genre accuracy",
+}
+"""A metric that is not here is shown under its own name."""
+
+
+def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+    """Models by metrics, the best of each column bold. Nine models and five metrics fit 100 columns.
+
+    result: {"task", "dataset", "models": {model: {metric: {"mean", "low", "high"}}}, "seconds"}. A metric that a model
+    was not measured on is shown as "-".
+    """
+    models: Mapping[str, Mapping[str, Mapping[str, float]]] = result["models"]
+    table = Table(title=_title(result), caption=_caption(result, metrics), box=SIMPLE_HEAD, title_justify="left")
+    table.caption_justify = "left"
+    table.add_column("Model", overflow="fold")
+    for metric in metrics:
+        table.add_column(_header(metric), justify="right", no_wrap=True)
+    best = {metric: _best(models, metric) for metric in metrics}
+    for name, measured in models.items():
+        cells = (_cell(metric, measured.get(metric), best[metric]) for metric in metrics)
+        table.add_row(Text(name), *cells)
+    return table
+
+
+def repeats_table(repeats: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+    """How far several trainings of a model lie apart: models by metrics.
+
+    repeats: {"trainings", "models": {model: {metric: {"mean", "deviation", "low", "high"}}}}.
+    """
+    title = f"{repeats['trainings']} trainings: mean ± standard deviation of one, lowest to highest"
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table.caption = "Models that are not listed do not depend on a seed."
+    table.add_column("Model", overflow="fold")
+    for metric in metrics:
+        table.add_column(_header(metric), justify="right", no_wrap=True)
+    for name, found in repeats["models"].items():
+        table.add_row(Text(name), *(spread_cell(metric, found.get(metric)) for metric in metrics))
+    return table
+
+
+def spread_cell(metric: str, spread: Mapping[str, float] | None) -> str:
+    """One model's trainings by one metric, "-" where it was not measured."""
+    if spread is None:
+        return "-"
+    digits = _digits(metric)
+    mean, deviation, low, high = (f"{spread[key]:.{digits}f}" for key in ("mean", "deviation", "low", "high"))
+    return f"{mean} ±{deviation}\n{low}-{high}"
+
+
+def test_lines(result: Mapping[str, Any]) -> list[str]:
+    """Each paired test as a sentence: who against whom, by how much, how sure, and what that means."""
+    return [
+        f"{test['model']} against {test['baseline']}{' (best baseline)' if test['baseline'] in BASELINES else ''}: "
+        f"{_signed(test, 'difference')} {label(test['metric'])} [{_signed(test, 'low')}, {_signed(test, 'high')}], "
+        f"{_p(test['p_holm'])} (Holm): {test['verdict']}"
+        for test in result["tests"]
+    ]
+
+
+def cost_lines(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """What stage 2 costs in semantics against stage 1, a line for the probes, zero-shot tags and retrieval each.
+
+    result: may have {"semantic_cost": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
+    """
+    cost = result.get("semantic_cost", {})
+    lines: dict[str, list[str]] = {}
+    for metric in (metric for metric in metrics if metric in cost):
+        family = {"probe": "probes", "zero": "zero-shot"}.get(metric.partition("_")[0], "retrieval")
+        told = {"metric": metric, **cost[metric]}
+        change = f"{_signed(told, 'difference')} [{_signed(told, 'low')}, {_signed(told, 'high')}]"
+        lines.setdefault(family, []).append(f"{label(metric)} {change}")
+    return [f"Stage 2 against stage 1, {family}: {', '.join(told)}" for family, told in lines.items()]
+
+
+def gain_line(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """What stage 2 adds to stage 1 in one line; none where it was not measured.
+
+    result: may have {"stage2_gain": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
+    """
+    gain = result.get("stage2_gain", {})
+    told = [{"metric": metric, **gain[metric]} for metric in metrics if metric in gain]
+    changes = [
+        f"{label(t['metric'])} {_signed(t, 'difference')} [{_signed(t, 'low')}, {_signed(t, 'high')}]" for t in told
+    ]
+    return [f"Stage 2 against stage 1: {', '.join(changes)}"] if changes else []
+
+
+def label(metric: str) -> str:
+    """The metric as people write it, after the slice it was measured on.
+
+    >>> label("ndcg@100"), label("cold/recall@20")
+    ('NDCG@100', 'cold Recall@20')
+    """
+    *kind, plain = metric.split("/")
+    name, at, cutoff = plain.partition("@")
+    return " ".join([*kind, LABELS.get(name, name) + at + cutoff])
+
+
+def _title(result: Mapping[str, Any]) -> Text:
+    dataset = result["dataset"]
+    words = [result["task"], *([result["scenario"]] if "scenario" in result else [])]
+    words += ["on", dataset["name"]] if "name" in dataset else []
+    return Text(" ".join([*words, *(["(simulated data)"] if dataset.get("simulated") else [])]))
+
+
+def _caption(result: Mapping[str, Any], metrics: Sequence[str]) -> Text:
+    notes = [f"±: farther end of the {result.get('level', 0.95):.0%} interval", "bold: best"]
+    if any(lower_is_better(metric) for metric in metrics):
+        notes.append("↓: lower is better")
+    return Text("; ".join([*notes, f"{result['seconds']:,.0f} s"]))
+
+
+def _header(metric: str) -> Text:
+    arrow = " ↓" if lower_is_better(metric) else ""
+    return Text(label(metric).replace(" ", "\n", 1) + arrow)
+
+
+def _best(models: Mapping[str, Mapping[str, Mapping[str, float]]], metric: str) -> float | None:
+    means = [measured[metric]["mean"] for measured in models.values() if metric in measured]
+    choose = min if lower_is_better(metric) else max
+    return choose(means, default=None)
+
+
+def _cell(metric: str, interval: Mapping[str, float] | None, best: float | None) -> Text:
+    if interval is None:
+        return Text("-")
+    mean, digits = interval["mean"], _digits(metric)
+    reach = max(mean - interval["low"], interval["high"] - mean)
+    return Text(f"{mean:.{digits}f} ±{reach:.{digits}f}", style="bold" if mean == best else "")
+
+
+def _signed(test: Mapping[str, Any], field: str) -> str:
+    return f"{test[field]:+.{_digits(test['metric'])}f}"
+
+
+def _digits(metric: str) -> int:
+    return 2 if metric == "clicks" else 3
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"

@@ -1,0 +1,150 @@
+"""Is a difference larger than training luck? Models that depend on a seed, trained again with others and measured.
+
+Settings stay as validation chose them, and so does stage 1; the first training is the published one. Each further one
+is kept in `repeats/<number>/` of the workspace, so that an interrupted run goes on.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.console.progress import done, meter, say
+from data.dataset import Dataset
+from data.split import Split
+from data.storage.workspace import Workspace, is_current, publishing, verify
+from encoders.embed import embed_stage
+from encoders.encoding.mel_cache import ensure_mels
+from encoders.encoding.vector_files import read_vectors
+from encoders.train import train_stage
+from encoders.training.recipe import choose_recipe
+from encoders.training.stages import STAGES
+from eval.line_up import Model, line_up
+from eval.measure import values_of
+from eval.metrics.registry import DEPTH
+from eval.metrics.slices import slices
+from recsys.candidates import SOURCES
+from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted.fit import fit_chosen
+from recsys.fitted.store import BASELINES, UNPLAYED, Models, exact_index, load_models, read_choices
+from recsys.tasks import HeldOut
+from recsys.tuning.source_settings import Choices
+
+Means = dict[str, dict[str, float]]
+"""Model -> metric -> mean over the queries."""
+
+
+def depends_on_seed(name: str) -> bool:
+    """Whether training a model again with another seed gives another one."""
+    return name in ("htcl-stage2", "fused") or (name in SOURCES and "seed" in SOURCES[name][1].model_fields)
+
+
+def ensure_repeats(
+    space: Workspace, dataset: Dataset, split: Split, names: Sequence[str], repeats: int
+) -> list[Models]:
+    """The models of every training but the first; those that are missing are trained, the caller holds the lock."""
+    baselines = [name for name in names if name in BASELINES and depends_on_seed(name)]
+    found: list[Models] = []
+    with meter("repeats", repeats - 1) as progress:
+        for number in range(2, repeats + 1):
+            started = time.monotonic()
+            say(f"Training {number} of {repeats}, with other seeds:")
+            found.append(_ensure_repeat(space, dataset, split, baselines, number))
+            progress.advance()
+            done("repeats", f"training {number} of {repeats}", time.monotonic() - started)
+    return found
+
+
+def measure_repeats(
+    dataset: Dataset,
+    split: Split,
+    question: HeldOut,
+    first: Mapping[str, Mapping[str, Any]],
+    others: Sequence[Models],
+    metrics: Sequence[str],
+) -> dict[str, Any]:
+    """How far the trainings of a model lie apart, as it goes into JSON: {"trainings", "models": model -> metric ->
+    {"mean", "deviation", "low", "high", "values"}}.
+
+    first: what the published models reached. deviation: of a single training, with n - 1. A metric that a model was not
+    measured on is left out.
+    """
+    names = [name for name in first if depends_on_seed(name)]
+    with meter(f"{question.task} again", len(others) * len(names)) as progress:
+        further = []
+        for models in others:
+            line = line_up(models, question.task, names)
+            further.append(means(dataset, split, question, line, metrics))
+            progress.to(len(further) * len(names))
+    spread: dict[str, dict[str, Any]] = {}
+    for name in names:
+        told = [metric for metric in metrics if metric in first[name]]
+        values = {metric: [first[name][metric]["mean"], *(one[name][metric] for one in further)] for metric in told}
+        spread[name] = {metric: _spread(found) for metric, found in values.items()}
+    return {"trainings": 1 + len(others), "models": spread}
+
+
+def means(
+    dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, Model], metrics: Sequence[str]
+) -> Means:
+    """What each model reaches by these metrics, on those of their slices that there are."""
+    wanted = {"", *(metric[: metric.rfind("/") + 1] for metric in metrics)}
+    parts = [part for part in slices(question, split, play_counts(split.past(dataset))) if part.prefix in wanted]
+    found: Means = {}
+    for name, model in models.items():
+        values = values_of(model(question.queries, DEPTH), parts, dataset)
+        found[name] = {metric: float(values[metric].mean()) for metric in metrics if metric in values}
+    return found
+
+
+def reseeded(choices: Choices, luck: int) -> Choices:
+    """The same settings with other seeds. luck: what is added to each."""
+
+    def changed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if name not in SOURCES or not depends_on_seed(name):
+            return settings
+        return settings | {"seed": SOURCES[name][1](**settings).model_dump()["seed"] + luck}
+
+    settings = {
+        task: {name: changed(name, of) for name, of in chosen.items()} for task, chosen in choices.settings.items()
+    }
+    return choices.model_copy(update={"settings": settings})
+
+
+def _ensure_repeat(space: Workspace, dataset: Dataset, split: Split, baselines: Sequence[str], number: int) -> Models:
+    place, luck = space.repeat(number), number - 1
+    recipe, mels = choose_recipe(space, None, None), ensure_mels(space.mels, dataset)
+    for stage in STAGES:
+        train_stage(place, dataset, stage, recipe, "past", luck)
+        embed_stage(place, dataset, mels, stage)
+    past = split.past(dataset)
+    _ensure_fits(space.models, place.models, past, luck)
+    for name in baselines:
+        _ensure_fits(space.baseline(name), place.baseline(name), past, luck)
+    index = exact_index(read_vectors(place.vectors("preference"), "item", dataset))
+    return load_models(place, dataset, index, baselines)
+
+
+def _ensure_fits(published: Path, target: Path, past: Dataset, luck: int) -> None:
+    """Fit again what depends on a seed; the rest of what is published is copied."""
+    manifest = verify(published)
+    made_from, settings = {"published": manifest.fingerprint}, {"luck": luck}
+    if is_current(target, made_from, settings):
+        return
+    choices = reseeded(read_choices(published), luck)
+    with publishing(target, manifest.step, made_from, settings, manifest.trained_on) as draft:
+        fit_chosen(draft.folder, choices, past, manifest.step, known=published)
+        if (kept := published / f"{UNPLAYED}.npz").is_file():
+            (draft.folder / kept.name).write_bytes(kept.read_bytes())
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "mean": float(np.mean(values)),
+        "deviation": float(np.std(values, ddof=1)),
+        "low": min(values),
+        "high": max(values),
+        "values": list(values),
+    }

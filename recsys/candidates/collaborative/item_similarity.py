@@ -1,0 +1,114 @@
+"""Sparse song-by-song similarities: every song's best neighbours, found in bounded memory, and how they are asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from recsys.candidates.contract import State, rank_in_blocks, runs
+from recsys.candidates.history import HistorySettings, add_again, history_shares, speaks_most
+from recsys.queries import Query
+from recsys.ranked import Ranked
+
+BLOCK_ENTRIES = 4_000_000
+"""Entries of a product that exist at once: some 100 MB with what it takes to choose among them."""
+
+Rescale = Callable[[csr_matrix, slice], csr_matrix]
+
+
+def best_others(left: csr_matrix, right: csr_matrix, keep: int, rescale: Rescale | None = None) -> csr_matrix:
+    """The `keep` largest positive entries of each row of left @ right beside the diagonal, float32; of equal ones the
+    lower columns.
+
+    left: (N, R), right: (R, N). rescale(block, rows): a block of the product with other values, before the best of it
+    are chosen.
+    """
+    left, right = csr_matrix(left), csr_matrix(right)
+    parts = []
+    for rows in runs(_entries_at_most(left, right), BLOCK_ENTRIES):
+        block = (left[rows] @ right).tocsr()
+        block = block if rescale is None else rescale(block, rows).tocsr()
+        block.data[np.repeat(np.arange(rows.start, rows.stop), np.diff(block.indptr)) == block.indices] = 0
+        parts.append(best_of_rows(block, keep))
+    return vstack(parts, format="csr", dtype=np.float32) if parts else csr_matrix((0, right.shape[1]), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What songs say for one another, and how a history is asked through it.
+
+    similarity: (N, N) float32, at least 0, nothing on the diagonal: what a song says for itself counts by
+    `HistorySettings.again`. known: (N,), the songs that training has.
+    """
+
+    similarity: csr_matrix
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(from_state(state, len(state["known"])), state["known"])
+
+    def to_state(self) -> State:
+        return to_state(self.similarity) | {"known": self.known}
+
+    @cached_property
+    def unit(self) -> float:
+        """What the most similar song is given, in the mean over the songs that have one."""
+        best = self.similarity.max(axis=1).toarray().ravel()
+        return float(best[best > 0].mean()) if (best > 0).any() else 1.0
+
+    def rank(self, queries: Sequence[Query], k: int, settings: HistorySettings) -> Ranked:
+        """Songs by the weighted mean over the history of what its songs say for them; only means above 0."""
+
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            history = history_shares(block, len(self.known), settings.half_life)
+            scores = np.asarray((history @ self.similarity).toarray(), np.float32)
+            scores /= np.float32(self.unit)
+            add_again(scores, block, settings, self.known)
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, len(self.known), score)
+
+    def because(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> list[int | None]:
+        """For each song, the song of the history that adds most to its mean; None where none adds anything."""
+        similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
+        return speaks_most(query, tracks, similarity, settings, self.known)
+
+
+def to_state(similarity: csr_matrix) -> State:
+    return {"data": similarity.data, "indices": similarity.indices, "indptr": similarity.indptr}
+
+
+def from_state(state: Mapping[str, NDArray[Any]], songs: int) -> csr_matrix:
+    return csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(songs, songs))
+
+
+def pattern(matrix: csr_matrix) -> csr_matrix:
+    """The same matrix with 1 for every entry."""
+    return csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _entries_at_most(left: csr_matrix, right: csr_matrix) -> NDArray[np.int64]:
+    """(N,) how many entries each row of left @ right can have."""
+    lengths = right.getnnz(axis=1).astype(np.float64)
+    return np.asarray(np.minimum(pattern(left) @ lengths, right.shape[1]), np.int64)
+
+
+def best_of_rows(block: csr_matrix, keep: int) -> csr_matrix:
+    """Only the `keep` largest positive entries of each row, float32; of equal ones those with the lower column."""
+    block = block.copy()
+    block.sort_indices()
+    kept = block.data > 0
+    for row in np.flatnonzero(np.diff(block.indptr) > keep):
+        inside = slice(block.indptr[row], block.indptr[row + 1])
+        values = block.data[inside]
+        threshold = np.partition(values, -keep)[-keep]
+        chosen = values > threshold
+        chosen[np.flatnonzero(values == threshold)[: keep - chosen.sum()]] = True
+        kept[inside] &= chosen
+    offsets = np.concatenate([[0], np.cumsum(kept)])[block.indptr]
+    return csr_matrix((block.data[kept].astype(np.float32), block.indices[kept], offsets), shape=block.shape)

@@ -1,0 +1,97 @@
+"""HTCL neighbours of the history: songs whose vectors lie near those of the songs played. It hears, and reads words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+from data.errors import UserError
+from encoders.encoding.vector_files import Vectors
+from recsys.candidates.content.vector_neighbours import NearSettings, NearSongs, closeness
+from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.history import add_again
+from recsys.index import VectorIndex
+from recsys.queries import Query
+from recsys.ranked import Ranked
+
+TextEncoder = Callable[[list[str]], NDArray[np.float32]]
+
+
+class HtclSettings(NearSettings):
+    """How neighbours are counted, and those of words beside them."""
+
+    text_weight: float = 0.3
+    "Weight of the title's or text's neighbours beside the history's."
+
+
+class Htcl:
+    """Neighbours in an index of item vectors. Songs without a vector neither speak nor are proposed."""
+
+    def __init__(
+        self,
+        name: str,
+        vectors: Vectors,
+        index: VectorIndex,
+        encode_text: TextEncoder | None = None,
+        settings: HtclSettings | None = None,
+    ) -> None:
+        """encode_text: texts -> unit vectors (Q, D) in the same space; without it, words are not understood."""
+        self.name, self.vectors, self.index = name, vectors, index
+        self.encode_text, self.settings = encode_text, settings or HtclSettings()
+
+    def with_settings(self, settings: Mapping[str, Any]) -> "Htcl":
+        """The same vectors, index and text encoder, asked in another way."""
+        source = copy(self)
+        source.settings = HtclSettings(**settings)
+        return source
+
+    def fit(self, dataset: Dataset) -> Self:
+        self.near = NearSongs(self.vectors, self.index, len(dataset.track_ids))
+        return self
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            scores = self.near.scores(block, self.settings)
+            self._add_text(block, scores)
+            add_again(scores, block, self.settings, self.near.known)
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, self.near.tracks, score)
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        return self.near.speaks_most(query, tracks, self.settings)
+
+    def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
+        """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
+        return self.near.nearest(songs, k)
+
+    def by_text(self, text: str, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The k songs nearest to the words; scores are cosines. Raises UserError without a text encoder."""
+        if self.encode_text is None:
+            raise UserError("this encoder understands no words")
+        if not len(self.index):
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        return self.index.search(self.encode_text([text]), min(k, len(self.index)))[0]
+
+    def state(self) -> State:
+        return {}
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        return self.fit(dataset)
+
+    def _add_text(self, block: Sequence[Query], scores: NDArray[np.float32]) -> None:
+        """Words are farther from songs than songs from each other: their best song counts 1 times the text's weight."""
+        rows = [row for row, query in enumerate(block) if query.text]
+        if self.encode_text is None or not rows or not len(self.index):
+            return
+        texts = self.encode_text([str(block[row].text) for row in rows])
+        found = self.index.search(texts, min(self.settings.neighbours, len(self.index)))
+        for row, (tracks, cosines) in zip(rows, found, strict=True):
+            near = closeness(cosines, self.settings)
+            # Where no song of the history speaks (there is none, or none has a vector), the words speak alone.
+            peak = float(scores[row].max())
+            weight = self.settings.text_weight * peak if peak > 0 else 1.0
+            scores[row, tracks] += weight * near / near[0]

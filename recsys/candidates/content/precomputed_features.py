@@ -1,0 +1,106 @@
+"""Precomputed features alone: songs near those of the history, as somebody else's model or descriptors see them.
+
+What an encoder of ours adds to the features it is given has to show against this.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+from data.errors import UserError
+from encoders.encoding.vector_files import Vectors
+from recsys.candidates.content.vector_neighbours import NearSettings, NearSongs
+from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.history import add_again
+from recsys.index import ExactIndex
+from recsys.queries import Query
+from recsys.ranked import Ranked
+
+CONSTANT = 1e-6
+"""Deviation, as a share of the mean, up to which a column never changes."""
+
+
+class Features:
+    """Neighbours by cosine in the standardised columns of the features table. Knows songs nobody played."""
+
+    name = "features"
+    _latest: tuple[str, NearSongs] | None = None
+    "Of all features: trials and tasks ask the same vectors in other ways, and one copy of them is enough."
+
+    def __init__(self, settings: NearSettings | None = None) -> None:
+        self.settings = settings or NearSettings()
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Mean and deviation are those of the songs that are played or in a playlist. UserError without features."""
+        rows = _table(dataset)[_used(dataset)]
+        rows = rows[~np.isnan(rows[:, 0])]
+        self.mean, self.deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+        for column in range(rows.shape[1] if len(rows) else 0):
+            self.mean[column] = rows[:, column].mean(dtype=np.float64)
+            self.deviation[column] = rows[:, column].std(dtype=np.float64)
+        return self._look_around(dataset)
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            scores = self.near.scores(block, self.settings)
+            add_again(scores, block, self.settings, self.near.known)
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, self.near.tracks, score)
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        return self.near.speaks_most(query, tracks, self.settings)
+
+    def state(self) -> State:
+        return {"mean": self.mean, "deviation": self.deviation}
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        self.mean, self.deviation = state["mean"], state["deviation"]
+        return self._look_around(dataset)
+
+    def _look_around(self, dataset: Dataset) -> Self:
+        made_from = sha256(dataset.fingerprint.encode() + self.mean.tobytes() + self.deviation.tobytes()).hexdigest()
+        if Features._latest is None or Features._latest[0] != made_from:
+            Features._latest = None
+            Features._latest = (made_from, _near_songs(_table(dataset), self.mean, self.deviation))
+        self.near = Features._latest[1]
+        return self
+
+
+def _table(dataset: Dataset) -> NDArray[np.float32]:
+    table = dataset.feature_matrix()
+    if table is None:
+        raise no_features()
+    return table
+
+
+def no_features() -> UserError:
+    """There is nothing to look at."""
+    return UserError(
+        'the dataset has no precomputed features, which are all that the model "features" looks at',
+        "Import some (python -m data.prepare tables --features FILE ...), or leave the model out.",
+    )
+
+
+def _used(dataset: Dataset) -> NDArray[np.int32]:
+    played, listed = dataset.listens["track"].unique().to_numpy(), dataset.playlist_tracks["track"].unique().to_numpy()
+    return np.union1d(played, listed).astype(np.int32)
+
+
+def _near_songs(table: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NearSongs:
+    """Songs by their standardised features. A column that never changes in training says nothing, and neither does a
+    song that is the mean in every other."""
+    varies = np.flatnonzero(deviation > CONSTANT * np.abs(mean))
+    rows = np.empty((len(table), len(varies)), np.float32)
+    for at, column in enumerate(varies):  # in float64, and never all of them at once
+        rows[:, at] = (table[:, column] - mean[column]) / deviation[column]
+    lengths = np.linalg.norm(rows, axis=1)
+    tracks = np.flatnonzero(np.isfinite(lengths) & (lengths > 0)).astype(np.int32)
+    index = ExactIndex(max(1, rows.shape[1]))
+    if len(tracks):
+        index.add(tracks, rows[tracks])
+    return NearSongs(Vectors(tracks, index.vectors.cpu().numpy()), index, len(table))

@@ -1,0 +1,94 @@
+"""Songs whose vectors lie near those of the songs played, in an index.
+
+Each song of the history speaks for its own neighbours, so a listener with several tastes is not averaged into one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, PositiveInt
+from scipy.sparse import csr_matrix
+
+from encoders.encoding.vector_files import Vectors
+from recsys.candidates.history import HistorySettings, history_shares, speaks_most
+from recsys.index import VectorIndex
+from recsys.queries import NOTHING, Query
+from recsys.ranked import Ranked
+
+REMEMBERED_CELLS = 20_000_000
+"""Neighbours kept over queries: 160 MB."""
+
+
+class NearSettings(HistorySettings):
+    """How neighbours are counted."""
+
+    neighbours: PositiveInt = 1000
+    "Nearest songs that each song of the history speaks for."
+    temperature: PositiveFloat = 0.2
+    "A song at cosine c counts exp((c - 1) / temperature)."
+
+
+class NearSongs:
+    """What the songs of a history speak for. Songs without a vector neither speak nor are proposed."""
+
+    def __init__(self, vectors: Vectors, index: VectorIndex, tracks: int) -> None:
+        """index: holds the vectors. tracks: size N of the catalogue."""
+        self.vectors, self.index, self.tracks = vectors, index, tracks
+        self.memory: dict[tuple[int, tuple[int, int]], tuple[NDArray[np.int32], NDArray[np.float32]]] = {}
+        self.row_of = np.full(tracks, -1, np.int64)
+        self.row_of[vectors.tracks] = np.arange(len(vectors.tracks))
+        self.known = self.row_of >= 0
+
+    def scores(self, queries: Sequence[Query], settings: NearSettings) -> NDArray[np.float32]:
+        """(Q, N): the weighted mean over the history of what each of its songs gives to its neighbours, not itself."""
+        history = history_shares(queries, self.tracks, settings.half_life)
+        return np.asarray((history @ self._neighbours(np.unique(history.indices), settings)).toarray(), np.float32)
+
+    def speaks_most(self, query: Query, tracks: NDArray[np.int32], settings: NearSettings) -> list[int | None]:
+        """For each song, the song of the history that gives most to it; None where none gives anything."""
+        speaks, asked = self.known[query.history], self.known[tracks]
+        others = query.history[speaks][:, None] != tracks[asked][None, :]
+        cosines = self.of(query.history[speaks]) @ self.of(tracks[asked]).T
+        near = np.zeros((len(query.history), len(tracks)), np.float32)
+        near[np.ix_(speaks, asked)] = closeness(cosines, settings) * others
+        return speaks_most(query, tracks, near, settings, self.known)
+
+    def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
+        """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
+        vectors = self.of(songs[self.known[songs]])
+        return self.index.search(vectors, min(k, len(self.index))) if len(vectors) else Ranked.from_rows([])
+
+    def of(self, songs: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(S, D) vectors; of a song that has none some other song's."""
+        return self.vectors.values[self.row_of[songs]]
+
+    def _neighbours(self, songs: NDArray[np.int32], settings: NearSettings) -> csr_matrix:
+        """(N, N) float32 with a row of `closeness` for each of the songs; 0 for itself."""
+        found = self._remembered(songs[self.known[songs]], settings.neighbours)
+        lengths = np.zeros(self.tracks, np.int64)
+        for song, (near, _) in found.items():
+            lengths[song] = len(near)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        near = np.concatenate([NOTHING, *(tracks for tracks, _ in found.values())])
+        cosines = np.concatenate([np.zeros(0, np.float32), *(scores for _, scores in found.values())])
+        others = near != np.repeat(np.arange(self.tracks), lengths)
+        return csr_matrix((closeness(cosines, settings) * others, near, offsets), shape=(self.tracks, self.tracks))
+
+    def _remembered(
+        self, songs: NDArray[np.int32], neighbours: int
+    ) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
+        if (len(self.memory) + len(songs)) * neighbours > REMEMBERED_CELLS:
+            self.memory.clear()
+        asked = (neighbours + 1, len(self.index))  # one is the song itself
+        new = np.array([song for song in songs if (int(song), asked) not in self.memory], np.int32)
+        if len(new):
+            found = self.index.search(self.of(new), min(asked))
+            self.memory.update({(int(song), asked): found[row] for row, song in enumerate(new)})
+        return {int(song): self.memory[int(song), asked] for song in songs}
+
+
+def closeness(cosines: NDArray[np.float32], settings: NearSettings) -> NDArray[np.float32]:
+    """What songs at these cosines count."""
+    return np.asarray(np.exp((cosines - 1) / settings.temperature), dtype=np.float32)

@@ -1,0 +1,37 @@
+"""First-order Markov chain: what was played right after a song."""
+
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, NonNegativeFloat, PositiveFloat
+
+from data.dataset import Dataset
+from recsys.candidates.sequential.sequences import sequences
+from recsys.candidates.sequential.transitions import Followers, followers, shares
+
+
+class MarkovSettings(BaseModel):
+    """How transitions count."""
+
+    shrinkage: NonNegativeFloat = 5.0
+    "Transitions added to those seen from a song before shares are taken: a song seen once says little."
+    half_life: PositiveFloat | None = 1.0
+    "Plays after which one counts half; far below 1 the last song decides alone."
+
+
+class Markov(Followers):
+    """The share with which each song came next in sessions and playlists, from the last few songs of the history.
+
+    A first-order chain asks from the last song alone; here earlier ones go on speaking, the less the longer ago.
+    """
+
+    name = "markov"
+
+    def __init__(self, settings: MarkovSettings | None = None) -> None:
+        self.settings = settings or MarkovSettings()
+        super().__init__(self.settings.half_life)
+
+    def fit(self, dataset: Dataset) -> Self:
+        counts = followers(sequences(dataset, of="session"), np.ones(1), len(dataset.track_ids))
+        self.matrix = shares(counts, self.settings.shrinkage)
+        return self

@@ -1,0 +1,69 @@
+"""Songs that follow songs: the matrix that Markov chains and sequential rules learn, and how both are asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
+
+from data.dataset import Dataset
+from recsys.candidates.collaborative.item_similarity import from_state, to_state
+from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.sequential.sequences import Sequences
+from recsys.queries import Query, history_matrix
+from recsys.ranked import Ranked
+
+PAIRS_AT_ONCE = 10_000_000
+"""Pairs of songs counted at once: 120 MB."""
+
+
+def followers(sequences: Sequences, weights: NDArray[np.float64], tracks: int) -> csr_matrix:
+    """(N, N) float32: how much song b followed song a; d places later counts `weights[d - 1]`."""
+    counts = csr_matrix((tracks, tracks), dtype=np.float32)
+    ends = np.repeat(sequences.offsets[1:], sequences.lengths())
+    for distance, weight in enumerate(weights, start=1):
+        for start in range(0, len(ends) - distance, PAIRS_AT_ONCE):
+            first = np.arange(start, min(start + PAIRS_AT_ONCE, len(ends) - distance))
+            first = first[first + distance < ends[first]]
+            pairs = (sequences.tracks[first], sequences.tracks[first + distance])
+            counts += csr_matrix((np.full(len(first), weight, np.float32), pairs), shape=(tracks, tracks))
+    counts.eliminate_zeros()
+    return counts
+
+
+def shares(counts: csr_matrix, shrinkage: float = 0.0) -> csr_matrix:
+    """Rows divided by their sum plus `shrinkage`, so that songs rarely followed by anything say less."""
+    total = np.asarray(counts.sum(axis=1), np.float64).ravel() + shrinkage
+    return csr_matrix(diags(np.divide(1, total, out=np.zeros_like(total), where=total > 0)) @ counts, dtype=np.float32)
+
+
+class Followers:
+    """Adds up what followed the songs of the history, the latest song most. Who skipped a song is not led on by it."""
+
+    matrix: csr_matrix
+    "(N, N) float32, all entries positive."
+
+    def __init__(self, half_life: float | None) -> None:
+        self.half_life = half_life
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            scores = (history_matrix(block, self.matrix.shape[0], self.half_life).maximum(0) @ self.matrix).toarray()
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, self.matrix.shape[0], score)
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        if not len(query.history):
+            return [None] * len(tracks)
+        spoken = self.matrix[query.history][:, tracks].toarray() * query.weights(self.half_life)[:, None]
+        best = spoken.argmax(axis=0)
+        return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+
+    def state(self) -> State:
+        return to_state(self.matrix)
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        self.matrix = from_state(state, len(dataset.track_ids))
+        return self

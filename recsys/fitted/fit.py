@@ -1,0 +1,186 @@
+"""Fitting: every source is tuned on validation with fits of the training part, then fitted on all that it may see.
+
+What validation chose is kept in the workspace's `tuning`, the product's sources together, for their fusion is chosen
+too, and each baseline on its own, so that an interrupted run goes on with the next one. What is published is fitted
+again with those settings: on everything before the test for measuring, on everything there is for production.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.console.progress import done, meter
+from data.dataset import Dataset
+from data.split import Extent, Split
+from data.storage.workspace import Workspace, is_current, publishing, short_hash, verify
+from encoders.training.stages import STAGES
+from recsys.candidates import CandidateSource, Htcl, State
+from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted.store import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices
+from recsys.ranked import Ranked
+from recsys.ranking.fusion import fuse
+from recsys.tasks import TASKS, HeldOut, Task
+from recsys.tuning import search_space
+from recsys.tuning.fusion_weights import AHEAD, UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
+from recsys.tuning.source_settings import (
+    DEPTH,
+    FUSION_QUERIES,
+    NEW_SONGS,
+    OBJECTIVE_AT,
+    TUNING_QUERIES,
+    Choices,
+    Chosen,
+    choose_fusion,
+    choose_settings,
+    fit_key,
+    quality,
+    validation_questions,
+)
+
+
+def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None:
+    """Choose the settings of the product's sources and their fusion, unless that has been done from the same things."""
+    tuning = workspace.tuning
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    made_from |= {stage: verify(tuning.vectors(stage)).fingerprint for stage in STAGES}
+    spaces = {name: search_space.SPACE[name] for name in BUILT}
+    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE, AHEAD]
+    tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
+    settings = {"space": short_hash(tried)}
+    if is_current(tuning.models, made_from, settings):
+        return
+    started = time.monotonic()
+    choices = _tune_product(tuning, dataset, split)
+    with publishing(tuning.models, "choices", made_from, settings, _trained_on("train", split)) as draft:
+        _write_choices(draft.folder, choices)
+        draft.facts["validation_ndcg@100"] = choices.validation
+    done("tuning", f"{len(BUILT)} sources, {sum(choices.trials.values())} trials", time.monotonic() - started)
+
+
+def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: Extent) -> None:
+    """Fit the product's sources with the settings chosen and publish them, unless the same are there."""
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    made_from["choices"] = verify(workspace.tuning.models).fingerprint
+    settings = {"train_on": extent}
+    if is_current(workspace.models, made_from, settings):
+        return
+    started = time.monotonic()
+    choices, past = read_choices(workspace.tuning.models), split.learned_from(dataset, extent)
+    with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
+        fits = fit_chosen(draft.folder, choices, past, "models")
+        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(past) == 0)
+    done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
+
+
+def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names: Sequence[str]) -> None:
+    """The same for sources that are only compared with, on everything before the test."""
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    asked: Mapping[Task, HeldOut] = {}
+    ground = Ground(dataset, split.training(dataset), {})
+    for name in names:
+        tried = [search_space.SPACE[name], search_space.TRIALS, TASKS, TUNING_QUERIES]
+        tuned, settings = workspace.tuning.baseline(name), {"space": short_hash(tried)}
+        if not is_current(tuned, made_from, settings):
+            asked = asked or validation_questions(dataset, split)
+            started, choices = time.monotonic(), Choices()
+            with meter(f"tuning {name}", _trials([name])) as progress:
+                choices.add(name, ground.choose(name, asked, progress.advance))
+            with publishing(tuned, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
+                _write_choices(draft.folder, choices)
+            done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
+        folder, fitted_from = workspace.baseline(name), made_from | {"choices": verify(tuned).fingerprint}
+        if not is_current(folder, fitted_from, {}):
+            started, on = time.monotonic(), _trained_on("past", split)
+            with publishing(folder, f"baseline {name}", fitted_from, trained_on=on) as draft:
+                fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
+            done(name, f"{fits} fits", time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What settings are chosen on: the training part, and the HTCL sources over vectors made from it."""
+
+    dataset: Dataset
+    training: Dataset
+    htcl: Mapping[str, Htcl]
+
+    def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
+        """A source that can be asked; its fit is added to `fits` where it is missing."""
+        if name in self.htcl:
+            return self.htcl[name].with_settings(settings)
+        source, key = make_source(name, settings), fit_key(name, settings)
+        if key not in fits:
+            fits[key] = source.fit(self.training).state()
+        return source.restore(self.dataset, fits[key])
+
+    def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None]) -> Chosen:
+        """The source's best settings for each task."""
+        defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
+        source_of = partial(self.source, name)
+        return choose_settings(name, defaults.model_dump(), asked, source_of, len(self.dataset.track_ids), progress)
+
+
+def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
+    """Settings of every source and the fusion, for each task."""
+    choices, asked = Choices(), validation_questions(dataset, split)
+    ground = Ground(dataset, split.training(dataset), htcl_sources(tuning, dataset))
+    best: dict[str, Mapping[Task, Ranked]] = {}
+    fits: dict[str, State] = {}
+    with meter("tuning", _trials(BUILT)) as progress:
+        for name in BUILT:
+            chosen = ground.choose(name, asked, partial(progress.advance, name))
+            choices.add(name, chosen)
+            best[name] = chosen.ranked
+            fits |= chosen.fits
+    unplayed = play_counts(ground.training) == 0
+    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
+        known = rankings = {name: best[name][task] for name in FUSED}
+        if len(question.queries) > len(asked[task].queries):
+            sources = {name: ground.source(name, choices.settings[task][name], fits) for name in FUSED}
+            rankings = {name: source.candidates(question.queries, DEPTH) for name, source in sources.items()}
+        choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+        fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
+        choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
+    return choices
+
+
+def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: Path | None = None) -> int:
+    """Write the choices and every fit that they need, on the listening handed in; returns how many these are.
+
+    known: folder of fits of the same listening, which are copied where they are needed.
+    """
+    _write_choices(folder, choices)
+    needed = {
+        fit_key(name, settings): (name, settings)
+        for chosen in choices.settings.values()
+        for name, settings in chosen.items()
+        if name not in HTCL_NAMES
+    }
+    with meter(f"fitting {step}", len(needed)) as progress:
+        for key, (name, settings) in needed.items():
+            file = f"{key}.npz"
+            if known is not None and (known / file).is_file():
+                shutil.copyfile(known / file, folder / file)
+            else:
+                np.savez(folder / file, **make_source(name, settings).fit(past).state())  # type: ignore[arg-type]
+            progress.advance(name)
+    return len(needed)
+
+
+def _write_choices(folder: Path, choices: Choices) -> None:
+    (folder / CHOICES).write_text(choices.model_dump_json(indent=1))
+
+
+def _trained_on(part: str, split: Split) -> dict[str, str]:
+    return {"part": part, "split": split.fingerprint}
+
+
+def _trials(names: Sequence[str]) -> int:
+    """How many trials these sources take; one without settings takes one."""
+    return sum(search_space.TRIALS if search_space.SPACE[name] else 1 for name in names)

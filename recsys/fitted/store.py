@@ -1,0 +1,166 @@
+"""The models of a workspace: which sources there are, with the settings that validation chose, and how they are fused.
+
+Everything fitted lies in `models/` (the product's sources) and `baselines/` (one folder for each source that is only
+compared with) as npz without pickle, described by a manifest that says what it was trained on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import normalize
+
+from data.dataset import Dataset
+from data.errors import UserError
+from data.storage.workspace import Manifest, Workspace, read_manifest, verify
+from encoders.encoding.load import read_encoder
+from encoders.encoding.vector_files import Vectors, read_vectors
+from encoders.model.text import tokenize
+from encoders.training.stages import Stage
+from recsys.candidates import SOURCES, CandidateSource, Htcl, State
+from recsys.index import BACKENDS, VectorIndex
+from recsys.index.publishing import BUILD_AGAIN
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.ranking.fusion import fuse
+from recsys.tasks import Task
+from recsys.tuning.source_settings import DEPTH, Choices, fit_key
+
+HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
+FUSED = (
+    "popularity",
+    "repeat",
+    "same-artist",
+    "item-knn",
+    "ease",
+    "ials",
+    "bpr",
+    "sequential-rules",
+    "vsknn",
+    "htcl-stage2",
+)
+BUILT = ("random", *FUSED, "htcl-stage1")
+"""What `recsys.build_index` fits: the product's sources, what stage 1 does alone, and chance. All other sources are
+compared with alone, and fitted when an evaluation asks for them."""
+BASELINES = tuple(name for name in SOURCES if name not in BUILT)
+UNPLAYED = "unplayed"
+CHOICES = "choices.json"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Fitted sources by task, and their fusion."""
+
+    sources: Mapping[Task, Mapping[str, CandidateSource]]
+    choices: Choices
+    manifest: Manifest
+    unplayed: NDArray[np.bool_]
+    "(N,) songs without a play or playlist entry in what the models were trained on."
+
+    def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
+        """The product's answer: every source's candidates, fused as validation chose for the task."""
+        return self.fuse(task, self.rankings(task, queries), k)
+
+    def rankings(self, task: Task, queries: Sequence[Query]) -> dict[str, Ranked]:
+        """What each source that takes part proposes."""
+        sources = self.sources[task]
+        return {name: sources[name].candidates(queries, DEPTH) for name in self.choices.fusion[task].taking_part()}
+
+    def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
+        return fuse(rankings, self.choices.fusion[task], self.unplayed, k)
+
+
+def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, baselines: Sequence[str] = ()) -> Models:
+    """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged.
+
+    baselines: of BASELINES, those to be asked as well; `recsys.fitted.fit.ensure_baselines` has fitted them.
+    """
+    manifest, choices, states = read_fits(workspace.models)
+    htcl = htcl_sources(workspace, dataset, index)
+    sources: dict[Task, dict[str, CandidateSource]] = {}
+    for task, chosen in choices.settings.items():
+        sources[task] = {name: _restored(name, chosen[name], states, dataset) for name in BUILT if name not in htcl}
+        sources[task] |= {name: source.with_settings(chosen.get(name, {})) for name, source in htcl.items()}
+    for name in baselines:
+        _, own, fits = read_fits(workspace.baseline(name))
+        choices.trials |= own.trials
+        for task, chosen in own.settings.items():
+            sources[task][name] = _restored(name, chosen[name], fits, dataset)
+            choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
+    return Models(sources, choices, manifest, states[UNPLAYED]["unplayed"])
+
+
+def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:
+    """What was published in a folder of models: its manifest, what was chosen, and the fits by `fit_key`."""
+    manifest = verify(folder)
+    return manifest, read_choices(folder), {path.stem: _read_state(path) for path in sorted(folder.glob("*.npz"))}
+
+
+def read_choices(folder: Path) -> Choices:
+    """What validation chose, as it lies beside the fits."""
+    return Choices.model_validate_json((folder / CHOICES).read_text("utf-8"))
+
+
+def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State], dataset: Dataset) -> CandidateSource:
+    try:
+        return make_source(name, settings).restore(dataset, states[fit_key(name, settings)])
+    except KeyError as error:
+        reason = f"the {name} model was fitted by another version of this program ({error} is not in it)"
+        command = "recsys.build_index" if name in BUILT else "eval.run --models all"
+        raise UserError(reason, f"Run python -m {command} again: it fits what is out of date.") from error
+
+
+def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
+    """A source of the registry with settings. Raises UserError for a name that is not there."""
+    if name not in SOURCES:
+        raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
+    kind, settings_kind = SOURCES[name]
+    return kind(settings_kind(**settings))
+
+
+def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:
+    """HTCL neighbours in the space of each stage. index: the published one, over stage 2; None searches exactly."""
+    sources = {}
+    for name, stage in HTCL_NAMES.items():
+        vectors = read_vectors(workspace.vectors(stage), "item", dataset)
+        searched = index if index is not None and stage == "preference" else exact_index(vectors)
+        sources[name] = Htcl(name, vectors, searched, text_encoder(workspace, stage)).fit(dataset)
+    return sources
+
+
+def exact_index(vectors: Vectors) -> VectorIndex:
+    """All vectors in a fresh exact index."""
+    index = BACKENDS["exact"](vectors.dimension)
+    if len(vectors.tracks):
+        index.add(vectors.tracks, vectors.values)
+    return index
+
+
+def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], NDArray[np.float32]]:
+    """Texts -> unit vectors (Q, D) of a stage's space. The encoder is read on first use and texts are remembered."""
+
+    @lru_cache(maxsize=1)
+    def encoder() -> Any:
+        made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
+        if made is not None and used is not None and made.made_from["encoder"] != used.fingerprint:
+            raise UserError(f"the encoder in {workspace.encoder(stage)} did not make the vectors", BUILD_AGAIN)
+        return read_encoder(workspace, stage)
+
+    @lru_cache(maxsize=100_000)
+    def one(text: str) -> NDArray[np.float32]:
+        model, tokenizer, _ = encoder()
+        with torch.inference_mode():
+            vector = model.get_text_features(**tokenize(tokenizer, [text])).pooler_output
+        return np.asarray(normalize(vector, dim=1)[0].numpy(), np.float32)
+
+    return lambda texts: np.stack([one(text) for text in texts])
+
+
+def _read_state(path: Path) -> State:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

@@ -1,0 +1,138 @@
+"""What validation chooses: the settings of each source for each task, and how the sources are fused."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from data.dataset import Dataset
+from data.split import Split
+from data.storage.workspace import short_hash
+from recsys.candidates import CandidateSource, State
+from recsys.ranked import Ranked
+from recsys.ranking.fusion import FusionSettings
+from recsys.tasks import TASKS, HeldOut, Task, held_out
+from recsys.tasks.accuracy import Targets, hits, ndcg
+from recsys.tuning import search_space
+from recsys.tuning.fusion_weights import tune_fusion
+from recsys.tuning.optuna_search import run_trials
+from recsys.tuning.search_space import AT_ASKING
+
+DEPTH = 500
+"""Candidates each source brings to the fusion."""
+TUNING_QUERIES = 400
+FUSION_QUERIES = 1000
+"""More than for settings, because a fusion has more weights than a source has settings, and each source is asked for it
+only once: what was tuned on 400 lost most of its gain on other validation queries, what was tuned on 1,200 kept it."""
+OBJECTIVE_AT = 100
+NEW_SONGS = 0.25
+"""What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen that is ahead of every source on
+all. In the weeks after training few plays are of new songs; in month six many are, and content is there to find them.
+"""
+
+
+class Choices(BaseModel):
+    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
+
+    settings: dict[Task, dict[str, dict[str, Any]]] = {}
+    fusion: dict[Task, FusionSettings] = {}
+    validation: dict[Task, dict[str, float]] = {}
+    trials: dict[str, int] = {}
+
+    def add(self, name: str, chosen: "Chosen") -> None:
+        """Note what was chosen for a source."""
+        self.trials[name] = chosen.trials
+        for task in TASKS:
+            self.settings.setdefault(task, {})[name] = chosen.settings.get(task, {})
+            self.validation.setdefault(task, {})[name] = chosen.reached.get(task, 0.0)
+
+
+@dataclass
+class Chosen:
+    """One source's best settings by task, what they reached and answered, and the fits that they need."""
+
+    settings: dict[Task, dict[str, Any]] = field(default_factory=dict)
+    reached: dict[Task, float] = field(default_factory=dict)
+    ranked: dict[Task, Ranked] = field(default_factory=dict)
+    fits: dict[str, State] = field(default_factory=dict)
+    trials: int = 0
+
+
+def validation_questions(dataset: Dataset, split: Split, most: int = TUNING_QUERIES) -> dict[Task, HeldOut]:
+    """What settings, or with FUSION_QUERIES fusions, are chosen on, for every task."""
+    return {task: held_out(dataset, split, task, "validation", max_queries=most) for task in TASKS}
+
+
+def choose_settings(
+    name: str,
+    defaults: Mapping[str, Any],
+    asked: Mapping[Task, HeldOut],
+    source_of: Callable[[dict[str, Any], dict[str, State]], CandidateSource],
+    tracks: int,
+    progress: Callable[[], None],
+) -> Chosen:
+    """The settings of the source's search space that reach the best NDCG@100 for each task.
+
+    defaults: tried first. source_of: settings and fits so far -> a source that can be asked; it adds its fit.
+    """
+    chosen = Chosen()
+    measured = [task for task, question in asked.items() if question.queries]
+
+    def evaluate(settings: dict[str, Any]) -> list[float]:
+        fits = dict(chosen.fits)
+        source = source_of(settings, fits)
+        values = []
+        for task, question in asked.items():
+            ranked = source.candidates(question.queries, DEPTH)
+            value = quality(ranked, question, tracks)
+            if task not in chosen.reached or value > chosen.reached[task]:
+                chosen.reached[task], chosen.ranked[task], chosen.settings[task] = value, ranked, settings
+            if task in measured:
+                values.append(value)
+        needed = {fit_key(name, settings) for settings in chosen.settings.values()}
+        chosen.fits = {key: state for key, state in fits.items() if key in needed}
+        progress()
+        return values
+
+    space = search_space.SPACE[name]
+    chosen.trials = run_trials(space, evaluate, len(measured), search_space.TRIALS, defaults)
+    return chosen
+
+
+def choose_fusion(rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_]) -> FusionSettings:
+    """The fusion that is best on validation by NDCG@100 and NEW_SONGS, and by the first no worse than any source."""
+    _, settings = tune_fusion(rankings, question.targets, worth(question.targets, unplayed), unplayed, OBJECTIVE_AT)
+    return settings
+
+
+def fit_key(name: str, settings: Mapping[str, Any]) -> str:
+    """Names a fit: sources that differ only in settings at asking share it."""
+    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
+
+
+def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
+    """What settings are chosen by: NDCG@100."""
+    if not question.queries:
+        return 0.0
+    found = hits(ranked, question.targets, OBJECTIVE_AT, tracks)
+    return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
+
+
+def worth(targets: Targets, unplayed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(targets, 2) what each target adds when it stands first: with a discount of 1 / log2(rank + 1) they sum up to
+    `quality`, and to NEW_SONGS times that on the songs without a play.
+    """
+    value, new = np.stack([_shares(targets), np.zeros(len(targets.tracks))], axis=1), targets.restrict(unplayed)
+    if 0 < new.nonempty().sum() < len(targets):
+        value[unplayed[targets.tracks], 1] = NEW_SONGS * _shares(new)
+    return value
+
+
+def _shares(targets: Targets) -> NDArray[np.float64]:
+    """1 / (queries that ask for anything * their ideal DCG@100) of every target."""
+    ideal = np.cumsum(1 / np.log2(np.arange(2, OBJECTIVE_AT + 2)))
+    counts = targets.counts()[targets.queries()]
+    return np.asarray(1 / (ideal[np.minimum(counts, OBJECTIVE_AT) - 1] * targets.nonempty().sum()), np.float64)
