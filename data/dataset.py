@@ -16,8 +16,11 @@ from data.importers.data_set import Part
 from data.ingest.assemble import Assembled, assemble
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
+from data.storage.hashing import inside
+from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.parquet import scan_parquet
-from data.storage.workspace import Manifest, Workspace, inside, publishing, read_manifest, verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
 from data.tables import SCHEMAS, Imported, validate
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])

@@ -20,7 +20,8 @@ from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
 from data.ingest.assemble import Assembled
 from data.storage.duckdb_query import memory_bytes
-from data.storage.workspace import Workspace, is_current
+from data.storage.manifest import is_current
+from data.storage.workspace import Workspace
 from data.tables import Imported
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)

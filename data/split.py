@@ -29,8 +29,10 @@ from pydantic import BaseModel, Field
 
 from data.dataset import Dataset
 from data.errors import DamagedError
+from data.storage.manifest import Manifest, is_current, read_manifest, verify
 from data.storage.parquet import read_parquet
-from data.storage.workspace import Manifest, Workspace, is_current, publishing, read_manifest, verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")

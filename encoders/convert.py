@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from data.console.command import run
 from data.console.progress import say
 from data.errors import UserError
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
-from encoders.model.network import HtclModel
 from encoders.model.original_weights import PARTS, published_parts
 from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower

@@ -1,32 +1,19 @@
 """`python -m encoders.embed`: every song's audio, text and item vector from both stages, in blocks kept over a stop."""
 
-import time
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
 import typer
-from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
 from data.console.command import WorkspaceOption, run
-from data.console.progress import done, say
-from data.dataset import Dataset, load_dataset
-from data.storage.workspace import Workspace, adopt, is_current, publishing, read_manifest, short_hash
-from encoders.encoding.load import read_encoder
-from encoders.encoding.mel_cache import Mels, ensure_mels
-from encoders.encoding.prefetch import ahead, moved
-from encoders.encoding.resumable import Block, in_blocks
-from encoders.encoding.song_batches import SongReader, readable_features
-from encoders.encoding.vector_files import MODALITIES, Vectors, write_vectors
-from encoders.model.network import HtclModel
-from encoders.training.stages import STAGES, Stage
+from data.console.progress import say
+from data.dataset import load_dataset
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import embed_stage
+from encoders.encoding.load import STAGES
+from encoders.encoding.mel_cache import ensure_mels
 
 app = typer.Typer(add_completion=False, help=__doc__)
-BLOCK = 1024
-BATCH, GPU_BATCH = 32, 256
-"Songs at a time. What a GPU does with few is over before the next are read."
 
 
 @app.command()
@@ -41,81 +28,6 @@ def main(workspace: WorkspaceOption = "workspace") -> None:
                 if read_manifest(place.encoder(stage)) is not None:
                     embed_stage(place, dataset, mels, stage)
     say(f"Vectors in {space.root / 'vectors'}. Next: python -m recsys.build_index --workspace {workspace}")
-
-
-def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage) -> None:
-    """Publish the vectors of one stage's encoder; nothing happens if they are there already."""
-    encoder = read_manifest(workspace.encoder(stage))
-    made_from = {
-        "dataset": dataset.fingerprint,
-        "mels": mels.fingerprint,
-        "encoder": encoder.fingerprint if encoder else "",
-    }
-    target, twins = workspace.vectors(stage), (workspace.tuning.vectors(stage), workspace.published.vectors(stage))
-    if is_current(target, made_from, {}) or any(adopt(twin, target, made_from, {}) for twin in twins):
-        return
-    started = time.monotonic()
-    model, tokenizer, _ = read_encoder(workspace, stage)
-    reader = SongReader.of(dataset, mels, tokenizer)
-    unfinished = f"embed-{stage}-{short_hash(made_from)}"
-    vectors = encode_songs(model, reader, workspace.scratch(unfinished), f"embed {STAGES.index(stage) + 1}")
-    trained_on = encoder.trained_on if encoder else None
-    with publishing(target, f"vectors-{stage}", made_from, trained_on=trained_on) as draft:
-        for modality in MODALITIES:
-            write_vectors(draft.folder, modality, vectors[modality], dataset)
-            draft.facts[modality] = len(vectors[modality].tracks)
-    workspace.discard_scratch(unfinished)
-    counts = ", ".join(f"{len(vectors[name].tracks):,} {name}" for name in MODALITIES)
-    done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors", time.monotonic() - started)
-
-
-def encode_songs(model: HtclModel, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:
-    """Audio, text and item vectors of every song that has audio or text. Blocks in `scratch` are not redone.
-
-    Raises UserError where the catalogue's features are of another width than those that the model was trained on.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.nn.Module.to(model, device)
-    reader = replace(reader, precomputed=readable_features(reader.precomputed, model.config.feature_dim))
-    known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
-    blocks = in_blocks(name, known, BLOCK, scratch, lambda rows: _encode_block(model, reader, rows, device))
-    vectors = {}
-    empty = np.zeros((0, model.config.projection_dim), np.float32)
-    for modality in MODALITIES:
-        rows = [block[f"{modality}-tracks"] for block in blocks]
-        values = [block[modality] for block in blocks]
-        tracks = np.concatenate([np.zeros(0, np.int32), *rows])
-        vectors[modality] = Vectors(tracks, np.concatenate([empty, *values]))
-    return vectors
-
-
-@torch.inference_mode()
-def _encode_block(model: HtclModel, reader: SongReader, tracks: NDArray[np.int32], device: torch.device) -> Block:
-    """Songs of like length are batched together, which keeps padding small; the answer is in the order of `tracks`."""
-    lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
-    order = np.argsort(lengths, kind="stable")
-    found: dict[str, NDArray[np.float32]] = {
-        name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
-    }
-    size = GPU_BATCH if device.type == "cuda" else BATCH
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    read = ahead(lambda number: reader.read(tracks[batches[number]]), len(batches))
-    for rows, batch in zip(batches, read, strict=True):
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            songs = model(**moved(batch, device))
-        for name, vectors in (("audio", songs.audio), ("text", songs.text), ("item", songs.fusion)):
-            if vectors is not None:
-                found[name][rows] = normalize(vectors, dim=1).float().cpu().numpy()
-    present = {
-        "audio": reader.has_audio[tracks],
-        "text": reader.has_text[tracks],
-        "item": np.ones(len(tracks), np.bool_),
-    }
-    block: Block = {}
-    for name in MODALITIES:
-        block[name] = np.ascontiguousarray(found[name][present[name]])
-        block[f"{name}-tracks"] = tracks[present[name]]
-    return block
 
 
 if __name__ == "__main__":

@@ -18,21 +18,27 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.listening.pairs import RULES
 from data.split import Split
-from data.storage.workspace import Workspace, is_current, publishing, read_manifest, short_hash
-from encoders.embed import encode_songs
-from encoders.encoding.load import read_encoder
+from data.storage.hashing import short_hash
+from data.storage.manifest import is_current, read_manifest
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import encode_songs
+from encoders.encoding.load import Stage, read_encoder
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
-from encoders.train import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
+from encoders.training.presets import PreferenceSettings
+from encoders.training.publish_stage import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
 from encoders.training.recipe import Recipe, choose_recipe
-from encoders.training.stages import Place, PreferenceSettings, Stage
+from encoders.training.stages import Place
 from eval.line_up import Model
 from eval.measure import measure
-from eval.run import COLUMNS, ready, show, write_report
+from eval.metrics.registry import COLUMNS
+from eval.results.show_and_write import show, write_report
 from eval.semantic.embeddings import Space, by_track
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic.measure import Fold, measure_semantic
+from eval.workspace_checks import ready
 from recsys.candidates import Htcl
 from recsys.fitted.store import exact_index
 from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out

@@ -14,23 +14,25 @@ import numpy as np
 from data.console.progress import done, meter, say
 from data.dataset import Dataset
 from data.split import Split
-from data.storage.workspace import Workspace, is_current, publishing, verify
-from encoders.embed import embed_stage
+from data.storage.manifest import is_current, verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import embed_stage
+from encoders.encoding.load import STAGES
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.vector_files import read_vectors
-from encoders.train import train_stage
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import choose_recipe
-from encoders.training.stages import STAGES
 from eval.line_up import Model, line_up
 from eval.measure import values_of
-from eval.metrics.registry import DEPTH
 from eval.metrics.slices import slices
 from recsys.candidates import SOURCES
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen
 from recsys.fitted.store import BASELINES, UNPLAYED, Models, exact_index, load_models, read_choices
 from recsys.tasks import HeldOut
-from recsys.tuning.source_settings import Choices
+from recsys.tasks.accuracy import DEPTH
+from recsys.tuning.choices import Choices
 
 Means = dict[str, dict[str, float]]
 """Model -> metric -> mean over the queries."""

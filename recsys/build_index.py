@@ -17,12 +17,14 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.prepare import prepare_demo
 from data.split import LEAKS, Method, Split, SplitSettings, ensure_split
-from data.storage.workspace import Workspace, read_manifest
-from encoders.embed import embed_stage
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import embed_stage
+from encoders.encoding.load import STAGES
 from encoders.encoding.mel_cache import ensure_mels
-from encoders.train import TrainOn, train_stage, trainings
+from encoders.train import TrainOn
+from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import PresetOption, Recipe, SettingsFile, TextEncoder, choose_recipe
-from encoders.training.stages import STAGES
 from recsys.fitted.fit import ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
 

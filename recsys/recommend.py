@@ -13,7 +13,9 @@ from rich.table import Table
 from data.console.command import WorkspaceOption, run
 from data.dataset import Dataset
 from data.errors import UnknownIdError, UserError, closest
-from recsys.recommender import Recommendation, Recommender
+from recsys.ranking.reasons import reason_of, song_name
+from recsys.ranking.recommendation import Recommendation
+from recsys.recommender import Recommender
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -81,13 +83,6 @@ def resolve(dataset: Dataset, name: str) -> str:
     raise UnknownIdError(f'no song "{name}" ({len(dataset.track_ids):,} songs{closest(name, known)})')
 
 
-def song_name(dataset: Dataset, track: str) -> str:
-    """`Title by Artist`, as far as they are known."""
-    row = int(dataset.track_ids.to_rows([track])[0])
-    title, artist = dataset.tracks["title"][row] or track, dataset.tracks["artist"][row]
-    return f"{title} by {artist}" if artist else title
-
-
 def table(heading: str, found: Sequence[Recommendation], dataset: Dataset) -> Table:
     """Rank, title, artist and why, as a person would read it."""
     shown = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
@@ -97,37 +92,9 @@ def table(heading: str, found: Sequence[Recommendation], dataset: Dataset) -> Ta
     shown.add_column("score", justify="right")
     for rank, song in enumerate(found, start=1):
         shown.add_row(
-            str(rank), song.title or song.track_id, song.artist or "", _why(song, dataset), f"{song.score:.3f}"
+            str(rank), song.title or song.track_id, song.artist or "", reason_of(song, dataset), f"{song.score:.3f}"
         )
     return shown
-
-
-REASONS = {
-    "htcl-stage2": "sounds and reads like {song}",
-    "htcl": "sounds and reads like {song}",
-    "item-knn": "played together with {song}",
-    "ease": "played together with {song}",
-    "vsknn": "in the same sessions as {song}",
-    "sequential-rules": "often follows {song}",
-    "repeat": "you play it often",
-    "same-artist": "same artist as {song}",
-    "ials": "listeners like you play it",
-    "bpr": "listeners like you play it",
-    "popularity": "popular",
-    "fresh": "new",
-    "text": "fits the words",
-}
-
-
-def _why(song: Recommendation, dataset: Dataset) -> str:
-    named = song_name(dataset, song.because) if song.because and song.because != song.track_id else None
-    for source in song.sources:
-        reason = REASONS[source]
-        if "{song}" not in reason:
-            return reason if named is None else f"{reason}; near {named}"
-        if named is not None:
-            return reason.format(song=named)
-    return "fits the words" if song.sources else ""
 
 
 if __name__ == "__main__":

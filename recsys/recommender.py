@@ -1,7 +1,7 @@
 """The front door: `Recommender.load("workspace").recommend("user-17")`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self, overload
 
@@ -18,28 +18,13 @@ from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.filters import cap_groups
+from recsys.ranking.recommendation import Recommendation
 from recsys.tasks import HISTORY, Task
 
 FRESH_EVERY = 4
 """For a listener nobody knows, every fourth song is the newest that is not yet listed."""
 SPARE = 10
 """Songs asked for beyond those wanted: a catalogue holds some recordings twice, and each is answered once."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One recommended song.
-
-    sources: the candidate sources that proposed it, the one that counted most first. because: the track_id of the
-    played (or given) song that speaks most for it; None where no single song does.
-    """
-
-    track_id: str
-    title: str | None
-    artist: str | None
-    score: float
-    sources: tuple[str, ...]
-    because: str | None
 
 
 class Recommender:

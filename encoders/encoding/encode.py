@@ -9,7 +9,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -22,11 +22,9 @@ from data.console.progress import meter, say
 from encoders.encoding.audio_inputs import Audio, Unreadable, is_file, try_mel
 from encoders.encoding.decoding_pool import in_order, read_files, read_here
 from encoders.encoding.song_batches import Song, collate_songs
+from encoders.model.network import HtclNetwork
 from encoders.model.processing import collate_mels
 from encoders.model.text import tokenize
-
-if TYPE_CHECKING:
-    from encoders.model.network import HtclModel
 
 Precision = Literal["float32", "float16", "int8"]
 OnError = Literal["raise", "skip", "record"]
@@ -93,7 +91,7 @@ class Kind:
     forward: Callable[[Sequence[Any]], Tensor]
 
 
-def audio_kind(model: "HtclModel") -> Kind:
+def audio_kind(model: HtclNetwork) -> Kind:
     """Files and arrays."""
 
     def forward(mels: Sequence[NDArray[np.float32]]) -> Tensor:
@@ -106,11 +104,11 @@ def audio_kind(model: "HtclModel") -> Kind:
     return Kind("audio", lambda audio: audio, _heard, len, forward)
 
 
-def text_kind(model: "HtclModel") -> Kind:
-    """Strings."""
+def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
+    """Strings. tokenizer: called when there are texts to encode."""
 
     def forward(texts: Sequence[str]) -> Tensor:
-        tokens = tokenize(model.tokenizer, texts)
+        tokens = tokenize(tokenizer(), texts)
         ids, mask = tokens["input_ids"].to(model.device), tokens["attention_mask"].to(model.device)
         output: Any = model.get_text_features(ids, mask)
         vectors: Tensor = output.pooler_output
@@ -119,20 +117,22 @@ def text_kind(model: "HtclModel") -> Kind:
     return Kind("text", lambda _: None, lambda text, _: _checked_text(text), len, forward)
 
 
-def track_kind(model: "HtclModel") -> Kind:
-    """Triples of an audio file, a text and a row of features, each None where a track has none."""
+def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
+    """Triples of an audio file, a text and a row of features, each None where a track has none.
+
+    tokenizer: called where a track has a text; a model without one can still encode the others.
+    """
 
     def forward(songs: Sequence[Song]) -> Tensor:
-        # Where no song has words the model may do without a tokenizer.
-        tokenizer = model.tokenizer if any(song.text is not None for song in songs) else None
-        batch = collate_songs(songs, tokenizer, published=model.config.published)
+        words = tokenizer() if any(song.text is not None for song in songs) else None
+        batch = collate_songs(songs, words, published=model.config.published)
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
     return Kind("tracks", lambda track: track[0], _song, _song_length, forward)
 
 
-def encode(model: "HtclModel", items: Sequence[Any], kind: Kind, manner: Manner, alone: bool = False) -> Encoded:
+def encode(model: HtclNetwork, items: Sequence[Any], kind: Kind, manner: Manner, alone: bool = False) -> Encoded:
     """The items' vectors (N, D), or (D,) for an item alone; under `record` also why some have none, by position."""
     if manner.device is not None:
         torch.nn.Module.to(model, torch.device(manner.device))

@@ -1,21 +1,29 @@
-"""The encoders that a workspace holds."""
+"""The encoders that a workspace holds, by the stage that trained them."""
 
-from typing import Any
+from typing import Any, Literal
 
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from data.storage.workspace import Workspace, verify
+from data.storage.manifest import verify
+from data.storage.workspace import Workspace
 from encoders.model.config import HtclConfig
-from encoders.model.network import HtclModel
-from encoders.training.stages import Stage
+from encoders.model.network import HtclNetwork
+
+Stage = Literal["semantic", "preference"]
+STAGES: tuple[Stage, ...] = ("semantic", "preference")
 
 disable_progress_bar()  # one line of progress for a step is ours; transformers' bars for every file would bury it
 
 
-def read_encoder(workspace: Workspace, stage: Stage) -> tuple[HtclModel, Any, HtclConfig]:
-    """A published encoder: model, tokenizer, configuration. Raises DamagedError where a file is not as published."""
+def read_encoder(
+    workspace: Workspace, stage: Stage, kind: type[HtclNetwork] = HtclNetwork
+) -> tuple[HtclNetwork, Any, HtclConfig]:
+    """A published encoder: model, tokenizer, configuration. Raises DamagedError where a file is not as published.
+
+    kind: HtclModel where it is to be saved again, which records the class.
+    """
     folder = workspace.encoder(stage)
     verify(folder)
-    model = HtclModel.from_pretrained(folder, local_files_only=True).eval()
+    model = kind.from_pretrained(folder, local_files_only=True).eval()
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True), model.config

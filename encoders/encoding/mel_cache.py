@@ -25,7 +25,8 @@ from data.audio.reading import load_mono
 from data.console.progress import meter, say
 from data.dataset import Dataset
 from data.errors import DamagedError
-from data.storage.workspace import sha256, short_hash, write_text
+from data.storage.atomic_files import write_text
+from data.storage.hashing import sha256, short_hash
 from encoders.encoding.decoding_pool import Passing, read_files
 from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 

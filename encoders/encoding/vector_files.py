@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
+from data.storage.manifest import verify
 from data.storage.parquet import read_parquet
-from data.storage.workspace import verify
 
 MODALITIES = ("audio", "text", "item")
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-import encoders.model.network  # noqa: F401  # ours registers itself with transformers' Auto classes
+import encoders.htcl  # noqa: F401  # ours registers itself with transformers' Auto classes
 from data.errors import UserError
-from data.storage.workspace import sha256, short_hash
+from data.storage.hashing import sha256, short_hash
 from encoders.model.text import tokenize
 
 WINDOW_S = 30

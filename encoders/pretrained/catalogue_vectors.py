@@ -14,7 +14,10 @@ from data.audio.reading import load_mono
 from data.console.progress import done, say
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.workspace import Workspace, is_current, publishing, short_hash
+from data.storage.hashing import short_hash
+from data.storage.manifest import is_current
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
 from encoders.encoding.mel_cache import Mels
 from encoders.encoding.resumable import Block, in_blocks
 from encoders.encoding.vector_files import Vectors, write_vectors

@@ -18,7 +18,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
-from encoders.training.losses import Songs
+from encoders.model.outputs import Songs
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)

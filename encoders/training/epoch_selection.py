@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 
 from data.listening.pairs import are_pairs, pair_keys
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
-from encoders.training.losses import Songs
+from encoders.model.network import HtclNetwork
+from encoders.model.outputs import Songs
 
 LEAST = 128
 """Songs below which a choice would be luck; the last epoch is kept then.
@@ -33,7 +33,7 @@ def choose_songs(tracks: NDArray[np.int32], share: float, seed: int) -> NDArray[
     return np.sort(np.random.default_rng([seed, 4]).permutation(tracks)[:count]).astype(np.int32)
 
 
-def text_and_audio(model: HtclModel, reader: SongReader, songs: NDArray[np.int32]) -> float:
+def text_and_audio(model: HtclNetwork, reader: SongReader, songs: NDArray[np.int32]) -> float:
     """Stage 1: mean reciprocal rank of each song's text among all sounds, and of its sound among all texts."""
     vectors = vectors_of(model, reader, songs)
     assert vectors.audio is not None
@@ -73,7 +73,7 @@ class Partners:
         asked = (related & ~own).any(axis=1)
         self.relevant, self.own = (related & ~own)[asked], own[asked]
 
-    def __call__(self, model: HtclModel) -> float:
+    def __call__(self, model: HtclNetwork) -> float:
         vectors = normalize(vectors_of(model, self.reader, self.pool).fusion, dim=1).numpy()
         scores = vectors[self.own.argmax(axis=1)] @ vectors.T
         scores[self.own] = -2.0
@@ -81,7 +81,7 @@ class Partners:
 
 
 @torch.inference_mode()
-def vectors_of(model: HtclModel, reader: SongReader, tracks: NDArray[np.int32]) -> Songs:
+def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]) -> Songs:
     """Every vector of these songs, read whole, in order, on the CPU."""
     device = next(model.parameters()).device
     lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from encoders.training.losses import Songs
+from encoders.model.outputs import Songs
 
 
 def loss_and_gradient(

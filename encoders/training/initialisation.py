@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from data.console.progress import meter
 from encoders.model.mel import band_statistics, standardised
-from encoders.model.network import HtclModel
+from encoders.model.network import HtclNetwork
 from encoders.model.text import tokenize
 from encoders.model.towers import ShortcutHead
 
@@ -26,7 +26,7 @@ COMPARED = 1000
 
 
 @torch.no_grad()
-def spread_heads(model: HtclModel, batch: dict[str, Tensor]) -> None:
+def spread_heads(model: HtclNetwork, batch: dict[str, Tensor]) -> None:
     """Scale and shift the audio and text heads so that every layer's outputs over a batch have mean 0 and deviation 1.
 
     batch: as `SongReader.read` gives it, a few hundred songs. Data-dependent initialisation, Salimans and Kingma 2016;
@@ -67,7 +67,7 @@ def _spread(layers: nn.Sequential, x: Tensor) -> None:
 
 
 @torch.no_grad()
-def start_fusion(model: HtclModel, seed: int) -> None:
+def start_fusion(model: HtclNetwork, seed: int) -> None:
     """Give the fusion head weights at the scale of its inputs (He et al. 2015), its own common scheme being far below.
 
     A gate's last layer starts at 0: both modalities count alike, as they did in stage 1.
@@ -82,7 +82,7 @@ def start_fusion(model: HtclModel, seed: int) -> None:
 
 
 @torch.no_grad()
-def start_text_head(model: HtclModel, texts: Sequence[str], tokenizer: Any, seed: int = 0) -> float:
+def start_text_head(model: HtclNetwork, texts: Sequence[str], tokenizer: Any, seed: int = 0) -> float:
     """Let a text head with a shortcut keep what the pre-trained tower knows: the principal components of its vectors.
 
     They are centred: a sentence encoder's vectors point mostly one way, which says nothing of the song. Returns the

@@ -24,14 +24,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from data.console.progress import Meter, meter, say
-from data.storage.workspace import short_hash
+from data.storage.hashing import short_hash
 from encoders.encoding.prefetch import ahead, moved
 from encoders.encoding.song_batches import SongReader, View
-from encoders.model.network import HtclModel
+from encoders.model.network import HtclNetwork
+from encoders.model.outputs import Songs
 from encoders.training import distributed
 from encoders.training.checkpoint import Checkpoint, History, State, load_optimizer, optimizer_tensors
 from encoders.training.gradient_cache import loss_and_gradient
-from encoders.training.losses import Songs
 
 
 class TrainingSettings(BaseModel):
@@ -95,13 +95,13 @@ class Plan:
     settings: TrainingSettings
     identity: object
     "Of data and settings: a checkpoint of another one is not gone on from."
-    validate: Callable[[HtclModel], float] | None = None
+    validate: Callable[[HtclNetwork], float] | None = None
     "How well songs that are not trained on are found, more is better."
     begin: Callable[[], None] | None = None
     "Called first where there is no checkpoint to go on from."
 
 
-def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None) -> History:
+def train(model: HtclNetwork, plan: Plan, scratch: Path, logs: Path | None = None) -> History:
     """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
 
     logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
@@ -127,7 +127,7 @@ def train(model: HtclModel, plan: Plan, scratch: Path, logs: Path | None = None)
         plan.begin()
     distributed.same_weights(model)
     average = None if settings.ema is None else _average(model, settings.ema, state)
-    kept: HtclModel = model if average is None else average.module  # type: ignore[assignment]
+    kept: HtclNetwork = model if average is None else average.module  # type: ignore[assignment]
     first = distributed.rank() == 0
     steps = -(-len(plan.batches(0)) // settings.accumulate)
     writing = _board(logs, history.epochs, steps) if logs is not None and first else nullcontext()
@@ -161,7 +161,7 @@ class Run:
     """What the steps of one training share."""
 
     accelerator: Accelerator
-    model: HtclModel
+    model: HtclNetwork
     still: Sequence[nn.Module]
     optimizer: torch.optim.Optimizer
     peaks: list[float]
@@ -239,7 +239,7 @@ class Run:
         self.meter.to(step, f"{facts}  {rate:.0f} songs/s")
 
 
-def descend(model: HtclModel, optimizer: torch.optim.Optimizer, clip: float) -> None:
+def descend(model: HtclNetwork, optimizer: torch.optim.Optimizer, clip: float) -> None:
     """One step along the gradients of all processes, which are then forgotten. FloatingPointError: not finite."""
     distributed.average_gradients(model.parameters())
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -254,7 +254,7 @@ def _loss(batch: Batch, log_scales: Tensor, factor: float, vectors: Songs) -> Te
     return batch.loss(distributed.gather(vectors, len(batch.tracks)), log_scales) * factor
 
 
-def _average(model: HtclModel, decay: float, state: State) -> AveragedModel:
+def _average(model: HtclNetwork, decay: float, state: State) -> AveragedModel:
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     if state.average:
         average.module.load_state_dict(state.average)
@@ -263,7 +263,7 @@ def _average(model: HtclModel, decay: float, state: State) -> AveragedModel:
 
 
 @torch.no_grad()
-def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: State) -> None:
+def _validate(validate: Callable[[HtclNetwork], float], kept: HtclNetwork, state: State) -> None:
     """Measure the weights that would be kept now, and keep them if they are the best."""
     history, training = state.history, kept.training
     kept.eval()
@@ -275,14 +275,14 @@ def _validate(validate: Callable[[HtclModel], float], kept: HtclModel, state: St
         state.best = {name: value.detach().clone() for name, value in kept.state_dict().items()}
 
 
-def held_still(model: HtclModel, settings: TrainingSettings) -> list[nn.Module]:
+def held_still(model: HtclNetwork, settings: TrainingSettings) -> list[nn.Module]:
     """The parts that this stage does not train: no gradient, no dropout."""
     if settings.lock_text:
         return [model.text_model, model.text_head]
     return [] if settings.text_lr else [model.text_model]
 
 
-def parameter_groups(model: HtclModel, settings: TrainingSettings) -> list[dict[str, Any]]:
+def parameter_groups(model: HtclNetwork, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Rates by part; no weight decay on parameters of one dimension or none (norms, biases, temperatures)."""
     rates = {"audio_model": settings.audio_lr, "text_model": settings.text_lr}
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}

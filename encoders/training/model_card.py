@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.dataset import Dataset
-from encoders.training.stages import Stage
+from encoders.encoding.load import Stage
 
 TITLES: dict[Stage, str] = {
     "semantic": "stage 1 (semantic: audio and text)",
@@ -22,7 +22,7 @@ Songs to vectors of {size} numbers, from what they sound like and what is writte
 Contrastive Learning ([arXiv 2505.23298](https://arxiv.org/abs/2505.23298)).
 
 ```python
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 
 model = HtclModel.from_pretrained("this folder")
 model.encode_audio(["song.mp3"])

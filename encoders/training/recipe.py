@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import UserError, closest
 from data.listening.pairs import PairSettings
-from data.storage.workspace import Workspace, read_manifest, sha256
+from data.storage.hashing import sha256
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
+from encoders.encoding.load import STAGES, Stage
 from encoders.model.config import Preset
 from encoders.training.loop import TrainingSettings
-from encoders.training.stages import STAGES, PreferenceSettings, Stage, stage_settings
+from encoders.training.presets import PreferenceSettings, stage_settings
 
 SETTINGS_HELP = "TOML file with tables semantic, preference and pairs: what is to differ from the preset."
 SEE = 'README.md, "Training an encoder", says where settings stand.'

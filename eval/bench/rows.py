@@ -16,7 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from data.storage.workspace import write_text
+from data.storage.atomic_files import write_text
 
 LIBRARIES = ("torch", "torchaudio", "transformers", "soundfile", "numpy", "duckdb", "polars")
 

@@ -15,7 +15,8 @@ from scipy.sparse import csr_matrix
 from eval.metrics.catalogue_facts import AT, Asked, Floats, Songs
 from eval.statistics import Interval, bootstrap_intervals, ratio_interval
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import first_ranks, pair_keys
+from recsys.tasks.accuracy import first_ranks
+from recsys.tasks.fast_membership import pair_keys
 
 PER_QUERY = ("novelty", "diversity_htcl", "diversity_artist", "serendipity", "calibration_genre", "answered")
 OVER_ALL = ("coverage", "gini", "popularity_lift")

@@ -12,7 +12,7 @@ from encoders.encoding.vector_files import Vectors
 from recsys.candidates.simple.popularity import Popularity, play_counts
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 AT = (10, 20, 100)
 """How many answers are looked at."""

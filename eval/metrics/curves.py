@@ -8,10 +8,10 @@ import numpy as np
 from data.dataset import Dataset
 from data.split import Split
 from eval.line_up import Model
-from eval.metrics.registry import recall
 from recsys.ranked import Ranked
 from recsys.tasks import held_out
-from recsys.tasks.accuracy import Targets, hits, ndcg
+from recsys.tasks.accuracy import hits, ndcg, recall
+from recsys.tasks.targets import Targets
 
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 SEEDS = (0, 1, 2, 5, 10, 25, 50, 100)

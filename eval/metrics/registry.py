@@ -8,7 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets, at_most, contains, first_ranks, hits, ndcg, pair_keys, places
+from recsys.tasks import Task
+from recsys.tasks.accuracy import (
+    DEPTH,
+    average_precision,
+    clicks,
+    first_ranks,
+    hit_rate,
+    hits,
+    ndcg,
+    precision,
+    r_precision,
+    recall,
+    reciprocal_rank,
+)
+from recsys.tasks.fast_membership import contains, pair_keys
+from recsys.tasks.targets import Targets
 
 CUTOFFS = {
     "recall": (10, 20, 100, 500),
@@ -31,10 +46,6 @@ SEMANTIC = ("probe_", "zero_shot_", "text_to_audio_", "audio_to_text_")
 
 LOWER_IS_BETTER = frozenset({"clicks", "text_to_audio_median_rank", "audio_to_text_median_rank"})
 
-DEPTH = 500
-"Songs a model is asked for, as in RecSys Challenge 2018."
-PAGE = 10
-"Songs that one click shows, as in RecSys Challenge 2018."
 AT_ONCE = 1024
 "Queries measured together; their tables then stay in the processor's cache."
 ARTIST_CREDIT = 0.25
@@ -84,64 +95,6 @@ def all_metrics(
     }
 
 
-def recall(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """The share of all targets within the first k ranks. Divided by |G|, so it stays below 1 where |G| > k.
-
-    >>> recall(np.array([[True, False, True]]), np.array([4]), k=3).tolist()
-    [0.5]
-    """
-    share: NDArray[np.float64] = at_most(hits, k).sum(axis=1) / n_relevant
-    return share
-
-
-def precision(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """The share of the first k ranks that is right. Divided by k, however few songs there were to find or answered.
-
-    >>> precision(np.array([[True, False, True, False]]), k=4).tolist()
-    [0.5]
-    """
-    share: NDArray[np.float64] = at_most(hits, k).sum(axis=1) / k
-    return share
-
-
-def hit_rate(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """1 where any of the first k ranks is right, else 0."""
-    return np.where(at_most(hits, k).any(axis=1), 1.0, 0.0)
-
-
-def reciprocal_rank(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """1 / rank of the first right song within the first k ranks, 0 without one.
-
-    >>> reciprocal_rank(np.array([[False, True, True], [False, False, False]]), k=3).tolist()
-    [0.5, 0.0]
-    """
-    top = at_most(hits, k)
-    first = top.argmax(axis=1).astype(np.float64) + 1
-    return np.where(top.any(axis=1), 1 / first, 0.0)
-
-
-def average_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Precision at each right song among the first k ranks, summed and divided by min(|G|, k): 1 is reachable.
-
-    >>> average_precision(np.array([[True, False, True]]), np.array([2]), k=3).round(4).tolist()  # (1 + 2/3) / 2
-    [0.8333]
-    """
-    queries, ranks = places(hits, k)
-    right_so_far = np.arange(len(queries)) - np.searchsorted(queries, queries) + 1
-    total = np.bincount(queries, weights=right_so_far / (ranks + 1), minlength=len(hits))
-    return total / np.minimum(n_relevant, k)
-
-
-def r_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The share of right songs among the first |G| ranks.
-
-    >>> r_precision(np.array([[True, False, True]]), np.array([2])).tolist()
-    [0.5]
-    """
-    queries, ranks = places(hits, hits.shape[1])
-    return np.bincount(queries[ranks < n_relevant[queries]], minlength=len(hits)) / n_relevant
-
-
 def artist_credit(
     ranked: Ranked, targets: Targets, artist_of: NDArray[np.int32], catalogue_size: int
 ) -> NDArray[np.float64]:
@@ -167,15 +120,12 @@ def artist_credit(
     return np.bincount(credited // max(n_artists, 1), minlength=len(targets)).astype(np.float64) * ARTIST_CREDIT
 
 
-def clicks(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Pages of ten songs to turn before the first right one; 51 where there is none among 500. Lower is better.
-
-    hits: (Q, at least 500).
-
-    >>> table = np.zeros((3, 500), bool)
-    >>> table[0, 9] = table[1, 10] = True
-    >>> clicks(table).tolist()
-    [0.0, 1.0, 51.0]
-    """
-    top = at_most(hits, DEPTH)
-    return np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, DEPTH // PAGE + 1).astype(np.float64)
+COLUMNS: dict[Task, list[str]] = {
+    "next-song": ["recall@20", "ndcg@100", "mrr@20", "discovery/recall@20", "cold/recall@20"],
+    "discovery": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
+    "playlist": ["recall@100", "ndcg@100", "r_precision", "clicks", "cold/recall@100"],
+    "cold-start": ["recall@20", "recall@100", "ndcg@100", "mrr@20"],
+    "session": ["recall@20", "ndcg@100", "mrr@20", "discovery/recall@20", "cold/recall@20"],
+    "cold-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
+    "new-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
+}

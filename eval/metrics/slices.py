@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.split import Split
 from recsys.tasks import HeldOut
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 HEADLINE = ("", "cold/", "warm/", "repeat/", "discovery/")
 """The slices that are tested. Every test more makes the others weaker, for all of a task's are one family."""

@@ -10,7 +10,8 @@ import typer
 from data.console.command import run
 from data.console.progress import say
 from data.errors import UserError
-from data.storage.workspace import Workspace, write_text
+from data.storage.atomic_files import write_text
+from data.storage.workspace import Workspace
 from eval.report.evidence import gather
 from eval.report.page import render
 

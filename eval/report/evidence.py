@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.split import Split, ensure_split
-from data.storage.workspace import Manifest, Workspace, read_manifest
+from data.storage.manifest import Manifest, read_manifest
+from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
 from eval.line_up import LINE_UP, line_up
 from eval.measure import refuse_leaks

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from data.storage.workspace import PACKAGES, Manifest, Workspace, read_manifest
-from encoders.training.stages import STAGES
+from data.storage.manifest import Manifest, read_manifest
+from data.storage.publishing import PACKAGES
+from data.storage.workspace import Workspace
+from encoders.encoding.load import STAGES
 from recsys.fitted.store import Models
 
 

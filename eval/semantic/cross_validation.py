@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.listening.pairs import RULES
 from data.split import Split
-from data.storage.workspace import Workspace, is_current, publishing, short_hash
-from encoders.embed import encode_songs
+from data.storage.hashing import short_hash
+from data.storage.manifest import is_current
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import encode_songs
+from encoders.encoding.load import STAGES, Stage
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
 from encoders.pretrained.audio_model import ExternalModel
-from encoders.train import learn_preference, learn_semantic, mine
 from encoders.training.initialisation import START
+from encoders.training.publish_stage import learn_preference, learn_semantic, mine
 from encoders.training.recipe import Recipe, choose_recipe
-from encoders.training.stages import STAGES, Listening, Place, Stage
+from encoders.training.stages import Listening, Place
 from eval.semantic.embeddings import Space, by_track, external_space, mel_statistics, stages_of
 from eval.semantic.measure import Fold
 

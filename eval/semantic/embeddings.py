@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.workspace import Workspace, read_manifest
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
+from encoders.encoding.load import Stage
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.pretrained.audio_model import ExternalModel, external_name, open_external
 from encoders.pretrained.catalogue_vectors import embed_external
-from encoders.training.stages import Stage
 from recsys.fitted.store import HTCL_NAMES, text_encoder
 
 NAMES = ("chance", "mel", *HTCL_NAMES, "fused")

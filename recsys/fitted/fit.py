@@ -18,8 +18,11 @@ import numpy as np
 from data.console.progress import done, meter
 from data.dataset import Dataset
 from data.split import Extent, Split
-from data.storage.workspace import Workspace, is_current, publishing, short_hash, verify
-from encoders.training.stages import STAGES
+from data.storage.hashing import short_hash
+from data.storage.manifest import is_current, verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
+from encoders.encoding.load import STAGES
 from recsys.candidates import CandidateSource, Htcl, State
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.store import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices
@@ -27,18 +30,15 @@ from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
 from recsys.tasks import TASKS, HeldOut, Task
 from recsys.tuning import search_space
+from recsys.tuning.choices import DEPTH, Choices, Chosen, fit_key
 from recsys.tuning.fusion_weights import AHEAD, UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
 from recsys.tuning.source_settings import (
-    DEPTH,
     FUSION_QUERIES,
     NEW_SONGS,
     OBJECTIVE_AT,
     TUNING_QUERIES,
-    Choices,
-    Chosen,
     choose_fusion,
     choose_settings,
-    fit_key,
     quality,
     validation_questions,
 )

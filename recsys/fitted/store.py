@@ -17,11 +17,11 @@ from torch.nn.functional import normalize
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.workspace import Manifest, Workspace, read_manifest, verify
-from encoders.encoding.load import read_encoder
+from data.storage.manifest import Manifest, read_manifest, verify
+from data.storage.workspace import Workspace
+from encoders.encoding.load import Stage, read_encoder
 from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.model.text import tokenize
-from encoders.training.stages import Stage
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.index import BACKENDS, VectorIndex
 from recsys.index.publishing import BUILD_AGAIN
@@ -29,7 +29,7 @@ from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
 from recsys.tasks import Task
-from recsys.tuning.source_settings import DEPTH, Choices, fit_key
+from recsys.tuning.choices import DEPTH, Choices, fit_key
 
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
 FUSED = (

@@ -6,17 +6,11 @@ import polars as pl
 
 from data.dataset import Dataset
 from data.errors import DamagedError, UserError
-from data.storage.workspace import (
-    Manifest,
-    Workspace,
-    inside,
-    is_current,
-    publishing,
-    read_manifest,
-    short_hash,
-    verify,
-    write_text,
-)
+from data.storage.atomic_files import write_text
+from data.storage.hashing import inside, short_hash
+from data.storage.manifest import Manifest, is_current, read_manifest, verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
 from recsys.index import BACKENDS, VectorIndex, open_index
 

@@ -12,9 +12,10 @@
 
 from data.dataset import Dataset
 from data.split import Part, Split
+from recsys.tasks.challenge_2018 import SCENARIOS, Scenario, scenario
 from recsys.tasks.new_listeners import cold_users, new_users, session_continuations
 from recsys.tasks.next_song import Listening, cold_start, next_song
-from recsys.tasks.playlists import SCENARIOS, Scenario, playlists, scenario
+from recsys.tasks.playlists import playlists
 from recsys.tasks.task import HISTORY, NEEDS_ORDER, TASKS, UNTUNED, HeldOut, Task, tuned_for
 
 __all__ = [

@@ -1,63 +1,11 @@
 """Which recommended songs were right, and how high do they stand? The core that evaluation and fusion tuning share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from recsys.ranked import Ranked
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The songs that were right: row q holds `tracks[offsets[q]:offsets[q + 1]]`, each once; rows may be empty."""
-
-    offsets: NDArray[np.int64]
-    tracks: NDArray[np.int32]
-
-    @classmethod
-    def from_rows(cls, rows: Sequence[ArrayLike]) -> "Targets":
-        """Put each query's songs into one ragged array; a song named twice counts once.
-
-        >>> Targets.from_rows([[7, 3, 7], []]).tracks.tolist()
-        [3, 7]
-        """
-        unique = [np.unique(np.asarray(row, np.int32)) for row in rows]
-        counts = np.fromiter((len(row) for row in unique), np.int64, len(unique))
-        return cls(_offsets(counts), np.concatenate([np.zeros(0, np.int32), *unique]))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def counts(self) -> NDArray[np.int64]:
-        """(Q,) songs per query."""
-        return np.diff(self.offsets)
-
-    def nonempty(self) -> NDArray[np.bool_]:
-        """(Q,) whether the query has anything to find."""
-        return self.counts() > 0
-
-    def queries(self) -> NDArray[np.int64]:
-        """The query of every entry of `tracks`."""
-        return np.repeat(np.arange(len(self)), self.counts())
-
-    def restrict(self, songs: NDArray[np.bool_]) -> "Targets":
-        """The same queries, only with targets among `songs`, a mask over the catalogue (N,)."""
-        return self.keep(songs[self.tracks])
-
-    def keep(self, kept: NDArray[np.bool_]) -> "Targets":
-        """The same queries, only with the targets of a mask over `tracks`."""
-        return Targets(_offsets(kept)[self.offsets], self.tracks[kept])
-
-    def between(self, start: int, stop: int) -> "Targets":
-        """Queries `start` to `stop` - 1; the songs are not copied."""
-        offsets = self.offsets[start : stop + 1]
-        return Targets(offsets - offsets[0], self.tracks[offsets[0] : offsets[-1]])
-
-    def select(self, queries: NDArray[np.bool_]) -> "Targets":
-        """Only the queries of the mask (Q,), in their order."""
-        return Targets(_offsets(self.counts()[queries]), self.tracks[queries[self.queries()]])
+from recsys.tasks.fast_membership import check_tracks, contains, likely_hits, pair_keys
+from recsys.tasks.targets import Targets
 
 
 def hits(ranked: Ranked, targets: Targets, depth: int, catalogue_size: int) -> NDArray[np.bool_]:
@@ -72,9 +20,9 @@ def hits(ranked: Ranked, targets: Targets, depth: int, catalogue_size: int) -> N
     """
     if len(ranked) != len(targets):
         raise ValueError(f"{len(ranked)} rankings cannot be judged by the targets of {len(targets)} queries")
-    _check(ranked.tracks, catalogue_size)
+    check_tracks(ranked.tracks, catalogue_size)
     wanted = np.sort(pair_keys(targets.queries(), targets.tracks, catalogue_size))
-    perhaps = _perhaps(ranked, targets)
+    perhaps = likely_hits(ranked, targets)
     queries = np.searchsorted(ranked.offsets, perhaps, side="right") - 1
     ranks = perhaps - ranked.offsets[queries]
     keys = pair_keys(queries, ranked.tracks[perhaps], catalogue_size)
@@ -134,51 +82,81 @@ def first_ranks(
     return queries, ranks, ranked.tracks[ranks + np.repeat(ranked.offsets[:-1], lengths)]
 
 
-def pair_keys(queries: NDArray[np.int64], tracks: NDArray[np.int32], catalogue_size: int) -> NDArray[np.int64]:
-    """One number per (query, song), so that ragged rows can be sorted and searched all at once."""
-    _check(tracks, catalogue_size)
-    keys: NDArray[np.int64] = queries * np.int64(catalogue_size) + tracks
-    return keys
+DEPTH = 500
+"Songs a model is asked for, as in RecSys Challenge 2018."
 
 
-def _check(tracks: NDArray[np.int32], catalogue_size: int) -> None:
-    if len(tracks) and not (tracks.min() >= 0 and tracks.max() < catalogue_size):
-        raise ValueError(f"songs {tracks.min()} to {tracks.max()} do not all stand in a catalogue of {catalogue_size}")
+PAGE = 10
+"Songs that one click shows, as in RecSys Challenge 2018."
 
 
-def contains(ordered: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of `keys` stand in `ordered`, which is sorted."""
-    if not len(ordered):
-        return np.zeros(len(keys), np.bool_)
-    place = np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[place] == keys
-    return found
+def recall(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """The share of all targets within the first k ranks. Divided by |G|, so it stays below 1 where |G| > k.
 
-
-def _perhaps(ranked: Ranked, targets: Targets) -> NDArray[np.int64]:
-    """Where in `ranked.tracks` the right songs stand, and a few wrong ones.
-
-    Hardly any song of a ranking is right, and to search for each would take most of the time of all metrics. A table
-    of hashes, at least sixteen places per target, tells so for fifteen of sixteen wrong ones.
+    >>> recall(np.array([[True, False, True]]), np.array([4]), k=3).tolist()
+    [0.5]
     """
-    bits = min(max(len(targets.tracks) * 16, 2).bit_length(), 28)
-    table = np.zeros(1 << bits, np.bool_)
-    table[_hashed(targets.offsets, targets.tracks, bits)] = True
-    return np.flatnonzero(table[_hashed(ranked.offsets, ranked.tracks, bits)])
+    share: NDArray[np.float64] = at_most(hits, k).sum(axis=1) / n_relevant
+    return share
 
 
-def _hashed(offsets: NDArray[np.int64], tracks: NDArray[np.int32], bits: int) -> NDArray[np.int64]:
-    """0 to 2**bits - 1 for each song of each query: upper bits of a product with odd numbers (Knuth 1998, 6.4)."""
-    lengths = np.diff(offsets)
-    of_query = np.arange(len(lengths), dtype=np.uint32) * np.uint32(0x85EBCA6B)
-    hashes = tracks.view(np.uint32) * np.uint32(0x9E3779B1)
-    if len(lengths) and (lengths == lengths[0]).all():
-        hashes.reshape(len(lengths), -1)[:] += of_query[:, None]  # many times faster than `repeat`
-    else:
-        hashes += np.repeat(of_query, lengths)
-    hashes >>= np.uint32(32 - bits)
-    return hashes.astype(np.int64)
+def precision(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    """The share of the first k ranks that is right. Divided by k, however few songs there were to find or answered.
+
+    >>> precision(np.array([[True, False, True, False]]), k=4).tolist()
+    [0.5]
+    """
+    share: NDArray[np.float64] = at_most(hits, k).sum(axis=1) / k
+    return share
 
 
-def _offsets(counts: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+def hit_rate(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    """1 where any of the first k ranks is right, else 0."""
+    return np.where(at_most(hits, k).any(axis=1), 1.0, 0.0)
+
+
+def reciprocal_rank(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    """1 / rank of the first right song within the first k ranks, 0 without one.
+
+    >>> reciprocal_rank(np.array([[False, True, True], [False, False, False]]), k=3).tolist()
+    [0.5, 0.0]
+    """
+    top = at_most(hits, k)
+    first = top.argmax(axis=1).astype(np.float64) + 1
+    return np.where(top.any(axis=1), 1 / first, 0.0)
+
+
+def average_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Precision at each right song among the first k ranks, summed and divided by min(|G|, k): 1 is reachable.
+
+    >>> average_precision(np.array([[True, False, True]]), np.array([2]), k=3).round(4).tolist()  # (1 + 2/3) / 2
+    [0.8333]
+    """
+    queries, ranks = places(hits, k)
+    right_so_far = np.arange(len(queries)) - np.searchsorted(queries, queries) + 1
+    total = np.bincount(queries, weights=right_so_far / (ranks + 1), minlength=len(hits))
+    return total / np.minimum(n_relevant, k)
+
+
+def r_precision(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of right songs among the first |G| ranks.
+
+    >>> r_precision(np.array([[True, False, True]]), np.array([2])).tolist()
+    [0.5]
+    """
+    queries, ranks = places(hits, hits.shape[1])
+    return np.bincount(queries[ranks < n_relevant[queries]], minlength=len(hits)) / n_relevant
+
+
+def clicks(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pages of ten songs to turn before the first right one; 51 where there is none among 500. Lower is better.
+
+    hits: (Q, at least 500).
+
+    >>> table = np.zeros((3, 500), bool)
+    >>> table[0, 9] = table[1, 10] = True
+    >>> clicks(table).tolist()
+    [0.0, 1.0, 51.0]
+    """
+    top = at_most(hits, DEPTH)
+    return np.where(top.any(axis=1), top.argmax(axis=1) // PAGE, DEPTH // PAGE + 1).astype(np.float64)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from data.listening.sessions import SESSION_GAP, sessions
 from data.split import PARTS, Part
 from recsys.queries import Query
-from recsys.tasks.accuracy import Targets
 from recsys.tasks.next_song import Listening
+from recsys.tasks.targets import Targets
 from recsys.tasks.task import HISTORY, HeldOut, Task, sample
 
 FIRST_PLAYS = 3

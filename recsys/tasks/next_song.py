@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from data.dataset import POSITIVE, Dataset
 from data.split import LEAKS, PARTS, Part, Split
 from recsys.queries import EVIDENCE, NOTHING, Query
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 from recsys.tasks.task import HISTORY, HeldOut, sample
 
 

@@ -1,7 +1,6 @@
 """Asked of held-out playlists: the rest after the first songs, and the ten scenarios of the RecSys Challenge 2018."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,42 +8,8 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.split import Part, Split
 from recsys.queries import Query
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 from recsys.tasks.task import HeldOut, Task, sample
-
-SHORTEST, LONGEST, LEAST_ARTISTS = 5, 250, 3
-"""Songs of a playlist and artists in it, as the Million Playlist Dataset and its challenge set were selected."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What one scenario of the challenge gives of a playlist."""
-
-    name: str
-    seeds: int
-    title: bool = True
-    at_random: bool = False
-
-    @property
-    def given(self) -> str:
-        """In words."""
-        songs = f"{self.seeds} songs at random" if self.at_random else f"the first {self.seeds}" if self.seeds else ""
-        return " and ".join(["the title"] * self.title + [songs] * bool(songs)) + ("" if self.title else ", no title")
-
-
-SCENARIOS = (
-    Scenario("title", 0),
-    Scenario("title+1", 1),
-    Scenario("title+5", 5),
-    Scenario("5", 5, title=False),
-    Scenario("title+10", 10),
-    Scenario("10", 10, title=False),
-    Scenario("title+25", 25),
-    Scenario("title+25-random", 25, at_random=True),
-    Scenario("title+100", 100),
-    Scenario("title+100-random", 100, at_random=True),
-)
-"""RecSys Challenge 2018 (Chen et al. 2018; Zamani et al. 2019, arXiv 1810.01520), in its order."""
 
 
 def playlists(
@@ -63,7 +28,7 @@ def playlists(
     answered. cold_only: targets are the songs that are not in what models learn from.
     """
     queries, targets, rows = [], [], []
-    for row, songs, title in _songs(dataset, sample(split.playlists_of(part), max_queries, seed)):
+    for row, songs, title in songs_of(dataset, sample(split.playlists_of(part), max_queries, seed)):
         given = len(songs) // 2 if seeds is None else seeds
         hidden = given if targets_from is None else max(given, targets_from)
         rest = songs[hidden:]
@@ -75,7 +40,7 @@ def playlists(
         targets.append(rest)
         rows.append(row)
     given_text = "the first half" if seeds is None else "the title alone" if seeds == 0 else f"the first {seeds}"
-    return _asked(
+    return playlist_questions(
         "cold-start" if cold_only else "playlist",
         queries,
         targets,
@@ -86,42 +51,7 @@ def playlists(
     )
 
 
-def scenario(
-    dataset: Dataset, split: Split, part: Part, asked: Scenario, max_queries: int = 1000, seed: int = 20260101
-) -> HeldOut:
-    """One of the challenge's scenarios on held-out playlists; empty where none has a title or is long enough.
-
-    Playlists of 5 to 250 songs by at least 3 artists (where artists are known), longer than the seeds, as the challenge
-    selected them; the challenge takes other playlists for every scenario, here all that fit stand in each.
-    """
-    artists = dataset.artists
-    long_enough = []
-    for row, songs, title in _songs(dataset, split.playlists_of(part).astype(np.int64)):
-        by = artists[songs]
-        few = (by >= 0).all() and len(np.unique(by)) < LEAST_ARTISTS
-        fits = max(SHORTEST, asked.seeds + 1) <= len(songs) <= LONGEST
-        if fits and not few and (title or not asked.title):
-            long_enough.append(row)
-    queries, targets, rows = [], [], []
-    for row, songs, title in _songs(dataset, sample(np.array(long_enough, np.int64), max_queries, seed)):
-        given = np.zeros(len(songs), np.bool_)
-        drawn = np.random.default_rng([seed, row]).permutation(len(songs)) if asked.at_random else np.arange(len(songs))
-        given[drawn[: asked.seeds]] = True
-        queries.append(Query(history=songs[given], text=title if asked.title else None, exclude=songs[given]))
-        targets.append(songs[~given])
-        rows.append(row)
-    return _asked(
-        "playlist",
-        queries,
-        targets,
-        rows,
-        f"RecSys Challenge 2018, scenario {asked.name}: {asked.given} given; held-out playlists of the {part} part "
-        f"with {max(SHORTEST, asked.seeds + 1)} to {LONGEST} songs by at least {LEAST_ARTISTS} artists; targets: the "
-        "rest; the whole catalogue but the given songs is ranked",
-    )
-
-
-def _songs(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int32], str | None]]:
+def songs_of(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int32], str | None]]:
     """Row, songs in order and title of each playlist."""
     titles, entries = dataset.playlists["title"], dataset.playlist_tracks
     tracks, playlist = entries["track"].to_numpy(), entries["playlist"].to_numpy()
@@ -130,7 +60,7 @@ def _songs(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDA
         yield int(row), tracks[start[row] : start[row + 1]].astype(np.int32), titles[int(row)]
 
 
-def _asked(
+def playlist_questions(
     task: Task, queries: list[Query], targets: list[NDArray[np.int32]], rows: list[int], protocol: str
 ) -> HeldOut:
     found = Targets.from_rows(targets)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.queries import Query
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 Task = Literal["next-song", "playlist", "cold-start", "discovery", "session", "cold-user", "new-user"]
 TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start", "discovery")

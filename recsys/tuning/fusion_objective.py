@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.ranking.fusion import FusionSettings, Proposals
-from recsys.tasks.accuracy import Targets, contains, pair_keys
+from recsys.tasks.fast_membership import contains, pair_keys
+from recsys.tasks.targets import Targets
 
 ROUNDING = 1e-9
 

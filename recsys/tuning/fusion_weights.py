@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import METHODS, FusionSettings, Method, Proposals
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 from recsys.tuning.fusion_objective import Race
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)

@@ -1,28 +1,24 @@
 """What validation chooses: the settings of each source for each task, and how the sources are fused."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from data.dataset import Dataset
 from data.split import Split
-from data.storage.workspace import short_hash
 from recsys.candidates import CandidateSource, State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
-from recsys.tasks.accuracy import Targets, hits, ndcg
+from recsys.tasks.accuracy import hits, ndcg
+from recsys.tasks.targets import Targets
 from recsys.tuning import search_space
+from recsys.tuning.choices import DEPTH, Chosen, fit_key
 from recsys.tuning.fusion_weights import tune_fusion
 from recsys.tuning.optuna_search import run_trials
-from recsys.tuning.search_space import AT_ASKING
 
-DEPTH = 500
-"""Candidates each source brings to the fusion."""
 TUNING_QUERIES = 400
 FUSION_QUERIES = 1000
 """More than for settings, because a fusion has more weights than a source has settings, and each source is asked for it
@@ -32,33 +28,6 @@ NEW_SONGS = 0.25
 """What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen that is ahead of every source on
 all. In the weeks after training few plays are of new songs; in month six many are, and content is there to find them.
 """
-
-
-class Choices(BaseModel):
-    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
-
-    settings: dict[Task, dict[str, dict[str, Any]]] = {}
-    fusion: dict[Task, FusionSettings] = {}
-    validation: dict[Task, dict[str, float]] = {}
-    trials: dict[str, int] = {}
-
-    def add(self, name: str, chosen: "Chosen") -> None:
-        """Note what was chosen for a source."""
-        self.trials[name] = chosen.trials
-        for task in TASKS:
-            self.settings.setdefault(task, {})[name] = chosen.settings.get(task, {})
-            self.validation.setdefault(task, {})[name] = chosen.reached.get(task, 0.0)
-
-
-@dataclass
-class Chosen:
-    """One source's best settings by task, what they reached and answered, and the fits that they need."""
-
-    settings: dict[Task, dict[str, Any]] = field(default_factory=dict)
-    reached: dict[Task, float] = field(default_factory=dict)
-    ranked: dict[Task, Ranked] = field(default_factory=dict)
-    fits: dict[str, State] = field(default_factory=dict)
-    trials: int = 0
 
 
 def validation_questions(dataset: Dataset, split: Split, most: int = TUNING_QUERIES) -> dict[Task, HeldOut]:
@@ -106,11 +75,6 @@ def choose_fusion(rankings: Mapping[str, Ranked], question: HeldOut, unplayed: N
     """The fusion that is best on validation by NDCG@100 and NEW_SONGS, and by the first no worse than any source."""
     _, settings = tune_fusion(rankings, question.targets, worth(question.targets, unplayed), unplayed, OBJECTIVE_AT)
     return settings
-
-
-def fit_key(name: str, settings: Mapping[str, Any]) -> str:
-    """Names a fit: sources that differ only in settings at asking share it."""
-    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
 
 
 def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:

@@ -7,7 +7,8 @@ import pytest
 
 from data.dataset import POSITIVE, load_dataset, save_dataset
 from data.errors import DamagedError, UserError
-from data.storage.workspace import Workspace, read_manifest
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
 from data.tables import SCHEMAS, Imported
 
 NOON = datetime(2025, 5, 1, 12, tzinfo=UTC)

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from data.dataset import load_dataset
-from data.storage.workspace import Workspace, verify
+from data.storage.manifest import verify
+from data.storage.workspace import Workspace
 from tests.data.audio.sound_files import tone, write
 
 Ended = subprocess.CompletedProcess[str]

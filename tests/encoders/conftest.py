@@ -9,15 +9,17 @@ import polars as pl
 import pytest
 import soundfile
 
-import encoders.train as train
+import encoders.training.publish_stage as train
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.split import Extent
-from data.storage.workspace import Manifest, Workspace, read_manifest
+from data.storage.manifest import Manifest, read_manifest
+from data.storage.workspace import Workspace
 from data.tables import Imported
+from encoders.encoding.load import STAGES, Stage
 from encoders.encoding.song_batches import SongReader
-from encoders.train import train_stage
+from encoders.training.presets import SETTINGS
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe
-from encoders.training.stages import SETTINGS, STAGES, Stage
 from tests.encoders.toys import WORDS, build_reader, sound, tiny_config, toy_mels, toy_texts
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from data.console.command import run
 from encoders import convert
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.model.original_weights import PARTS, audio_names, published_names, published_parts
 from tests.encoders.toys import tiny_model
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from tests.encoders.toys import tiny_model
 
 Batch = dict[str, Tensor]

@@ -11,9 +11,9 @@ from transformers import BertConfig
 
 from encoders.encoding.mel_cache import Mels
 from encoders.encoding.song_batches import SongReader
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclAudioConfig, HtclConfig
 from encoders.model.mel import quantise
-from encoders.model.network import HtclModel
 from encoders.model.text import train_wordpiece
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,7 +9,7 @@ from data.dataset import load_dataset
 from data.errors import UserError
 from data.split import ensure_split
 from data.storage.workspace import Workspace
-from encoders.training.stages import PreferenceSettings
+from encoders.training.presets import PreferenceSettings
 from eval import ablation
 from eval.ablation import variants
 from recsys.tuning import search_space

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.storage.workspace import Manifest
+from data.storage.manifest import Manifest
 from eval.line_up import BASELINES, LINE_UP, chosen_names
 from eval.measure import describe, measure, refuse_leaks
 from eval.metrics.registry import METRICS

@@ -17,7 +17,7 @@ from eval.line_up import BASELINES as ALL_BASELINES
 from eval.line_up import LINE_UP as ALL
 from eval.metrics.registry import METRICS
 from eval.results.per_query import load_per_query
-from eval.run import answerable
+from eval.workspace_checks import answerable
 from recsys.tasks import TASKS
 
 KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}

@@ -11,7 +11,7 @@ from eval.results.terminal import spread_cell
 from eval.training_variance import depends_on_seed, means, measure_repeats, reseeded
 from recsys.ranked import Ranked
 from recsys.tasks import held_out
-from recsys.tuning.source_settings import Choices
+from recsys.tuning.choices import Choices
 
 SPREAD = {"mean": 0.2, "deviation": 0.0141, "low": 0.19, "high": 0.21, "values": [0.19, 0.21]}
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import data.prepare
 import encoders.model.config
-import encoders.train
+import encoders.training.publish_stage
 import encoders.training.stages
 import recsys.tuning.fusion_weights
 import recsys.tuning.search_space
@@ -33,9 +33,9 @@ TINY_AUDIO = {"conv_filters": [32, 32, 32], "hidden_size": 32, "num_hidden_layer
 
 def make_small() -> None:
     """Two epochs of two steps, a model of one layer, two trials a source, a demo catalogue of 60 songs."""
-    for key, settings in encoders.training.stages.SETTINGS.items():
-        encoders.training.stages.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
-    encoders.train.preset_config = small_config
+    for key, settings in encoders.training.presets.SETTINGS.items():
+        encoders.training.presets.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
+    encoders.training.publish_stage.preset_config = small_config
     recsys.tuning.search_space.TRIALS = TRIALS
     few = {"iterations": (5,), "factors": (8,)}
     recsys.tuning.search_space.SPACE |= {"bpr": few, "lmf": few}

@@ -11,7 +11,8 @@ import pytest
 
 from data.dataset import load_dataset, save_dataset
 from data.split import ensure_split
-from data.storage.workspace import Manifest, Workspace, read_manifest
+from data.storage.manifest import Manifest, read_manifest
+from data.storage.workspace import Workspace
 from data.tables import Imported
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted import store as models

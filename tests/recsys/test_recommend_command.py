@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recsys.fitted.store import FUSED
-from recsys.recommend import REASONS
+from recsys.ranking.reasons import REASONS
 from recsys.recommender import Recommender
 
 FIELDS = {"track_id", "title", "artist", "score", "sources", "because"}

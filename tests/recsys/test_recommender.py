@@ -11,9 +11,11 @@ from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.store import FUSED, Models, htcl_sources, make_source
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals, fuse
-from recsys.recommender import FRESH_EVERY, Recommendation, Recommender
+from recsys.ranking.recommendation import Recommendation
+from recsys.recommender import FRESH_EVERY, Recommender
+from recsys.tuning.choices import DEPTH
 from recsys.tuning.fusion_objective import Race
-from recsys.tuning.source_settings import DEPTH, FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
+from recsys.tuning.source_settings import FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
 
 NEWCOMER = "nobody has heard of me"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.storage.workspace import Manifest, read_manifest
+from data.storage.manifest import Manifest, read_manifest
 from tests.recsys.faults import version_of
 
 TRAINED = ("encoder-semantic", "vectors/semantic", "encoder", "vectors/preference", "models")

@@ -1,6 +1,6 @@
 """Importer "hetrec-lastfm": HetRec 2011 Last.fm 2K. The artists are the items, and tags are said of them.
 
-`weight` counts a listener's plays of an artist, at no known time: see data/importers/public/play_counts.py for what becomes of it.
+`weight` counts a listener's plays of an artist, at no known time: play_counts.py turns it into listens.
 Friends (user_friends.dat) and when a tag was given are left out; the contract has no place for them.
 """
 

@@ -1,6 +1,6 @@
 """Importer "msd-taste-profile": The Echo Nest's Taste Profile, play counts of Million Song Dataset songs.
 
-Counts say nothing of order: see data/importers/public/play_counts.py for what becomes of them. Songs are the items. Known wrong
+Counts say nothing of order: play_counts.py turns them into listens. Songs are the items. Known wrong
 matches of song and track (sid_mismatches.txt) name music that is not what was played: their counts are rejected, as the
 data set's authors advise. Titles come from unique_tracks.txt, for the songs that are played; a song with several
 tracks has the title of the first.

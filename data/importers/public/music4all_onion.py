@@ -1,7 +1,7 @@
 """Importer "music4all-onion": Last.fm listening with precomputed features, and the metadata of Music4All.
 
 Listens come from userid_trackid_timestamp, times taken as UTC; only where that file is not there from
-userid_trackid_count, which knows no times (data/importers/public/play_counts.py). Titles and artists are no part of Onion: they
+userid_trackid_count, which knows no times (play_counts.py). Titles and artists are no part of Onion: they
 are Music4All's, which its authors give on request, and are read where they lie in the same folder.
 
 A dataset has one kind of features. Of several feature files the first of FEATURES that is there is taken, then any

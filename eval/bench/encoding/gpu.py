@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from encoders.embed import GPU_BATCH, encode_songs
+from encoders.encoding.embed_catalogue import GPU_BATCH, encode_songs
 from encoders.encoding.song_batches import SongReader
 from encoders.model.mel import BANDS
 from encoders.training.initialisation import spread_heads

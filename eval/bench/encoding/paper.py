@@ -6,11 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.model.original_weights import published_parts
+from encoders.model.outputs import Songs
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.loop import TrainingSettings, descend, parameter_groups
-from encoders.training.losses import Songs, preference_loss, semantic_loss
+from encoders.training.losses import preference_loss, semantic_loss
 from eval.bench.children import in_a_child, peak_mib
 from eval.bench.encoding.sizes import Sizes
 from eval.bench.encoding.songs import batch_of, noise_mels, noise_words

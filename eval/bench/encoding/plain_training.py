@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from encoders.htcl import HtclModel
 from encoders.model.mel import band_statistics
-from encoders.model.network import HtclModel
 from encoders.model.processing import collate_mels
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.errors import UserError
 from data.importers.library.importer import MUSIC
-from data.storage.workspace import Workspace, sha256
+from data.storage.hashing import sha256
+from data.storage.workspace import Workspace
 from data.tables import Imported
 from encoders.encoding.mel_cache import Mels, mapped
 from encoders.model.config import HtclConfig

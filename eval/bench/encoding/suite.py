@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.dataset import Dataset
-from encoders.embed import encode_songs
+from encoders.encoding.embed_catalogue import encode_songs
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.song_batches import SongReader
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
 from encoders.model.mel import SAMPLE_RATE
-from encoders.model.network import HtclModel
+from encoders.model.outputs import Songs
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.loop import TrainingSettings, descend, parameter_groups
-from encoders.training.losses import Songs, semantic_loss
+from encoders.training.losses import semantic_loss
 from eval.bench.children import in_a_child, peak_mib
 from eval.bench.encoding.floors import decode_all, layer_products, tower_flops
 from eval.bench.encoding.plain_training import plain_step

@@ -1,4 +1,4 @@
-"""Made-up listens by the million, and their sessions by `data.listening.sessions` and by pandas, each to run in a lean child."""
+"""Made-up listens by the million, and their sessions by ours and by pandas, each to run in a lean child."""
 
 import tempfile
 import time

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from math import log2
 
-from eval.metrics.registry import ARTIST_CREDIT, CUTOFFS, DEPTH, PAGE
+from eval.metrics.registry import ARTIST_CREDIT, CUTOFFS
+from recsys.tasks.accuracy import DEPTH, PAGE
 
 
 def plain_metrics(

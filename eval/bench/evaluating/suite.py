@@ -18,10 +18,11 @@ from eval.bench.evaluating.listens import as_arrays, count_sessions, make_listen
 from eval.bench.evaluating.plain_metrics import plain_metrics
 from eval.bench.evaluating.with_pandas import pandas_sessions
 from eval.bench.rows import Row, medians
-from eval.metrics.registry import DEPTH, all_metrics
+from eval.metrics.registry import all_metrics
 from recsys.index import ExactIndex, ExactSettings
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.accuracy import DEPTH
+from recsys.tasks.targets import Targets
 
 EXCLUDED = 50
 "Songs that a query must not be answered with, as what a listener has heard."

@@ -16,7 +16,8 @@ from data.importers.data_set import Part
 from data.importers.public.lastfm_1k import FILE
 from data.importers.registry import DATA_SETS
 from data.prepare import prepare_public
-from data.storage.workspace import Workspace, read_manifest, verify
+from data.storage.manifest import read_manifest, verify
+from data.storage.workspace import Workspace
 from data.tables import Imported
 
 PLAY = "user_000001\t{time}\t\tLow\t\t{title}\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.dataset import Dataset
 from data.ids import IdMap
 from data.listening.pairs import PairSettings, are_pairs, mine_pairs, mine_skips, pair_keys
-from data.storage.workspace import Manifest
+from data.storage.manifest import Manifest
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 TRACKS, USERS, PLAYLISTS = 8, 4, 3

@@ -10,18 +10,11 @@ from pathlib import Path
 import pytest
 
 from data.errors import DamagedError, UserError
-from data.storage.workspace import (
-    MANIFEST,
-    Manifest,
-    Workspace,
-    adopt,
-    inside,
-    is_current,
-    publishing,
-    read_manifest,
-    verify,
-    write_text,
-)
+from data.storage.atomic_files import write_text
+from data.storage.hashing import inside
+from data.storage.manifest import MANIFEST, Manifest, is_current, read_manifest, verify
+from data.storage.publishing import adopt, publishing
+from data.storage.workspace import Workspace
 
 PATIENCE_S = 30
 

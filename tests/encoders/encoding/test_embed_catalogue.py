@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-import encoders.embed as embed
+import encoders.encoding.embed_catalogue as embed
 from data.console.command import run
 from data.errors import DamagedError, UserError
-from data.storage.workspace import publishing, read_manifest
-from encoders.embed import embed_stage, encode_songs
+from data.storage.manifest import read_manifest
+from data.storage.publishing import publishing
+from encoders.encoding.embed_catalogue import embed_stage, encode_songs
 from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import track_texts, train_wordpiece
 from tests.encoders.conftest import MakeCatalogue, World

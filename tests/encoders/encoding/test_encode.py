@@ -12,8 +12,8 @@ from data.audio.reading import AudioError
 from data.errors import UserError
 from encoders.encoding import decoding_pool as decoding
 from encoders.encoding import encode
+from encoders.htcl import HtclModel
 from encoders.model.mel import log_mel
-from encoders.model.network import HtclModel
 from encoders.model.processing import collate_mels
 from encoders.model.text import track_texts
 from tests.encoders import readers

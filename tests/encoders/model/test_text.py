@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 
 from data.errors import UserError
 from data.tables import to_schema
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
-from encoders.model.network import HtclModel
 from encoders.model.text import MAX_TOKENS, SPECIAL, load_text_tower, tokenize, track_texts, train_wordpiece
 from tests.encoders.toys import tiny_config, toy_texts
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from data.errors import UserError
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclAudioConfig, HtclConfig, preset_config
-from encoders.model.network import HtclModel
 from encoders.model.original_weights import audio_names, published_names, published_parts
+from encoders.model.outputs import Songs
 from encoders.model.towers import AudioTower, EncoderLayer, FeatureTower, Head
-from encoders.training.losses import Songs, contrastive_loss, preference_loss, semantic_loss
+from encoders.training.losses import contrastive_loss, preference_loss, semantic_loss
 from tests.encoders.toys import GOLDEN, tiny_config, tiny_model
 
 SHAPES = json.loads((GOLDEN / "state_dict_shapes.json").read_text())

@@ -7,7 +7,8 @@ import pytest
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.workspace import Workspace, read_manifest
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.vector_files import read_vectors
 from encoders.model.text import track_texts

@@ -20,11 +20,13 @@ from torch import Tensor, multiprocessing
 import encoders.training.epoch_selection as validation
 from data.storage.workspace import Workspace
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
+from encoders.model.outputs import Songs
 from encoders.training import distributed as processes
 from encoders.training.gradient_cache import loss_and_gradient
-from encoders.training.losses import PairTerms, Skipped, Songs, preference_loss, semantic_loss
-from encoders.training.stages import Listening, Place, PreferenceSettings, train_preference, train_semantic
+from encoders.training.losses import PairTerms, Skipped, preference_loss, semantic_loss
+from encoders.training.presets import PreferenceSettings
+from encoders.training.stages import Listening, Place, train_preference, train_semantic
 from tests.encoders.conftest import COUNT, MakeCatalogue, listens, manifest_of
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 
@@ -276,7 +278,7 @@ def test_shares_hold_every_place_and_are_put_in_order_again(
 TINY = """
 import sys
 
-import encoders.train as train
+import encoders.training.publish_stage as train
 from encoders.training.stages import SETTINGS, STAGES
 from tests.encoders.toys import tiny_config
 

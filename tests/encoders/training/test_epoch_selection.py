@@ -14,7 +14,8 @@ from torch import Tensor
 
 import encoders.training.epoch_selection as validation
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
+from encoders.model.outputs import Songs
 from encoders.training.checkpoint import History
 from encoders.training.epoch_selection import (
     LEAST,
@@ -26,8 +27,9 @@ from encoders.training.epoch_selection import (
     vectors_of,
 )
 from encoders.training.loop import Batch, Plan, TrainingSettings, train
-from encoders.training.losses import Songs, semantic_loss
-from encoders.training.stages import Listening, Place, PreferenceSettings, train_preference, train_semantic
+from encoders.training.losses import semantic_loss
+from encoders.training.presets import PreferenceSettings
+from encoders.training.stages import Listening, Place, train_preference, train_semantic
 from tests.encoders.toys import build_reader, mels_of, tiny_model, toy_mels, toy_texts
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)

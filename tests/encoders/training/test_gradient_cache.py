@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
+from encoders.model.outputs import Songs
 from encoders.training.gradient_cache import loss_and_gradient
-from encoders.training.losses import PairTerms, Songs, preference_loss, semantic_loss
+from encoders.training.losses import PairTerms, preference_loss, semantic_loss
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 
 ROWS = np.arange(12, dtype=np.int32)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import encoders.training.epoch_selection as validation
 from encoders.encoding.song_batches import SongReader
+from encoders.model.outputs import Songs
 from encoders.training.loop import Batch, Plan, Run, TrainingSettings, parameter_groups, schedule, train
-from encoders.training.losses import Songs
 from encoders.training.stages import Listening, Place, train_preference, train_semantic, usable_pairs
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 from tests.encoders.training.toy_training import (

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.training.losses import PairTerms, Skipped, Songs, contrastive_loss, preference_loss, semantic_loss
+from encoders.model.outputs import Songs
+from encoders.training.losses import PairTerms, Skipped, contrastive_loss, preference_loss, semantic_loss
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -8,9 +8,9 @@ import pytest
 import encoders.training.stages as stages
 from data.errors import UserError
 from data.storage.workspace import Workspace
-from encoders.train import train_stage
+from encoders.training.presets import SETTINGS
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Changes, Recipe, choose_recipe, tower_fingerprint
-from encoders.training.stages import SETTINGS
 from tests.encoders.conftest import COUNT, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -13,17 +13,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import encoders.train as train
+import encoders.training.publish_stage as train
 import encoders.training.stages as stages
 from data.console.command import run
 from data.errors import DamagedError, UserError
 from data.split import ensure_split
+from encoders.encoding.load import read_encoder
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.model.text import train_wordpiece
-from encoders.train import read_encoder, train_stage
+from encoders.training.presets import SETTINGS
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe
-from encoders.training.stages import SETTINGS
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.embed import embed_stage
+from encoders.encoding.embed_catalogue import embed_stage
+from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.vector_files import read_vectors
-from encoders.train import read_encoder, train_stage
+from encoders.training.publish_stage import train_stage
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, descriptors, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.training.loop import Batch, Plan, TrainingSettings, schedule, train
 from encoders.training.losses import semantic_loss
 from encoders.training.stages import Place, train_semantic

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from encoders.encoding.song_batches import SongReader
-from encoders.model.network import HtclModel
+from encoders.htcl import HtclModel
 from encoders.training.checkpoint import Checkpoint
 from encoders.training.loop import TrainingSettings
-from encoders.training.stages import Place, PreferenceSettings, train_semantic
+from encoders.training.presets import PreferenceSettings
+from encoders.training.stages import Place, train_semantic
 from tests.encoders.toys import tiny_model
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)

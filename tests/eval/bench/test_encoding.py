@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from data.audio.reading import load_mono
 from data.errors import UserError
+from encoders.htcl import HtclModel
 from encoders.model.config import HtclAudioConfig
-from encoders.model.network import HtclModel
 from encoders.model.processing import collate_mels
 from encoders.model.towers import AudioTower
 from encoders.training.losses import semantic_loss

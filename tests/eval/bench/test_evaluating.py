@@ -18,8 +18,9 @@ from eval.bench.evaluating import suite as evaluation
 from eval.bench.evaluating.listens import as_arrays, count_sessions, make_listens
 from eval.bench.evaluating.plain_metrics import plain_metrics
 from eval.bench.evaluating.with_pandas import pandas_sessions
-from eval.metrics.registry import DEPTH, METRICS, all_metrics
+from eval.metrics.registry import METRICS, all_metrics
 from recsys.index import ExactIndex
+from recsys.tasks.accuracy import DEPTH
 from tests.eval.bench.ballast import also_loaded, held
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eval.metrics.registry import all_metrics
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 
 @dataclass

@@ -20,7 +20,7 @@ from eval.statistics import ratio_interval
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.tasks import held_out
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 K = 10
 

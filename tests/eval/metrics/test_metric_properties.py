@@ -10,7 +10,7 @@ from eval.metrics.curves import CUTOFFS as CURVE
 from eval.metrics.curves import over_k
 from eval.metrics.registry import CUTOFFS, METRICS, all_metrics, lower_is_better
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 from tests.eval.metrics.metric_toys import Run, runs
 
 DEEP = 1200

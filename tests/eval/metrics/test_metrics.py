@@ -13,7 +13,8 @@ import eval.metrics.registry
 import recsys.tasks.accuracy
 from eval.metrics.registry import CUTOFFS, METRICS, all_metrics, lower_is_better
 from recsys.ranked import Ranked
-from recsys.tasks.accuracy import Targets, hits, ndcg
+from recsys.tasks.accuracy import hits, ndcg
+from recsys.tasks.targets import Targets
 from tests.eval.metrics.metric_toys import Run, runs
 
 

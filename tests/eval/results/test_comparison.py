@@ -12,11 +12,11 @@ from data.storage.workspace import Workspace
 from eval.measure import measure
 from eval.results.comparison import compare, lines, read_report
 from eval.results.per_query import load_per_query, query_keys
-from eval.run import write_report
+from eval.results.show_and_write import write_report
 from recsys.queries import Query
 from recsys.ranked import Ranked, rank_scores
 from recsys.tasks import HeldOut, held_out
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
 
 TRACKS = 60
 

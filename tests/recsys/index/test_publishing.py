@@ -8,7 +8,9 @@ import pytest
 
 from data.dataset import Dataset
 from data.errors import DamagedError, UserError
-from data.storage.workspace import Workspace, publishing, verify
+from data.storage.manifest import verify
+from data.storage.publishing import publishing
+from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import Vectors, write_vectors
 from recsys.index import BACKENDS
 from recsys.index.publishing import ensure_index, read_index

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from recsys.ranked import Ranked, rank_scores
 from recsys.ranking.fusion import METHODS, FusionSettings, Proposals, fuse
-from recsys.tasks.accuracy import Targets, hits, ndcg
+from recsys.tasks.accuracy import hits, ndcg
+from recsys.tasks.targets import Targets
 from recsys.tuning.fusion_objective import Race
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS, tune_fusion
 from recsys.tuning.source_settings import NEW_SONGS, worth

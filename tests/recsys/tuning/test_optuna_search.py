@@ -9,10 +9,11 @@ from recsys.candidates import SOURCES, HtclSettings
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.tasks import HeldOut
-from recsys.tasks.accuracy import Targets
+from recsys.tasks.targets import Targets
+from recsys.tuning.choices import Choices, fit_key
 from recsys.tuning.optuna_search import run_trials
 from recsys.tuning.search_space import AT_ASKING, SPACE, Range
-from recsys.tuning.source_settings import Choices, choose_settings, fit_key
+from recsys.tuning.source_settings import choose_settings
 
 
 def tried(space: Any, count: int, **first: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,49 @@
+"""What validation chose: the settings of each source for each task, and the fusion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from data.storage.hashing import short_hash
+from recsys.candidates import State
+from recsys.ranked import Ranked
+from recsys.ranking.fusion import FusionSettings
+from recsys.tasks import TASKS, Task
+from recsys.tuning.search_space import AT_ASKING
+
+DEPTH = 500
+"""Candidates each source brings to the fusion."""
+
+
+class Choices(BaseModel):
+    """What validation chose: settings per task and source, the fusion per task, and the NDCG@100 each reached."""
+
+    settings: dict[Task, dict[str, dict[str, Any]]] = {}
+    fusion: dict[Task, FusionSettings] = {}
+    validation: dict[Task, dict[str, float]] = {}
+    trials: dict[str, int] = {}
+
+    def add(self, name: str, chosen: "Chosen") -> None:
+        """Note what was chosen for a source."""
+        self.trials[name] = chosen.trials
+        for task in TASKS:
+            self.settings.setdefault(task, {})[name] = chosen.settings.get(task, {})
+            self.validation.setdefault(task, {})[name] = chosen.reached.get(task, 0.0)
+
+
+@dataclass
+class Chosen:
+    """One source's best settings by task, what they reached and answered, and the fits that they need."""
+
+    settings: dict[Task, dict[str, Any]] = field(default_factory=dict)
+    reached: dict[Task, float] = field(default_factory=dict)
+    ranked: dict[Task, Ranked] = field(default_factory=dict)
+    fits: dict[str, State] = field(default_factory=dict)
+    trials: int = 0
+
+
+def fit_key(name: str, settings: Mapping[str, Any]) -> str:
+    """Names a fit: sources that differ only in settings at asking share it."""
+    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
