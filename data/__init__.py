@@ -1,1 +1,5 @@
 """What comes in: tables and their schema, importers, sessions, similar-song pairs, splits."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -99,6 +99,12 @@ class Dataset:
         return summary({name: table.height for name, table in tables.items()}, len(self.user_ids))
 
 
+def song_name(dataset: Dataset, row: int) -> str:
+    """`Title by Artist`, as far as they are known."""
+    title, artist = dataset.tracks["title"][row] or dataset.track_ids.names[row], dataset.tracks["artist"][row]
+    return f"{title} by {artist}" if artist else title
+
+
 def is_ordered(manifest: Manifest) -> bool:
     """Whether the order of plays in a dataset is one; nothing but a fact that denies it says no."""
     return manifest.facts.get(ORDERED) is not False

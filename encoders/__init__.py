@@ -1,1 +1,17 @@
-"""From a track to a vector: log-mel front end, HTCL model, its two training stages, batch embedding."""
+"""From a track to a vector: the HTCL model, its two training stages, and encoding of whole catalogues."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import lazy_loader
+
+for _name in ("data",):
+    _spec = find_spec(_name)
+    _path = "nothing of that name" if _spec is None else _spec.origin or f"a folder {_name}/"
+    if Path(_path).parent.parent.resolve() != Path(__file__).parent.parent.resolve():
+        raise ImportError(
+            f"encoders needs its own package `{_name}`, but Python finds {_path} first: rename that, run from another "
+            "folder, or use the command `htcl`, which looks in none of yours."
+        )
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

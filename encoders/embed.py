@@ -6,12 +6,7 @@ import typer
 
 from data.console.command import WorkspaceOption, run
 from data.console.progress import say
-from data.dataset import load_dataset
-from data.storage.manifest import read_manifest
-from data.storage.workspace import Workspace
-from encoders.encoding.embed_catalogue import embed_stage
-from encoders.encoding.load import STAGES
-from encoders.encoding.mel_cache import ensure_mels
+from encoders.options import STAGES
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -19,6 +14,12 @@ app = typer.Typer(add_completion=False, help=__doc__)
 @app.command()
 def main(workspace: WorkspaceOption = "workspace") -> None:
     """Embed the whole catalogue with every encoder that is there; what is up to date is skipped."""
+    from data.dataset import load_dataset
+    from data.storage.manifest import read_manifest
+    from data.storage.workspace import Workspace
+    from encoders.encoding.embed_catalogue import embed_stage
+    from encoders.encoding.mel_cache import ensure_mels
+
     space = Workspace(Path(workspace))
     with space.lock():
         dataset = load_dataset(space)

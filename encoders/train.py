@@ -2,24 +2,15 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from data.console.command import WorkspaceOption, run
 from data.console.progress import say
-from data.dataset import load_dataset
-from data.errors import UserError
-from data.storage.workspace import Workspace
-from encoders.encoding.load import Stage
-from encoders.training import distributed
-from encoders.training.publish_stage import train_stage, trainings
-from encoders.training.recipe import PresetOption, SettingsFile, TextEncoder, choose_recipe
+from encoders.options import PresetOption, SettingsFile, TextEncoder, TrainOn, check_preset, check_stage, check_train_on
 
 app = typer.Typer(add_completion=False, help=__doc__)
-
-TRAIN_ON_HELP = "split: what lies before the test, for measuring. all: everything, for production."
-TrainOn = Annotated[str, typer.Option(help=TRAIN_ON_HELP)]
 
 
 @app.command()
@@ -33,7 +24,16 @@ def main(
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an interrupted run.")] = True,
 ) -> None:
     """Train one stage; skipped where nothing has changed since the last time. `accelerate launch` shares it out."""
-    space, wanted = Workspace(Path(workspace)), check_stage(stage)
+    wanted = check_stage(stage)
+    check_preset(preset)
+    check_train_on(train_on)
+    from data.dataset import load_dataset
+    from data.storage.workspace import Workspace
+    from encoders.training import distributed
+    from encoders.training.publish_stage import train_stage, trainings
+    from encoders.training.recipe import choose_recipe
+
+    space = Workspace(Path(workspace))
     distributed.join()
     with space.lock() if distributed.rank() == 0 else nullcontext():
         dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder, settings)
@@ -43,12 +43,6 @@ def main(
             train_stage(place, dataset, wanted, recipe, extent)
             distributed.wait()
     say(f"Encoder in {space.encoder(wanted)}. Next: python -m encoders.embed --workspace {workspace}")
-
-
-def check_stage(stage: str) -> Stage:
-    if stage not in get_args(Stage):
-        raise UserError(f'no stage "{stage}"', "Take semantic or preference.")
-    return stage  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

@@ -1,1 +1,17 @@
-"""How good is it: tasks, metrics, statistics, tables, benchmarks and the command that runs them."""
+"""How good is it: held-out listening, metrics, statistics, reports and benchmarks."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import lazy_loader
+
+for _name in ("data", "encoders", "recsys"):
+    _spec = find_spec(_name)
+    _path = "nothing of that name" if _spec is None else _spec.origin or f"a folder {_name}/"
+    if Path(_path).parent.parent.resolve() != Path(__file__).parent.parent.resolve():
+        raise ImportError(
+            f"eval needs its own package `{_name}`, but Python finds {_path} first: rename that, run from another "
+            "folder, or use the command `htcl`, which looks in none of yours."
+        )
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

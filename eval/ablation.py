@@ -23,16 +23,17 @@ from data.storage.manifest import is_current, read_manifest
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import encode_songs
-from encoders.encoding.load import Stage, read_encoder
+from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
+from encoders.options import Stage
 from encoders.training.presets import PreferenceSettings
 from encoders.training.publish_stage import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
 from encoders.training.recipe import Recipe, choose_recipe
 from encoders.training.stages import Place
 from eval.line_up import Model
-from eval.measure import measure
+from eval.measurement import measure
 from eval.metrics.registry import COLUMNS
 from eval.results.show_and_write import show, write_report
 from eval.semantic.embeddings import Space, by_track

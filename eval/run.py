@@ -18,7 +18,7 @@ from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
 from encoders.pretrained.audio_model import ExternalModel
 from eval.line_up import chosen_names, line_up
-from eval.measure import measure
+from eval.measurement import measure
 from eval.metrics.curves import SEED_QUERIES, over_seeds
 from eval.metrics.registry import COLUMNS
 from eval.new_songs_only import among_new, answering_with_new

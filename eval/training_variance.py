@@ -18,13 +18,13 @@ from data.storage.manifest import is_current, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import embed_stage
-from encoders.encoding.load import STAGES
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.vector_files import read_vectors
+from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import choose_recipe
 from eval.line_up import Model, line_up
-from eval.measure import values_of
+from eval.measurement import values_of
 from eval.metrics.slices import slices
 from recsys.candidates import SOURCES
 from recsys.candidates.simple.popularity import play_counts

@@ -9,13 +9,13 @@ from data.errors import UserError
 from data.split import Split
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
-from encoders.encoding.load import STAGES
+from encoders.options import STAGES
 from eval.line_up import DEFAULT
-from eval.measure import refuse_leaks
-from recsys.build_index import build
+from eval.measurement import refuse_leaks
 from recsys.fitted.fit import ensure_baselines
 from recsys.fitted.store import BASELINES, Models, load_models
 from recsys.index.publishing import read_index
+from recsys.pipeline import build
 from recsys.tasks import NEEDS_ORDER, Task
 
 

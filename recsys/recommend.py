@@ -2,20 +2,22 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from data.console.command import WorkspaceOption, run
-from data.dataset import Dataset
 from data.errors import UnknownIdError, UserError, closest
-from recsys.ranking.reasons import reason_of, song_name
-from recsys.ranking.recommendation import Recommendation
-from recsys.recommender import Recommender
+
+if TYPE_CHECKING:  # importing them takes seconds, and a name that does not exist is refused before
+    from data.dataset import Dataset
+    from recsys.ranking.recommendation import Recommendation
+    from recsys.recommender import Recommender
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -34,38 +36,67 @@ def main(
     """Recommend from a workspace that build_index has finished."""
     asked = {"--user": user, "--playlist or --title": playlist or title, "--like": like, "--text": text}
     if sum(value is not None for value in asked.values()) != 1:
-        raise UserError("say for whom or what", f"Give one of {', '.join(asked)}.")
-    recommender = Recommender.load(workspace)
-    dataset = recommender.dataset
-    if user is not None:
-        heading, found = f"For {user}", _for_user(recommender, user, k, workspace)
-    elif like is not None:
-        track = resolve(dataset, like)
-        heading, found = f"Like {song_name(dataset, track)}", recommender.similar(track, k)
-    elif text is not None:
-        heading, found = f'For "{text}"', recommender.search(text, k)
-    else:
-        tracks = [resolve(dataset, part.strip()) for part in (playlist or "").split(",") if part.strip()]
-        heading = f'To continue "{title}"' if title else f"To follow {len(tracks)} songs"
-        found = recommender.continue_playlist(tracks, title, k)
+        raise UserError("nothing to recommend for", f"Give one of {', '.join(asked)}.")
+    dataset = _open(Path(workspace))
+    heading, answer = _question(dataset, workspace, user, playlist, title, like, text)
+    from recsys.recommender import Recommender
+
+    found = answer(Recommender.load(workspace), k)
     if as_json:
         sys.stdout.write(json.dumps([asdict(song) for song in found], ensure_ascii=False, indent=1) + "\n")
         return
-    Console(width=None if sys.stdout.isatty() else 110).print(table(heading, found, dataset))
+    Console(width=None if sys.stdout.isatty() else 110).print(table(heading, found))
 
 
-def _for_user(recommender: Recommender, user: str, k: int, workspace: str) -> list[Recommendation]:
-    users = recommender.dataset.user_ids
+def _open(root: Path) -> "Dataset":
+    """The workspace's dataset. Raises UserError where there is none, or no index was built from it."""
+    from data.dataset import load_dataset
+    from data.storage.workspace import Workspace
+
+    space = Workspace(root)
+    dataset = load_dataset(space)
+    if not (space.index / "CURRENT").exists():
+        raise UserError(f"no index in {space.index}", f"Run python -m recsys.build_index --workspace {root} first.")
+    return dataset
+
+
+def _question(
+    dataset: "Dataset",
+    workspace: str,
+    user: str | None,
+    playlist: str | None,
+    title: str | None,
+    like: str | None,
+    text: str | None,
+) -> tuple[str, Callable[["Recommender", int], "list[Recommendation]"]]:
+    """The heading of the answer, and what to ask the recommender; every name is checked before it is loaded."""
+    if user is not None:
+        _known_user(dataset, user, workspace)
+        return f"For {user}", lambda recommender, k: recommender.recommend(user, k)
+    if like is not None:
+        from data.dataset import song_name
+
+        track = resolve(dataset, like)
+        name = song_name(dataset, int(dataset.track_ids.to_rows([track])[0]))
+        return f"Like {name}", lambda recommender, k: recommender.similar(track, k)
+    if text is not None:
+        return f'For "{text}"', lambda recommender, k: recommender.search(text, k)
+    tracks = [resolve(dataset, part.strip()) for part in (playlist or "").split(",") if part.strip()]
+    heading = f'To continue "{title}"' if title else f"To follow {len(tracks)} songs"
+    return heading, lambda recommender, k: recommender.continue_playlist(tracks, title, k)
+
+
+def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:
+    users = dataset.user_ids
     if user not in users:
         near = closest(user, users.names)
         raise UnknownIdError(
             f'no listener "{user}" in {workspace}/dataset ({len(users):,} listeners{near})',
             'Use --like TRACK or --text "..." for someone new.',
         )
-    return recommender.recommend(user, k)
 
 
-def resolve(dataset: Dataset, name: str) -> str:
+def resolve(dataset: "Dataset", name: str) -> str:
     """The track_id of a song given by id or by title (case does not matter).
 
     Raises UnknownIdError where no song has it, UserError where several have the title.
@@ -83,17 +114,14 @@ def resolve(dataset: Dataset, name: str) -> str:
     raise UnknownIdError(f'no song "{name}" ({len(dataset.track_ids):,} songs{closest(name, known)})')
 
 
-def table(heading: str, found: Sequence[Recommendation], dataset: Dataset) -> Table:
+def table(heading: str, found: Sequence["Recommendation"]) -> Table:
     """Rank, title, artist and why, as a person would read it."""
     shown = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     shown.add_column("#", justify="right")
     for column in ("title", "artist", "why"):
         shown.add_column(column, overflow="ellipsis", no_wrap=column != "why", max_width=44)
-    shown.add_column("score", justify="right")
     for rank, song in enumerate(found, start=1):
-        shown.add_row(
-            str(rank), song.title or song.track_id, song.artist or "", reason_of(song, dataset), f"{song.score:.3f}"
-        )
+        shown.add_row(str(rank), song.title or song.track_id, song.artist or "", song.reason)
     return shown
 
 

@@ -1,7 +1,6 @@
 """The front door: `Recommender.load("workspace").recommend("user-17")`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Self, overload
 
@@ -17,8 +16,11 @@ from recsys.fitted.store import Models, load_models
 from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
+from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import cap_groups
-from recsys.ranking.recommendation import Recommendation
+from recsys.ranking.fusion import Proposals
+from recsys.ranking.reasons import Question, reason_in_words
+from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.tasks import HISTORY, Task
 
 FRESH_EVERY = 4
@@ -69,15 +71,14 @@ class Recommender:
         users = [user_id] if isinstance(user_id, str) else list(user_id)
         queries = [self._listener_query(user, heard) for user in users]
         known = [row for row, query in enumerate(queries) if len(query.history)]
-        answers: dict[int, list[Recommendation]] = {}
         task: Task = "next-song" if heard else "discovery"
-        for row, found in zip(known, self._answer(task, [queries[r] for r in known], k, per_artist), strict=True):
-            answers[row] = found
+        found = self._answer(task, [queries[row] for row in known], k, per_artist, "listener")
+        answers = dict(zip(known, found, strict=True))
         results = [
             answers[row] if row in answers else self.popular_and_fresh(k, per_artist=per_artist)
             for row in range(len(users))
         ]
-        return results[0] if isinstance(user_id, str) else _frame(users, results)
+        return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
@@ -86,7 +87,7 @@ class Recommender:
         rows = self.dataset.track_ids.to_rows(list(tracks))
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
-        found = self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist)[0]
+        found = self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist, "songs")[0]
         if len(found) >= k or (found and len(rows)):
             return found
         # Validation may have chosen only sources that need songs they know, above all for songs that have been played:
@@ -98,7 +99,7 @@ class Recommender:
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         rows = self.dataset.track_ids.to_rows(list(session))
-        return self._answer("discovery", [Query(history=rows, exclude=rows)], k, None)[0]
+        return self._answer("discovery", [Query(history=rows, exclude=rows)], k, None, "songs")[0]
 
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
@@ -109,14 +110,15 @@ class Recommender:
         tracks, scores = found[0]
         others = tracks != rows[0]
         tracks, scores = self._one_of_each(tracks[others], scores[others], rows)
-        return self._name(tracks[:k], scores[:k], [("htcl",)] * k, [int(rows[0])] * k)
+        nearest = Explanation(("htcl-stage2",), int(rows[0]), "htcl-stage2")
+        return self._name(tracks[:k], scores[:k], [nearest] * k, "songs")
 
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
         """Songs whose sound and metadata fit the words. Raises UserError for empty text."""
         if not text.strip():
             raise UserError("nothing to search for")
         tracks, scores = self._one_of_each(*self._htcl.by_text(text, 2 * k + SPARE))
-        return self._name(tracks[:k], scores[:k], [("text",)] * k, [None] * k)
+        return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", "fits the words")
 
     def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
@@ -137,7 +139,17 @@ class Recommender:
         if per_artist is not None:
             rows, scores = cap_groups(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
         rows, scores = rows[:k], scores[:k]
-        return self._name(rows, scores, [(listed[int(row)][1],) for row in rows], [None] * len(rows))
+        return [
+            song
+            for at, row in enumerate(rows)
+            for song in self._name(
+                rows[at : at + 1],
+                scores[at : at + 1],
+                [Explanation((listed[int(row)][1],))],
+                "listener",
+                "new" if listed[int(row)][1] == "fresh" else "popular",
+            )
+        ]
 
     @property
     def _htcl(self) -> Htcl:
@@ -180,74 +192,50 @@ class Recommender:
         )
 
     def _answer(
-        self, task: Task, queries: Sequence[Query], k: int, per_artist: int | None
+        self, task: Task, queries: Sequence[Query], k: int, per_artist: int | None, question: Question
     ) -> list[list[Recommendation]]:
         if not queries:
             return []
-        rankings = self.models.rankings(task, queries)
+        settings = self.models.choices.fusion[task]
+        proposals = Proposals.gather(self.models.rankings(task, queries), settings.method, self.models.unplayed)
         # The filters leave songs out, so more are fused than are asked for.
-        fused = self.models.fuse(task, rankings, (2 if per_artist is None else 10) * k + SPARE)
+        fused = proposals.ranked(settings, (2 if per_artist is None else 10) * k + SPARE)
         fused = Ranked.from_rows(
             [self._one_of_each(*row, query.exclude) for row, query in zip(fused, queries, strict=True)]
         )
         if per_artist is not None:
             fused = cap_groups(fused, self.dataset.artists, per_artist)
-        return [self._explain(task, query, row, fused, rankings, k) for row, query in enumerate(queries)]
-
-    def _explain(
-        self, task: Task, query: Query, row: int, fused: Ranked, rankings: dict[str, Ranked], k: int
-    ) -> list[Recommendation]:
-        tracks, scores = fused[row][0][:k], fused[row][1][:k]
-        settings, unplayed = self.models.choices.fusion[task], self.models.unplayed
-        standing = {name: {int(t): rank for rank, t in enumerate(ranked[row][0])} for name, ranked in rankings.items()}
-        reasons = {name: self.models.sources[task][name].because(query, tracks) for name in rankings}
-        sources, because = [], []
-        for at, track in enumerate(tracks):
-            weights = settings.weights_of(bool(unplayed[track]))
-            by_share = sorted(
-                (name for name in rankings if int(track) in standing[name] and weights[name] > 0),
-                key=lambda name: -weights[name] / (10 + standing[name][int(track)]),
-            )
-            sources.append(tuple(by_share))
-            spoken = [reasons[name][at] for name in by_share if reasons[name][at] is not None]
-            because.append(spoken[0] if spoken else None)
-        return self._name(tracks, scores, sources, because)
+        fused = Ranked.from_rows([(tracks[:k], scores[:k]) for tracks, scores in fused])
+        explained = explain(queries, fused, proposals, settings, self.models.sources[task])
+        return [
+            self._name(tracks, scores, explanations, question)
+            for (tracks, scores), explanations in zip(fused, explained, strict=True)
+        ]
 
     def _name(
         self,
         tracks: NDArray[np.int32],
         scores: NDArray[np.float32],
-        sources: Sequence[tuple[str, ...]],
-        because: Sequence[int | None],
+        explanations: Sequence[Explanation],
+        question: Question,
+        reason: str | None = None,
     ) -> list[Recommendation]:
-        ids, titles, artists = self.dataset.track_ids.names, self.dataset.tracks["title"], self.dataset.tracks["artist"]
+        """The rows as Recommendations. reason: of all of them; else each explanation in words."""
+        ids, table = self.dataset.track_ids.names, self.dataset.tracks[tracks.tolist()]
+        released = table["release_date"].dt.year()
         return [
             Recommendation(
                 track_id=ids[track],
-                title=titles[int(track)],
-                artist=artists[int(track)],
+                title=table["title"][at],
+                artist=table["artist"][at],
                 score=float(scores[at]),
-                sources=sources[at],
-                because=None if (reason := because[at]) is None else ids[reason],
+                reason=reason or reason_in_words(self.dataset, int(track), explanations[at], question),
+                sources=explanations[at].sources,
+                because=None if (row := explanations[at].because) is None else ids[row],
+                album=table["album"][at],
+                year=released[at],
+                duration_s=table["duration_s"][at],
+                audio_path=table["audio_path"][at],
             )
             for at, track in enumerate(tracks)
         ]
-
-
-def _frame(users: Sequence[str], results: Sequence[list[Recommendation]]) -> pl.DataFrame:
-    rows = [
-        {"user_id": user, "rank": rank, **asdict(found), "sources": list(found.sources)}
-        for user, result in zip(users, results, strict=True)
-        for rank, found in enumerate(result, start=1)
-    ]
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {
-        "user_id": pl.String,
-        "rank": pl.Int32,
-        "track_id": pl.String,
-        "title": pl.String,
-        "artist": pl.String,
-        "score": pl.Float32,
-        "sources": pl.List(pl.String),
-        "because": pl.String,
-    }
-    return pl.DataFrame(rows, schema)

@@ -1,4 +1,7 @@
-"""How every command ends: 0 done, 1 the run failed, 2 the input is wrong; a traceback only with --debug."""
+"""How every command ends: 0 done, 1 the run failed, 2 the input is wrong; a traceback only with --debug.
+
+Imports nothing heavy: every command has this module in its `--help`.
+"""
 
 import sys
 import traceback
@@ -6,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from data.console.names import as_called
 from data.console.progress import console
 from data.errors import UserError
 
@@ -24,7 +28,7 @@ def run(app: typer.Typer) -> None:
     except UserError as error:
         if debug:
             traceback.print_exc()
-        console.print(f"error: {error}", markup=False)
+        console.print(f"error: {as_called(str(error))}", markup=False)
         sys.exit(2)
     except SystemExit as ended:
         if ended.code != INTERRUPTED:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data.console.names import as_called
+
 FIRST = os.environ.get("RANK", "0") == "0"
 """Of several processes that train together only the first one talks. Errors are not kept back."""
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -17,7 +19,7 @@ PLAIN_EVERY_S = 20.0
 def say(text: str) -> None:
     """One line to the person watching."""
     if FIRST:
-        console.print(text, markup=False)
+        console.print(as_called(text), markup=False)
 
 
 def done(step: str, facts: str, seconds: float) -> None:

@@ -15,13 +15,14 @@ from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, read_manifest
 from data.storage.publishing import adopt, publishing
 from data.storage.workspace import Workspace
-from encoders.encoding.load import STAGES, Stage, read_encoder
+from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import Mels
 from encoders.encoding.prefetch import ahead, moved
 from encoders.encoding.resumable import Block, in_blocks
 from encoders.encoding.song_batches import SongReader, readable_features
 from encoders.encoding.vector_files import MODALITIES, Vectors, write_vectors
 from encoders.model.network import HtclNetwork
+from encoders.options import STAGES, Stage
 
 BLOCK = 1024
 

@@ -1,6 +1,6 @@
 """The encoders that a workspace holds, by the stage that trained them."""
 
-from typing import Any, Literal
+from typing import Any
 
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
@@ -9,9 +9,7 @@ from data.storage.manifest import verify
 from data.storage.workspace import Workspace
 from encoders.model.config import HtclConfig
 from encoders.model.network import HtclNetwork
-
-Stage = Literal["semantic", "preference"]
-STAGES: tuple[Stage, ...] = ("semantic", "preference")
+from encoders.options import Stage
 
 disable_progress_bar()  # one line of progress for a step is ours; transformers' bars for every file would bury it
 

@@ -1,13 +1,13 @@
 """Configuration of HTCL in transformers' conventions, and the three presets."""
 
-from typing import Any, Literal
+from typing import Any
 
 from transformers import CONFIG_MAPPING as BY_TYPE
 from transformers import PreTrainedConfig
 
 from data.errors import UserError
+from encoders.options import Preset
 
-Preset = Literal["demo", "small", "paper"]
 CONFIG_MAPPING: Any = BY_TYPE  # each class takes arguments of its own, which transformers does not type
 
 

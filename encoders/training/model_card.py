@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.dataset import Dataset
-from encoders.encoding.load import Stage
+from encoders.options import Stage
 
 TITLES: dict[Stage, str] = {
     "semantic": "stage 1 (semantic: audio and text)",

@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from encoders.encoding.load import Stage
-from encoders.model.config import Preset
+from encoders.options import Preset, Stage
 from encoders.training.loop import TrainingSettings
 
 

@@ -17,7 +17,7 @@ from data.storage.manifest import is_current, verify
 from data.storage.publishing import adopt, publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import embed_stage
-from encoders.encoding.load import Stage, read_encoder
+from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import read_vectors
@@ -27,6 +27,7 @@ from encoders.model.network import HtclNetwork
 from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower, track_texts, train_wordpiece
 from encoders.model.towers import ShortcutHead
+from encoders.options import Stage
 from encoders.training import distributed
 from encoders.training.checkpoint import History
 from encoders.training.initialisation import START, start_text_head

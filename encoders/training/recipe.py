@@ -6,9 +6,8 @@ A workspace remembers it: whoever gives no preset gets what was built before.
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, overload
+from typing import Any, Literal, Self, overload
 
-import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import UserError, closest
@@ -16,21 +15,17 @@ from data.listening.pairs import PairSettings
 from data.storage.hashing import sha256
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from encoders.encoding.load import STAGES, Stage
-from encoders.model.config import Preset
+from encoders.options import STAGES, Preset, Stage, check_preset
 from encoders.training.loop import TrainingSettings
 from encoders.training.presets import PreferenceSettings, stage_settings
+from encoders.training.text_encoder import NONE, find_tower, installed_tower
 
-SETTINGS_HELP = "TOML file with tables semantic, preference and pairs: what is to differ from the preset."
-SEE = 'README.md, "Training an encoder", says where settings stand.'
+SEE = "encoders/README.md says where settings stand."
 TABLES: dict[str, type[BaseModel]] = {
     "semantic": TrainingSettings,
     "preference": PreferenceSettings,
     "pairs": PairSettings,
 }
-PresetOption = Annotated[str | None, typer.Option(help="demo, small or paper; default: as built before, else demo.")]
-TextEncoder = Annotated[Path | None, typer.Option(help="Folder of a pre-trained BERT-like model for the text tower.")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help=SETTINGS_HELP)]
 
 
 class Changes(BaseModel):
@@ -100,27 +95,43 @@ class Recipe:
 
 
 def choose_recipe(
-    workspace: Workspace, preset: str | None, text_encoder: Path | None, settings: Path | None = None
+    workspace: Workspace, preset: str | None, text_encoder: str | None, settings: Path | None = None
 ) -> Recipe:
-    """What the user gave, else what this workspace was built with, else the demo preset. Raises UserError."""
+    """What the user gave, else what this workspace was built with, else the defaults. Raises UserError.
+
+    Defaults: the small preset for a folder of music, with the text tower that the extra `words` installs; the demo
+    preset for everything else.
+    """
+    check_preset(preset)
     # The encoder for tuning is trained first, so after a cut it knows better what was wanted last.
     built = {
         stage: read_manifest(workspace.tuning.encoder(stage)) or read_manifest(workspace.encoder(stage))
         for stage in STAGES
     }
     first = built["semantic"]
-    if preset is not None and preset not in get_args(Preset):
-        raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
-    chosen: Preset = preset or (first.settings["preset"] if first else "demo")  # type: ignore[assignment]
-    tower = None if text_encoder is None else tower_fingerprint(text_encoder)
     remembered: dict[str, Any] = {}
+    tower_folder, tower = None, None
     if preset is None and first is not None:
+        chosen: Preset = first.settings["preset"]
         if text_encoder is None and "text_encoder" in first.made_from:
-            text_encoder, tower = Path(first.facts["text_encoder"]), first.made_from["text_encoder"]
+            tower_folder, tower = Path(first.facts["text_encoder"]), first.made_from["text_encoder"]
         for manifest in built.values():
             remembered |= manifest.facts.get("changes", {}) if manifest else {}
+    else:
+        chosen = preset or _default_preset(workspace)  # type: ignore[assignment]
+        if text_encoder is None and chosen == "small":
+            tower_folder = installed_tower()
+    if text_encoder is not None and text_encoder != NONE:
+        tower_folder = find_tower(text_encoder)
+    if tower_folder is not None and tower is None:
+        tower = tower_fingerprint(tower_folder)
     changes = Changes.model_validate(remembered) if settings is None else Changes.from_toml(settings)
-    return Recipe(chosen, text_encoder, tower, changes)
+    return Recipe(chosen, tower_folder, tower, changes)
+
+
+def _default_preset(workspace: Workspace) -> Preset:
+    dataset = read_manifest(workspace.dataset)
+    return "small" if dataset is not None and dataset.settings.get("importer") == "folder" else "demo"
 
 
 def tower_fingerprint(folder: Path) -> str:

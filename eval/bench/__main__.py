@@ -3,27 +3,24 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from data.console.command import run
 from data.console.progress import done, say
 from data.errors import UserError
-from eval.bench.encoding.gpu import gpu
-from eval.bench.encoding.paper import paper
-from eval.bench.encoding.sizes import EvaluationSizes, Sizes, tiny_evaluation, tiny_sizes
-from eval.bench.encoding.suite import decoding, encoding, memory, training
-from eval.bench.evaluating.suite import large, metrics, ranking, sessionising
-from eval.bench.rows import Row, circumstances, rows_table, write_rows
+
+if TYPE_CHECKING:
+    from eval.bench.encoding.sizes import Sizes
+    from eval.bench.rows import Row
 
 GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
 DEFAULT = GROUPS[:-1]
 EVALUATION = ("ranking", "metrics", "sessions", "large")
 
-Measures = Mapping[str, Callable[[], list[Row]]]
+Measures = Mapping[str, Callable[[], "list[Row]"]]
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -42,6 +39,11 @@ def encoders(
     tiny: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Decoding, encoding, training and memory of the encoder; the same on a GPU where there is one."""
+    names = chosen(only, GROUPS, GROUPS if full else DEFAULT)
+    from eval.bench.encoding.paper import paper
+    from eval.bench.encoding.sizes import Sizes, tiny_sizes
+    from eval.bench.encoding.suite import decoding, encoding, memory, training
+
     sizes = tiny_sizes() if tiny else Sizes()
     measures: Measures = {
         "decoding": lambda: decoding(sizes, audio),
@@ -51,7 +53,7 @@ def encoders(
         "gpu": lambda: on_a_gpu(sizes),
         "paper": lambda: paper(sizes),
     }
-    report("encoders", measured(measures, chosen(only, GROUPS, GROUPS if full else DEFAULT)), json_file)
+    report("encoders", measured(measures, names), json_file)
 
 
 @app.command()
@@ -62,6 +64,10 @@ def evaluation(
     tiny: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Ranking a million tracks, metrics, and sessions of millions of listens."""
+    names = chosen(only, EVALUATION, EVALUATION if full else EVALUATION[:-1])
+    from eval.bench.encoding.sizes import EvaluationSizes, tiny_evaluation
+    from eval.bench.evaluating.suite import large, metrics, ranking, sessionising
+
     sizes = tiny_evaluation() if tiny else EvaluationSizes()
     measures: Measures = {
         "ranking": lambda: ranking(sizes),
@@ -69,11 +75,10 @@ def evaluation(
         "sessions": lambda: sessionising(sizes),
         "large": lambda: large(sizes),
     }
-    names = chosen(only, EVALUATION, EVALUATION if full else EVALUATION[:-1])
     report("evaluation", measured(measures, names), json_file)
 
 
-def measured(measures: Measures, names: Sequence[str]) -> list[Row]:
+def measured(measures: Measures, names: Sequence[str]) -> "list[Row]":
     """The rows of the measures of these names, one after the other."""
     rows: list[Row] = []
     for name in names:
@@ -85,16 +90,22 @@ def measured(measures: Measures, names: Sequence[str]) -> list[Row]:
     return rows
 
 
-def on_a_gpu(sizes: Sizes) -> list[Row]:
+def on_a_gpu(sizes: "Sizes") -> "list[Row]":
     """The measures of a GPU, or none and a line that says so."""
+    import torch
+
+    from eval.bench.encoding.gpu import gpu
+
     if torch.cuda.is_available():
         return gpu(sizes)
     say("  no GPU at hand: nothing measured")
     return []
 
 
-def report(bench: str, rows: list[Row], json_file: Path | None) -> None:
+def report(bench: str, rows: "list[Row]", json_file: Path | None) -> None:
     """The table and what it was measured on, on stdout; the same as JSON where it is wanted."""
+    from eval.bench.rows import circumstances, rows_table, write_rows
+
     where = circumstances()
     out = Console(width=None if Console().is_terminal else 110, highlight=False)
     out.print(rows_table(rows, f"bench: {bench}"))

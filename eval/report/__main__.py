@@ -12,8 +12,6 @@ from data.console.progress import say
 from data.errors import UserError
 from data.storage.atomic_files import write_text
 from data.storage.workspace import Workspace
-from eval.report.evidence import gather
-from eval.report.page import render
 
 app = typer.Typer(add_completion=False, help=__doc__)
 NEEDED = ("task", "dataset", "protocol", "models", "tests")
@@ -34,6 +32,9 @@ def main(
     report = report or newest(space)
     results = read_report(report)
     say(f"Reading {report} and {space.root}")
+    from eval.report.evidence import gather
+    from eval.report.page import render
+
     page = render(results, gather(space, results), report.name, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     target = out or report.with_suffix(".html")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
 from eval.line_up import LINE_UP, line_up
-from eval.measure import refuse_leaks
+from eval.measurement import refuse_leaks
 from eval.report.catalogue_map import CatalogueMap, catalogue_map
 from eval.report.figures import Result
 from eval.report.provenance import Cost, costs, steps

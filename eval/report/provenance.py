@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.publishing import PACKAGES
 from data.storage.workspace import Workspace
-from encoders.encoding.load import STAGES
+from encoders.options import STAGES
 from recsys.fitted.store import Models
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from data.errors import UserError
-from eval.measure import TESTED
+from eval.measurement import TESTED
 from eval.metrics.registry import SEMANTIC, lower_is_better
 from eval.results.per_query import PerQuery, load_per_query
 from eval.results.terminal import label

@@ -21,10 +21,10 @@ from data.storage.manifest import is_current
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import encode_songs
-from encoders.encoding.load import STAGES, Stage
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
+from encoders.options import STAGES, Stage
 from encoders.pretrained.audio_model import ExternalModel
 from encoders.training.initialisation import START
 from encoders.training.publish_stage import learn_preference, learn_semantic, mine

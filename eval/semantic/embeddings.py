@@ -11,9 +11,9 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from encoders.encoding.load import Stage
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.vector_files import Vectors, read_vectors
+from encoders.options import Stage
 from encoders.pretrained.audio_model import ExternalModel, external_name, open_external
 from encoders.pretrained.catalogue_vectors import embed_external
 from recsys.fitted.store import HTCL_NAMES, text_encoder

@@ -22,7 +22,7 @@ from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
-from encoders.encoding.load import STAGES
+from encoders.options import STAGES
 from recsys.candidates import CandidateSource, Htcl, State
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.store import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices

@@ -19,9 +19,10 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.workspace import Workspace
-from encoders.encoding.load import Stage, read_encoder
+from encoders.encoding.load import read_encoder
 from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.model.text import tokenize
+from encoders.options import Stage
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.index import BACKENDS, VectorIndex
 from recsys.index.publishing import BUILD_AGAIN

@@ -88,6 +88,24 @@ class Proposals:
                 total[places] += np.where(self.unplayed[places], unplayed, played) * values
         return total, total > 0
 
+    def contributions(
+        self, settings: FusionSettings, rows: NDArray[np.int64], tracks: NDArray[np.int32]
+    ) -> dict[str, NDArray[np.float64]]:
+        """What each source adds to the score of each song (T,): the summands of `totals`.
+
+        rows, tracks: (T,) query and song, each a pair that some source proposes, none of them twice.
+        """
+        slot = np.full(len(self.keys), -1, np.int64)
+        slot[np.searchsorted(self.keys, rows * self.tracks + tracks)] = np.arange(len(tracks))
+        parts = {}
+        for name, (places, values) in self.parts.items():
+            played, unplayed = (settings.weights_of(kind).get(name, 0.0) for kind in (False, True))
+            among = slot[places] >= 0
+            weights = np.where(self.unplayed[places[among]], unplayed, played)
+            parts[name] = np.zeros(len(tracks))
+            parts[name][slot[places[among]]] = weights * values[among]
+        return parts
+
     def ranked(self, settings: FusionSettings, k: int) -> Ranked:
         """The k best songs of each query by weighted sum; a source gives nothing to what it does not propose.
 

@@ -1,39 +1,57 @@
-"""Why a song was recommended, in words."""
+"""Why a song is recommended, in words that fit the question."""
 
-from data.dataset import Dataset
-from recsys.ranking.recommendation import Recommendation
+from typing import Literal
 
+from data.dataset import Dataset, song_name
+from recsys.ranking.explain import Explanation
 
-def song_name(dataset: Dataset, track: str) -> str:
-    """`Title by Artist`, as far as they are known."""
-    row = int(dataset.track_ids.to_rows([track])[0])
-    title, artist = dataset.tracks["title"][row] or track, dataset.tracks["artist"][row]
-    return f"{title} by {artist}" if artist else title
+Question = Literal["listener", "songs"]
+"""For whom: a listener with a history, or songs alone (a playlist, a session), where nobody is asked for."""
 
-
-REASONS = {
+REASONS: dict[str, str] = {
+    "htcl-stage1": "sounds and reads like {song}",
     "htcl-stage2": "sounds and reads like {song}",
-    "htcl": "sounds and reads like {song}",
+    "features": "sounds like {song}",
     "item-knn": "played together with {song}",
+    "rp3beta": "played together with {song}",
     "ease": "played together with {song}",
     "vsknn": "in the same sessions as {song}",
+    "vstan": "in the same sessions as {song}",
     "sequential-rules": "often follows {song}",
-    "repeat": "you play it often",
+    "markov": "often follows {song}",
     "same-artist": "same artist as {song}",
+    "repeat": "you play it often",
     "ials": "listeners like you play it",
     "bpr": "listeners like you play it",
+    "lmf": "listeners like you play it",
+    "sasrec": "listeners like you play it next",
     "popularity": "popular",
-    "fresh": "new",
-    "text": "fits the words",
+    "random": "drawn at random",
 }
+FOR_SONGS: dict[str, str] = {
+    "repeat": "it is among these songs",
+    "ials": "listeners of these songs play it",
+    "bpr": "listeners of these songs play it",
+    "lmf": "listeners of these songs play it",
+    "sasrec": "listeners of these songs play it next",
+}
+"Where the question is about songs and no listener."
 
 
-def reason_of(song: Recommendation, dataset: Dataset) -> str:
-    named = song_name(dataset, song.because) if song.because and song.because != song.track_id else None
-    for source in song.sources:
-        reason = REASONS[source]
-        if "{song}" not in reason:
-            return reason if named is None else f"{reason}; near {named}"
-        if named is not None:
-            return reason.format(song=named)
-    return "fits the words" if song.sources else ""
+def reason_in_words(dataset: Dataset, track: int, explanation: Explanation, question: Question) -> str:
+    """One line. It speaks of the source with the largest part; where that one compares with a played song it cannot
+    name, of the next.
+    """
+    sentences = REASONS | (FOR_SONGS if question == "songs" else {})
+    named = explanation.because is not None and explanation.because != track
+    for source in explanation.sources:
+        sentence = sentences[source]
+        if "{song}" not in sentence:
+            if not named or explanation.because is None:
+                return sentence
+            return f"{sentence}; near {song_name(dataset, explanation.because)}"
+        if source == explanation.by and named and explanation.because is not None:
+            return sentence.format(song=song_name(dataset, explanation.because))
+        if source == explanation.by:
+            return sentences["repeat"] if question == "listener" else "it is among these songs"
+    return "matches the title" if explanation.sources else ""

@@ -15,8 +15,8 @@ from data.split import Extent
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
 from data.tables import Imported
-from encoders.encoding.load import STAGES, Stage
 from encoders.encoding.song_batches import SongReader
+from encoders.options import STAGES, Stage
 from encoders.training.presets import SETTINGS
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe

@@ -8,7 +8,7 @@ import pytest
 from data.errors import UserError
 from data.storage.manifest import Manifest
 from eval.line_up import BASELINES, LINE_UP, chosen_names
-from eval.measure import describe, measure, refuse_leaks
+from eval.measurement import describe, measure, refuse_leaks
 from eval.metrics.registry import METRICS
 from eval.metrics.slices import HEADLINE, slices
 from eval.statistics import holm

@@ -193,7 +193,6 @@ class TestMistakes:
             (["--index", "annoy"], "faiss-hnsw"),
             (["--preset", "huge"], "demo, small or paper"),
             (["--train-on", "test"], "split or all"),
-            (["--source", "radio"], "data.prepare"),
             (["--split", "random"], "time or leave-last-out"),
         ],
     )

@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import polars as pl
 import pytest
 
 from recsys.fitted.store import FUSED
 from recsys.ranking.reasons import REASONS
+from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender
 
-FIELDS = {"track_id", "title", "artist", "score", "sources", "because"}
+FIELDS = {field.name for field in fields(Recommendation)}
 
 
 @pytest.fixture

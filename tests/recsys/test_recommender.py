@@ -1,5 +1,7 @@
 """The front door, on a small workspace that build_index has finished."""
 
+from dataclasses import fields
+
 import numpy as np
 import polars as pl
 import pytest
@@ -76,7 +78,7 @@ class TestRecommend:
         asked = [*listeners, NEWCOMER]
         frame = recommender.recommend(asked, 5)
         assert isinstance(frame, pl.DataFrame)
-        assert frame.columns == ["user_id", "rank", "track_id", "title", "artist", "score", "sources", "because"]
+        assert frame.columns == ["user_id", "rank", *(field.name for field in fields(Recommendation))]
         assert frame["user_id"].unique(maintain_order=True).to_list() == asked
         for user in asked:
             alone = recommender.recommend(user, 5)
@@ -164,7 +166,9 @@ class TestPlaylists:
 
     def test_a_title_gets_as_many_songs_as_are_asked_for_each_once(self, recommender, monkeypatch):
         nobody = Ranked.from_rows([(np.array([3, 5], np.int32), np.array([0.9, 0.8], np.float32))])
-        monkeypatch.setattr(Models, "fuse", lambda models, task, rankings, k: nobody)
+        monkeypatch.setattr(Models, "rankings", lambda models, task, queries: {"htcl-stage2": nobody})
+        settings = FusionSettings(weights={"htcl-stage2": 1.0})
+        monkeypatch.setitem(recommender.models.choices.fusion, "playlist", settings)
         monkeypatch.setattr(recommender, "search", lambda text, k: Recommender.search(recommender, text, 4))
         found = recommender.continue_playlist([], "calm piano", k=40)
         rows = recommender.dataset.track_ids.to_rows(ids(found))
@@ -214,7 +218,7 @@ class TestSimilarAndSearch:
         expected = np.sort(np.delete(cosine, row))[::-1][:10]
         np.testing.assert_allclose([song.score for song in found], expected, atol=1e-5)
         assert {song.because for song in found} == {names[vectors.tracks[row]]}
-        assert {song.sources for song in found} == {("htcl",)}
+        assert {song.sources for song in found} == {("htcl-stage2",)}
 
     def test_similar_to_everything_is_everything_else(self, recommender):
         assert len(recommender.similar(recommender.dataset.track_ids.names[0], k=1000)) == 59

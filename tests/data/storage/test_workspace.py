@@ -104,7 +104,8 @@ class TestPublishing:
 KILL = """
 import json, os, signal, sys
 from pathlib import Path
-from data.storage.workspace import publishing, read_manifest, verify
+from data.storage.manifest import read_manifest, verify
+from data.storage.publishing import publishing
 
 CHANGES = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "shutil.rmtree")
 
@@ -171,7 +172,7 @@ def test_killed_at_any_moment_leaves_old_or_new_and_the_next_run_succeeds(tmp_pa
 WRITE = """
 import sys
 from pathlib import Path
-from data.storage.workspace import publishing
+from data.storage.publishing import publishing
 
 for n in range(int(sys.argv[2])):
     with publishing(Path(sys.argv[1]), "test") as draft:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+import encoders.embed as embed_command
 import encoders.encoding.embed_catalogue as embed
 from data.console.command import run
 from data.errors import DamagedError, UserError
@@ -186,7 +187,7 @@ class TestPublished:
         workspace, _ = self.world(make_catalogue, tmp_path)
         monkeypatch.setattr(sys, "argv", ["embed", "--workspace", str(workspace.root)])
         with pytest.raises(SystemExit) as ended:
-            run(embed.app)
+            run(embed_command.app)
         assert ended.value.code == 0
         assert (workspace.vectors("semantic") / "item.npy").is_file()
         assert not workspace.vectors("preference").exists()

@@ -9,9 +9,9 @@ import pytest
 
 import encoders.training.publish_stage as train
 from data.errors import UserError
-from encoders.encoding.load import STAGES, Stage, read_encoder
+from encoders.encoding.load import read_encoder
 from encoders.encoding.vector_files import read_vectors
-from encoders.model.config import Preset
+from encoders.options import STAGES, Preset, Stage
 from encoders.training.checkpoint import History
 from encoders.training.presets import stage_settings
 from encoders.training.publish_stage import train_stage

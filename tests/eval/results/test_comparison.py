@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import DamagedError, UserError
 from data.storage.workspace import Workspace
-from eval.measure import measure
+from eval.measurement import measure
 from eval.results.comparison import compare, lines, read_report
 from eval.results.per_query import load_per_query, query_keys
 from eval.results.show_and_write import write_report

@@ -1,0 +1,26 @@
+"""The names of our commands: `python -m MODULE` in a checkout, `htcl NAME` by the console script."""
+
+import re
+import sys
+from pathlib import Path
+
+COMMANDS = {
+    "data.prepare": "prepare",
+    "recsys.build_index": "build",
+    "recsys.recommend": "recommend",
+    "eval.run": "evaluate",
+    "eval.report": "report",
+    "eval.bench": "bench",
+    "eval.ablation": "ablation",
+    "encoders.train": "train",
+    "encoders.embed": "embed",
+    "encoders.convert": "convert",
+}
+"Module of each command -> its name under the console script `htcl`."
+
+
+def as_called(text: str) -> str:
+    """`text` with every `python -m MODULE` in the words of the caller: `htcl NAME` where the console script runs."""
+    if Path(sys.argv[0]).stem != "htcl":
+        return text
+    return re.sub(r"python -m ((?:data|recsys|eval|encoders)\.\w+)", lambda m: f"htcl {COMMANDS[m[1]]}", text)

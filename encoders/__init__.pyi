@@ -1,0 +1,5 @@
+from .htcl import HtclModel
+from .model.config import HtclAudioConfig, HtclConfig, preset_config
+from .model.processing import HtclFeatureExtractor, HtclProcessor
+
+__all__ = ["HtclAudioConfig", "HtclConfig", "HtclFeatureExtractor", "HtclModel", "HtclProcessor", "preset_config"]

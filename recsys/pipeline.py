@@ -1,0 +1,61 @@
+"""From a catalogue and its listening to a published index, running whatever step is missing or out of date.
+
+prepare -> split -> mels, then what settings are chosen with: train stage 1 -> embed -> train stage 2 -> embed -> tune,
+and with these settings what is published: stage 2 again -> embed -> models -> index. A step that is up to date is
+skipped, one that was cut off goes on where it stopped.
+"""
+
+import time
+
+from data.console.progress import done, say
+from data.dataset import Dataset, load_dataset
+from data.prepare import prepare_demo
+from data.split import Split, SplitSettings, ensure_split
+from data.storage.manifest import read_manifest
+from data.storage.workspace import Workspace
+from encoders.encoding.embed_catalogue import embed_stage
+from encoders.encoding.mel_cache import ensure_mels
+from encoders.options import STAGES
+from encoders.training.publish_stage import train_stage, trainings
+from encoders.training.recipe import Recipe, choose_recipe
+from recsys.fitted.fit import ensure_choices, ensure_models
+from recsys.index.publishing import ensure_index
+
+DEMO_NOTICE = (
+    "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, about 10 minutes on 2 "
+    "cores and 0.3 GB. Ctrl-C is safe, the next run goes on."
+)
+
+
+def build(
+    workspace: Workspace,
+    recipe: Recipe | None = None,
+    train_on: str = "split",
+    index: str | None = None,
+    method: str | None = None,
+) -> tuple[Dataset, Split]:
+    """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
+    recipe, places = recipe or choose_recipe(workspace, None, None), trainings(workspace, train_on)
+    if read_manifest(workspace.dataset) is None:
+        say(DEMO_NOTICE.format(root=workspace.root))
+        started = time.monotonic()
+        prepare_demo(workspace)
+        done("catalogue", load_dataset(workspace).summary(), time.monotonic() - started)
+    dataset = load_dataset(workspace)
+    split = ensure_split(workspace, dataset, SplitSettings.model_validate({"method": method}) if method else None)
+    started, cached = time.monotonic(), any(workspace.mels.glob("chunk-*.json"))
+    mels = ensure_mels(workspace.mels, dataset)
+    if not cached and mels.present.any():
+        refused = f", {len(mels.rejects)} without audio" if mels.rejects else ""
+        done("mel", f"{mels.present.sum():,} tracks{refused}", time.monotonic() - started)
+    for place, extent in places:
+        for stage in STAGES:
+            train_stage(place, dataset, stage, recipe, extent)
+            embed_stage(place, dataset, mels, stage)
+        if extent == "train":
+            ensure_choices(workspace, dataset, split)
+        else:
+            ensure_models(workspace, dataset, split, extent)
+    started = time.monotonic()
+    done("index", ensure_index(workspace, dataset, index), time.monotonic() - started)
+    return dataset, split

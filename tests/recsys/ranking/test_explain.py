@@ -1,0 +1,66 @@
+"""Explanations are the fusion's own numbers: the source named first really counted most."""
+
+import numpy as np
+import pytest
+
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.ranking.explain import Explanation, explain
+from recsys.ranking.fusion import PARTS, FusionSettings, Method, Proposals
+from recsys.ranking.reasons import FOR_SONGS, REASONS
+
+TRACKS, QUERIES = 30, 7
+WEIGHTS = {"item-knn": 1.0, "popularity": 0.5, "htcl-stage2": 2.0}
+
+
+def rankings(rng: np.random.Generator) -> dict[str, Ranked]:
+    """Each source proposes between 0 and 12 songs to each query."""
+    found = {}
+    for name in WEIGHTS:
+        rows = []
+        for _ in range(QUERIES):
+            tracks = rng.permutation(TRACKS)[: rng.integers(0, 13)].astype(np.int32)
+            rows.append((tracks, np.sort(rng.random(len(tracks)))[::-1].astype(np.float32)))
+        found[name] = Ranked.from_rows(rows)
+    return found
+
+
+class Naming:
+    """A source that names song 0 for even songs and none for the others."""
+
+    def because(self, query: Query, tracks: np.ndarray) -> list[int | None]:
+        return [0 if track % 2 == 0 else None for track in tracks]
+
+
+@pytest.mark.parametrize("method", ["scores", "reciprocal-rank"])
+@pytest.mark.parametrize("seed", range(5))
+def test_sources_stand_by_what_each_added_to_the_score(method: Method, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    found, unplayed = rankings(rng), rng.random(TRACKS) < 0.3
+    settings = FusionSettings(method=method, weights=WEIGHTS, unplayed_weights={"item-knn": 0.0, "popularity": 3.0})
+    proposals = Proposals.gather(found, method, unplayed)
+    fused = proposals.ranked(settings, 10)
+    explained = explain([Query()] * QUERIES, fused, proposals, settings, {name: Naming() for name in WEIGHTS})
+    for row in range(QUERIES):
+        tracks, scores = fused[row]
+        for track, score, explanation in zip(tracks, scores, explained[row], strict=True):
+            # By hand: the value of the song in each source's list times the weight for its kind of song.
+            parts = {}
+            for name, ranked in found.items():
+                values = PARTS[method](ranked)[ranked.offsets[row] : ranked.offsets[row + 1]]
+                weight = settings.weights_of(bool(unplayed[track]))[name]
+                parts[name] = float(sum(weight * v for t, v in zip(ranked[row][0], values, strict=True) if t == track))
+            assert sum(parts.values()) == pytest.approx(score, rel=1e-5)
+            expected = sorted((name for name in parts if parts[name] > 0), key=lambda name: -parts[name])
+            assert list(explanation.sources) == expected
+            assert explanation.because == (0 if track % 2 == 0 else None)
+            assert explanation.by == (expected[0] if track % 2 == 0 else None)
+
+
+def test_a_song_nobody_can_name_a_reason_for_has_sources_all_the_same() -> None:
+    assert Explanation(("popularity",)).because is None
+
+
+def test_no_listener_is_spoken_of_where_songs_alone_are_given() -> None:
+    for source, sentence in (REASONS | FOR_SONGS).items():
+        assert "you" not in sentence.split(), source
