@@ -18,9 +18,14 @@ from encoders.encoding.mel_cache import ensure_mels
 from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import Recipe, choose_recipe
+from encoders.training.words import WordSense
 from recsys.fitted.fit import ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
 
+NO_WORDS = (
+    "No pre-trained text encoder: words are learned from this catalogue's own texts alone, and a search by words will "
+    "find little. pip install 'htcl-recsys[words]', or give --text-encoder."
+)
 DEMO_NOTICE = (
     "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, about 10 minutes on 2 "
     "cores and 0.3 GB. Ctrl-C is safe, the next run goes on."
@@ -36,6 +41,8 @@ def build(
 ) -> tuple[Dataset, Split]:
     """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
     recipe, places = recipe or choose_recipe(workspace, None, None), trainings(workspace, train_on)
+    if recipe.preset == "small" and recipe.tower is None:
+        say(NO_WORDS)
     if read_manifest(workspace.dataset) is None:
         say(DEMO_NOTICE.format(root=workspace.root))
         started = time.monotonic()
@@ -58,4 +65,6 @@ def build(
             ensure_models(workspace, dataset, split, extent)
     started = time.monotonic()
     done("index", ensure_index(workspace, dataset, index), time.monotonic() - started)
+    words = WordSense.of(read_manifest(workspace.encoder("preference")))
+    say(f"  words       {words.refused or words.in_words()}")
     return dataset, split

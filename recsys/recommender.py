@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
+from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
+from encoders.training.words import WordSense
 from recsys.candidates import Htcl
 from recsys.fitted.store import Models, load_models
 from recsys.index.publishing import read_index
@@ -25,6 +27,8 @@ from recsys.tasks import HISTORY, Task
 
 FRESH_EVERY = 4
 """For a listener nobody knows, every fourth song is the newest that is not yet listed."""
+WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
+UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 SPARE = 10
 """Songs asked for beyond those wanted: a catalogue holds some recordings twice, and each is answered once."""
 
@@ -32,8 +36,9 @@ SPARE = 10
 class Recommender:
     """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
 
-    def __init__(self, dataset: Dataset, models: Models) -> None:
-        self.dataset, self.models = dataset, models
+    def __init__(self, dataset: Dataset, models: Models, words: WordSense | None = None) -> None:
+        """words: what is known of the encoder's words; None refuses no search."""
+        self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._recordings = dataset.recordings
         self._listener_starts = np.searchsorted(
             dataset.listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1)
@@ -50,7 +55,8 @@ class Recommender:
         space = Workspace(Path(workspace))
         dataset = load_dataset(space)
         index, _ = read_index(space, dataset)
-        return cls(dataset, load_models(space, dataset, index))
+        words = WordSense.of(read_manifest(space.encoder("preference")))
+        return cls(dataset, load_models(space, dataset, index), words)
 
     @overload
     def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
@@ -93,7 +99,7 @@ class Recommender:
         # Validation may have chosen only sources that need songs they know, above all for songs that have been played:
         # the words are left, and then what is popular.
         more = k + len(rows) if per_artist is None else len(self.dataset.track_ids)
-        by_words = self.search(title, more) if title and title.strip() else []
+        by_words = self.search(title, more) if title and title.strip() and not self.words.refused else []
         return self._once([*found, *by_words, *self.popular_and_fresh(2 * more + SPARE)], rows, per_artist)[:k]
 
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
@@ -104,6 +110,8 @@ class Recommender:
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
         rows = self.dataset.track_ids.to_rows([track])
+        if not self.words.learned:
+            raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
         found = self._htcl.nearest(rows, 2 * k + SPARE)
         if not len(found):
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
@@ -114,9 +122,14 @@ class Recommender:
         return self._name(tracks[:k], scores[:k], [nearest] * k, "songs")
 
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
-        """Songs whose sound and metadata fit the words. Raises UserError for empty text."""
+        """Songs whose sound and metadata fit the words.
+
+        Raises UserError for empty text, and where the encoder's words find songs no better than chance.
+        """
         if not text.strip():
             raise UserError("nothing to search for")
+        if self.words.refused:
+            raise UserError(self.words.refused, WORDS_HINT)
         tracks, scores = self._one_of_each(*self._htcl.by_text(text, 2 * k + SPARE))
         return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", "fits the words")
 

@@ -13,7 +13,7 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.listening.pairs import RULES, PairSettings, mine_pairs, mine_skips
 from data.split import Extent, Split, ensure_split
-from data.storage.manifest import is_current, verify
+from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import adopt, publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import embed_stage
@@ -36,6 +36,7 @@ from encoders.training.model_card import model_card
 from encoders.training.presets import PreferenceSettings
 from encoders.training.recipe import Recipe
 from encoders.training.stages import Listening, Place, train_preference, train_semantic, usable_pairs
+from encoders.training.words import WordSense, held_out_songs, measure_words
 
 
 def trainings(workspace: Workspace, train_on: str) -> list[tuple[Workspace, Extent]]:
@@ -100,6 +101,8 @@ def train_stage(
         facts = learn_preference(model, reader, distributed.from_first(learned_from), settings, place)
     if distributed.rank() > 0:
         return
+    words = _word_sense(workspace, stage, extent, split, SongReader.of(dataset, mels, tokenizer), model, recipe, facts)
+    facts["words"] = words.model_dump()
     with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
         model.save_pretrained(draft.folder)
         if tokenizer.is_fast:
@@ -116,6 +119,24 @@ def train_stage(
             draft.facts["text_encoder"] = str(recipe.text_encoder.resolve())
     workspace.discard_scratch(f"train-{stage}")
     done("stage 1" if stage == "semantic" else "stage 2", facts["summary"], time.monotonic() - started)
+
+
+def _word_sense(
+    workspace: Workspace,
+    stage: Stage,
+    extent: Extent,
+    split: Split,
+    reader: SongReader,
+    model: HtclNetwork,
+    recipe: Recipe,
+    facts: dict[str, Any],
+) -> WordSense:
+    """Measured on the songs that the split holds out; of an encoder that saw them too, the tuning encoder's."""
+    before = WordSense.of(read_manifest(workspace.encoder("semantic"))) if stage == "preference" else None
+    learned = recipe.tower is not None or not facts.get("skipped", False) or (before is not None and before.learned)
+    if extent == "all":
+        return WordSense.of(read_manifest(workspace.tuning.encoder(stage)))
+    return measure_words(model, reader, held_out_songs(split, reader), learned)
 
 
 def trainable_tracks(split: Split, extent: Extent) -> NDArray[np.int32]:
