@@ -7,14 +7,14 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.encoding.audio_inputs import Audio, is_one
 from encoders.encoding.encode import Encoded, Manner, MannerOptions, audio_kind, encode, text_kind, track_kind
 from encoders.encoding.song_batches import readable_features
-from encoders.model.config import HtclAudioConfig, HtclConfig, preset_config
+from encoders.model.config import HtclConfig, preset_config
 from encoders.model.network import HtclNetwork
 from encoders.model.original_weights import load_published
 from encoders.model.text import track_texts
@@ -93,6 +93,4 @@ class HtclModel(HtclNetwork):
         return model
 
 
-AutoConfig.register("htcl_audio", HtclAudioConfig)
-AutoConfig.register("htcl", HtclConfig)
 AutoModel.register(HtclConfig, HtclModel)

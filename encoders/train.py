@@ -37,7 +37,7 @@ def main(
     distributed.join()
     with space.lock() if distributed.rank() == 0 else nullcontext():
         dataset, recipe = load_dataset(space), choose_recipe(space, preset, text_encoder, settings)
-        for place, extent in trainings(space, train_on):
+        for place, extent in trainings(space, train_on, dataset):
             if not resume and distributed.rank() == 0:
                 place.discard_scratch(f"train-{wanted}")
             train_stage(place, dataset, wanted, recipe, extent)

@@ -13,20 +13,20 @@ from data.errors import UserError
 from data.split import Split
 from data.storage.manifest import Manifest
 from encoders.encoding.vector_files import Vectors
-from eval.line_up import BASELINES, Model
 from eval.metrics.beyond_accuracy import beyond
 from eval.metrics.catalogue_facts import Asked, Songs
 from eval.metrics.curves import CUTOFFS, over_k
-from eval.metrics.registry import METRICS, all_metrics, lower_is_better
+from eval.metrics.registry import METRICS, TESTED, all_metrics, lower_is_better
 from eval.metrics.slices import EXPLAINED, HEADLINE, Slice, slices
+from eval.models import Model
 from eval.results.per_query import PerQuery
 from eval.statistics import adjust, bootstrap_intervals, compare_all
-from recsys.fitted.store import HTCL_NAMES
+from recsys.line_up import HTCL_NAMES
+from recsys.line_up import SOURCE_NAMES as BASELINES
 from recsys.ranked import Ranked
 from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 
-TESTED = ("ndcg@100", "recall@20")
 GAINED = (*TESTED, "recall@100", "ndcg@500")
 """What stage 2 adds to stage 1 is told by these."""
 HONEST = ("split", "train", "past")

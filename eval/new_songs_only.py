@@ -11,7 +11,7 @@ from itertools import compress, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.line_up import Model
+from eval.models import Model
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.tasks import HeldOut

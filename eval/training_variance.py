@@ -23,13 +23,14 @@ from encoders.encoding.vector_files import read_vectors
 from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import choose_recipe
-from eval.line_up import Model, line_up
 from eval.measurement import values_of
 from eval.metrics.slices import slices
+from eval.models import Model, models_of
 from recsys.candidates import SOURCES
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen
-from recsys.fitted.store import BASELINES, UNPLAYED, Models, exact_index, load_models, read_choices
+from recsys.fitted.store import UNPLAYED, Models, exact_index, load_models, read_choices
+from recsys.line_up import BASELINES
 from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 from recsys.tuning.choices import Choices
@@ -77,7 +78,7 @@ def measure_repeats(
     with meter(f"{question.task} again", len(others) * len(names)) as progress:
         further = []
         for models in others:
-            line = line_up(models, question.task, names)
+            line = models_of(models, question.task, names)
             further.append(means(dataset, split, question, line, metrics))
             progress.to(len(further) * len(names))
     spread: dict[str, dict[str, Any]] = {}

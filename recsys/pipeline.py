@@ -40,7 +40,7 @@ def build(
     method: str | None = None,
 ) -> tuple[Dataset, Split]:
     """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
-    recipe, places = recipe or choose_recipe(workspace, None, None), trainings(workspace, train_on)
+    recipe = recipe or choose_recipe(workspace, None, None)
     if recipe.preset == "small" and recipe.tower is None:
         say(NO_WORDS)
     if read_manifest(workspace.dataset) is None:
@@ -55,11 +55,11 @@ def build(
     if not cached and mels.present.any():
         refused = f", {len(mels.rejects)} without audio" if mels.rejects else ""
         done("mel", f"{mels.present.sum():,} tracks{refused}", time.monotonic() - started)
-    for place, extent in places:
+    for place, extent in trainings(workspace, train_on, dataset):
         for stage in STAGES:
             train_stage(place, dataset, stage, recipe, extent)
             embed_stage(place, dataset, mels, stage)
-        if extent == "train":
+        if place.below:
             ensure_choices(workspace, dataset, split)
         else:
             ensure_models(workspace, dataset, split, extent)

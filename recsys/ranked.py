@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     scores, allowed: (Q, N). Ties go to the lower row number, so that the answer does not depend on the batch.
     """
     k = min(k, scores.shape[1])
+    import torch  # a second of loading, which a reader of rankings can do without
+
     masked = torch.from_numpy(np.where(allowed, scores, -np.inf))
     if k * 4 >= masked.shape[1]:
         best, places = torch.sort(masked, dim=1, descending=True, stable=True)
@@ -80,8 +85,10 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     )
 
 
-def _top_k(masked: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _top_k(masked: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Top-k with ties resolved like a stable sort: everything above the k-th value, then the lowest columns at it."""
+    import torch
+
     values, _ = torch.topk(masked, k, dim=1)
     threshold = values[:, -1:]
     above, at = masked > threshold, masked == threshold

@@ -3,7 +3,7 @@
 from typing import Any
 
 from transformers import CONFIG_MAPPING as BY_TYPE
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from data.errors import UserError
 from encoders.options import Preset
@@ -129,3 +129,7 @@ def _small_bert(vocabulary: int, hidden: int, layers: int) -> Any:
         attention_probs_dropout_prob=0.0,
         initializer_range=hidden**-0.5,
     )
+
+
+AutoConfig.register("htcl_audio", HtclAudioConfig)
+AutoConfig.register("htcl", HtclConfig)

@@ -27,7 +27,7 @@ from encoders.model.network import HtclNetwork
 from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower, track_texts, train_wordpiece
 from encoders.model.towers import ShortcutHead
-from encoders.options import Stage
+from encoders.options import Stage, check_train_on
 from encoders.training import distributed
 from encoders.training.checkpoint import History
 from encoders.training.initialisation import START, start_text_head
@@ -39,11 +39,15 @@ from encoders.training.stages import Listening, Place, train_preference, train_s
 from encoders.training.words import WordSense, held_out_songs, measure_words
 
 
-def trainings(workspace: Workspace, train_on: str) -> list[tuple[Workspace, Extent]]:
-    """What --train-on asks for: first what settings are chosen with, then what is published. Raises UserError."""
-    if train_on not in ("split", "all"):
-        raise UserError(f'--train-on "{train_on}"', "Take split or all.")
-    return [(workspace.tuning, "train"), (workspace, "past" if train_on == "split" else "all")]
+def trainings(workspace: Workspace, train_on: str, dataset: Dataset) -> list[tuple[Workspace, Extent]]:
+    """What --train-on asks for: first what settings are chosen with, then what is published.
+
+    Without listening and playlists there is nothing to choose settings on, and one encoder serves both.
+    """
+    published: Extent = "past" if check_train_on(train_on) == "split" else "all"
+    silent = dataset.listens.height == 0 and dataset.playlist_tracks.height == 0
+    tuning: Extent = "all" if silent and published == "all" else "train"
+    return [(workspace.tuning, tuning), (workspace, published)]
 
 
 def train_stage(

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.dataset import Dataset
 from data.split import Split
-from eval.line_up import Model
+from eval.models import Model
 from recsys.ranked import Ranked
 from recsys.tasks import held_out
 from recsys.tasks.accuracy import hits, ndcg, recall

@@ -41,6 +41,9 @@ METRICS = (
 )
 "The names that `all_metrics` answers with, in its order."
 
+TESTED = ("ndcg@100", "recall@20")
+"The metrics that are tested between models."
+
 SEMANTIC = ("probe_", "zero_shot_", "text_to_audio_", "audio_to_text_")
 "How the names of `eval.semantic.measure`'s metrics begin."
 

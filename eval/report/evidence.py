@@ -13,14 +13,16 @@ from data.split import Split, ensure_split
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
-from eval.line_up import LINE_UP, line_up
 from eval.measurement import refuse_leaks
+from eval.models import models_of
 from eval.report.catalogue_map import CatalogueMap, catalogue_map
 from eval.report.figures import Result
 from eval.report.provenance import Cost, costs, steps
 from eval.report.queries import Asked, ask
-from recsys.fitted.store import BASELINES, Models, load_models
+from recsys.fitted.store import Models, load_models
 from recsys.index.publishing import read_index
+from recsys.line_up import BASELINES
+from recsys.line_up import EVERY_NAME as LINE_UP
 from recsys.tasks import TASKS, Task, held_out
 
 
@@ -83,7 +85,7 @@ def _ask(found: Evidence, result: Result, dataset: Dataset, split: Split, models
     question = held_out(dataset, split, task, "test", _seeds(result["protocol"]["text"]))
     if question.protocol != result["protocol"]["text"]:
         found.asked_notes[task] = f"Another protocol than was measured: {question.protocol}."
-    found.asked[task] = ask(dataset, split, question, line_up(models, task, names))
+    found.asked[task] = ask(dataset, split, question, models_of(models, task, names))
     found.costs[task] = costs(models, task, names)
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from eval.line_up import BASELINES
 from eval.metrics.registry import lower_is_better
 from eval.results.terminal import label
-from recsys.fitted.store import HTCL_NAMES
+from recsys.line_up import HTCL_NAMES
+from recsys.line_up import SOURCE_NAMES as BASELINES
 
 Result = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.split import Split
-from eval.line_up import Model
+from eval.models import Model
 from recsys.tasks import HeldOut
 
 QUERIES = 10

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.console import Console
 
 from data.errors import UserError
-from eval.measurement import TESTED
-from eval.metrics.registry import SEMANTIC, lower_is_better
+from data.storage.atomic_files import write_text
+from eval.metrics.registry import SEMANTIC, TESTED, lower_is_better
 from eval.results.per_query import PerQuery, load_per_query
 from eval.results.terminal import label
 from eval.statistics import Comparison, PairedTest, adjust, paired_tests
@@ -186,3 +187,14 @@ def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]
 def _told(metric: str) -> bool:
     """Recommendation tasks are told by what is tested of them, the semantic one by all it has."""
     return metric.rpartition("/")[2] in TESTED or metric.startswith(SEMANTIC)
+
+
+def show_comparison(a: Path, b: Path, json_file: Path | None = None) -> None:
+    """Print what changed from report `a` to report `b`, and write it as JSON where that is wanted."""
+    found = compare(read_report(a), read_report(b))
+    out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
+    for line in lines(found):
+        out.print(line, markup=False)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(json_file, json.dumps(found, indent=1, ensure_ascii=False))

@@ -7,8 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from eval.line_up import BASELINES
 from eval.metrics.registry import lower_is_better
+from recsys.line_up import SOURCE_NAMES as BASELINES
 
 LABELS = {
     "recall": "Recall",

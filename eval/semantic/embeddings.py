@@ -16,7 +16,8 @@ from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.options import Stage
 from encoders.pretrained.audio_model import ExternalModel, external_name, open_external
 from encoders.pretrained.catalogue_vectors import embed_external
-from recsys.fitted.store import HTCL_NAMES, text_encoder
+from recsys.fitted.store import text_encoder
+from recsys.line_up import HTCL_NAMES
 
 NAMES = ("chance", "mel", *HTCL_NAMES, "fused")
 """Of the lines that every table may have."""

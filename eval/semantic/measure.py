@@ -36,7 +36,7 @@ from eval.semantic.probes import (
     resampled_difference,
 )
 from eval.statistics import Comparison, Interval, adjust, bootstrap_intervals, compare_all
-from recsys.fitted.store import HTCL_NAMES
+from recsys.line_up import HTCL_NAMES
 
 CUTOFFS = (1, 5, 10)
 LEAST = 5

@@ -25,7 +25,8 @@ from data.storage.workspace import Workspace
 from encoders.options import STAGES
 from recsys.candidates import CandidateSource, Htcl, State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import BUILT, CHOICES, FUSED, HTCL_NAMES, UNPLAYED, htcl_sources, make_source, read_choices
+from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, make_source, read_choices
+from recsys.line_up import BUILT, FUSED, HTCL_NAMES
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
 from recsys.tasks import TASKS, HeldOut, Task

@@ -26,29 +26,13 @@ from encoders.options import Stage
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.index import BACKENDS, VectorIndex
 from recsys.index.publishing import BUILD_AGAIN
+from recsys.line_up import BUILT, HTCL_NAMES
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
 from recsys.tasks import Task
 from recsys.tuning.choices import DEPTH, Choices, fit_key
 
-HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
-FUSED = (
-    "popularity",
-    "repeat",
-    "same-artist",
-    "item-knn",
-    "ease",
-    "ials",
-    "bpr",
-    "sequential-rules",
-    "vsknn",
-    "htcl-stage2",
-)
-BUILT = ("random", *FUSED, "htcl-stage1")
-"""What `recsys.build_index` fits: the product's sources, what stage 1 does alone, and chance. All other sources are
-compared with alone, and fitted when an evaluation asks for them."""
-BASELINES = tuple(name for name in SOURCES if name not in BUILT)
 UNPLAYED = "unplayed"
 CHOICES = "choices.json"
 

@@ -1,48 +1,16 @@
 """The ten scenarios of the RecSys Challenge 2018, asked of held-out playlists."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from data.dataset import Dataset
 from data.split import Part, Split
 from recsys.queries import Query
+from recsys.tasks.names import Scenario
 from recsys.tasks.playlists import playlist_questions, songs_of
 from recsys.tasks.task import HeldOut, sample
 
 SHORTEST, LONGEST, LEAST_ARTISTS = 5, 250, 3
 """Songs of a playlist and artists in it, as the Million Playlist Dataset and its challenge set were selected."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What one scenario of the challenge gives of a playlist."""
-
-    name: str
-    seeds: int
-    title: bool = True
-    at_random: bool = False
-
-    @property
-    def given(self) -> str:
-        """In words."""
-        songs = f"{self.seeds} songs at random" if self.at_random else f"the first {self.seeds}" if self.seeds else ""
-        return " and ".join(["the title"] * self.title + [songs] * bool(songs)) + ("" if self.title else ", no title")
-
-
-SCENARIOS = (
-    Scenario("title", 0),
-    Scenario("title+1", 1),
-    Scenario("title+5", 5),
-    Scenario("5", 5, title=False),
-    Scenario("title+10", 10),
-    Scenario("10", 10, title=False),
-    Scenario("title+25", 25),
-    Scenario("title+25-random", 25, at_random=True),
-    Scenario("title+100", 100),
-    Scenario("title+100-random", 100, at_random=True),
-)
-"""RecSys Challenge 2018 (Chen et al. 2018; Zamani et al. 2019, arXiv 1810.01520), in its order."""
 
 
 def scenario(

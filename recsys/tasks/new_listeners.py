@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from data.listening.sessions import SESSION_GAP, sessions
 from data.split import PARTS, Part
 from recsys.queries import Query
+from recsys.tasks.names import HISTORY, Task
 from recsys.tasks.next_song import Listening
 from recsys.tasks.targets import Targets
-from recsys.tasks.task import HISTORY, HeldOut, Task, sample
+from recsys.tasks.task import HeldOut, sample
 
 FIRST_PLAYS = 3
 """Plays that a new user is known by."""

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from data.dataset import POSITIVE, Dataset
 from data.split import LEAKS, PARTS, Part, Split
 from recsys.queries import EVIDENCE, NOTHING, Query
+from recsys.tasks.names import HISTORY
 from recsys.tasks.targets import Targets
-from recsys.tasks.task import HISTORY, HeldOut, sample
+from recsys.tasks.task import HeldOut, sample
 
 
 class Listening:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.split import Part, Split
 from recsys.queries import Query
+from recsys.tasks.names import Task
 from recsys.tasks.targets import Targets
-from recsys.tasks.task import HeldOut, Task, sample
+from recsys.tasks.task import HeldOut, sample
 
 
 def playlists(

@@ -7,23 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.queries import Query
+from recsys.tasks.names import Task
 from recsys.tasks.targets import Targets
-
-Task = Literal["next-song", "playlist", "cold-start", "discovery", "session", "cold-user", "new-user"]
-TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start", "discovery")
-"""The tasks that settings are tuned for."""
-UNTUNED: dict[Task, Task] = {"session": "next-song", "cold-user": "discovery", "new-user": "discovery"}
-"""The other tasks, and whose settings each of them uses: the nearest, by what is given and what may be answered."""
-NEEDS_ORDER: tuple[Task, ...] = ("next-song", "session", "cold-user", "new-user")
-"""What comes next, and who is new, mean nothing where the order of plays is drawn. Discovery and cold-start then ask
-for the held-out songs of a listener of whom the others are known."""
-HISTORY = 100
-"""Plays of the past that a query brings along."""
-
-
-def tuned_for(task: Task) -> Task:
-    """The task whose settings are used."""
-    return UNTUNED.get(task, task)
 
 
 @dataclass(frozen=True)

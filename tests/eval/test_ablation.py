@@ -5,13 +5,14 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+import eval.ablation as command
 from data.dataset import load_dataset
 from data.errors import UserError
 from data.split import ensure_split
 from data.storage.workspace import Workspace
 from encoders.training.presets import PreferenceSettings
-from eval import ablation
-from eval.ablation import variants
+from eval import ablation_study as ablation
+from eval.ablation_study import variants
 from recsys.tuning import search_space
 
 
@@ -50,7 +51,7 @@ def quick(monkeypatch):
 
 def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp_path, monkeypatch) -> None:
     words = ["-w", str(copy_of_built), "--only", "no text,no band statistics", "--json", str(tmp_path / "found.json")]
-    result = CliRunner().invoke(ablation.app, words, catch_exceptions=False)
+    result = CliRunner().invoke(command.app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     tasks = json.loads((tmp_path / "found.json").read_text())["tasks"]
     lines = {"stage 2", "stage 1 only", "audio only", "no text", "no band statistics"}
@@ -59,9 +60,9 @@ def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp
     assert {test["baseline"] for task in tasks if task["task"] != "semantic" for test in task["tests"]} == {"stage 2"}
     for name in ("learn_semantic", "learn_preference"):
         monkeypatch.setattr(ablation, name, lambda *_: pytest.fail("trained again"))
-    assert CliRunner().invoke(ablation.app, words, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(command.app, words, catch_exceptions=False).exit_code == 0
 
 
 def test_an_unknown_variant_is_refused_with_the_names_there_are(copy_of_built, quick) -> None:
     with pytest.raises(UserError, match='no variant "no luck"'):
-        CliRunner().invoke(ablation.app, ["-w", str(copy_of_built), "--only", "no luck"], catch_exceptions=False)
+        CliRunner().invoke(command.app, ["-w", str(copy_of_built), "--only", "no luck"], catch_exceptions=False)

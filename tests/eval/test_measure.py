@@ -7,13 +7,15 @@ import pytest
 
 from data.errors import UserError
 from data.storage.manifest import Manifest
-from eval.line_up import BASELINES, LINE_UP, chosen_names
+from eval.line_up import chosen_names
 from eval.measurement import describe, measure, refuse_leaks
 from eval.metrics.registry import METRICS
 from eval.metrics.slices import HEADLINE, slices
 from eval.statistics import holm
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import BUILT
+from recsys.line_up import BUILT
+from recsys.line_up import EVERY_NAME as LINE_UP
+from recsys.line_up import SOURCE_NAMES as BASELINES
 from recsys.queries import Query
 from recsys.ranked import Ranked, rank_scores
 from recsys.tasks import HeldOut, held_out

@@ -13,11 +13,11 @@ import pytest
 from data.dataset import save_dataset
 from data.storage.workspace import Workspace
 from data.tables import Imported
-from eval.line_up import BASELINES as ALL_BASELINES
-from eval.line_up import LINE_UP as ALL
 from eval.metrics.registry import METRICS
 from eval.results.per_query import load_per_query
 from eval.workspace_checks import answerable
+from recsys.line_up import EVERY_NAME as ALL
+from recsys.line_up import SOURCE_NAMES as ALL_BASELINES
 from recsys.tasks import TASKS
 
 KEYS = {"task", "dataset", "protocol", "models", "tests", "seconds"}
@@ -151,7 +151,7 @@ def test_two_runs_are_compared(commands, workspace):
     for file, models in zip(files[:2], ("random,ials", "random,popularity"), strict=True):
         result = commands.run("eval.run", "--task", "discovery", "--models", models, "-w", workspace, "--json", file)
         assert result.code == 0, result.err
-    result = commands.run("eval.run", "--compare", *files[:2], "--json", files[2])
+    result = commands.run("eval.run", "--compare", f"{files[0]},{files[1]}", "--json", files[2])
     assert result.code == 0, result.err
     for words in ("only in A: ials", "only in B: popularity", "random, NDCG@100", "no difference shown"):
         assert words in result.out
@@ -251,7 +251,8 @@ class TestRefusals:
             (["--models", "ials,svd"], ['no model "svd"', "item-knn"]),
             (["--task", "playlist", "--scenario", "3"], ['no scenario "3"', "title+25,", "or take all"]),
             (["--task", "session", "--scenario", "title"], ["--scenario says", "--task playlist"]),
-            (["--compare", "no.json", "nothing.json"], ["cannot read no.json"]),
+            (["--compare", "no.json,nothing.json"], ["cannot read no.json"]),
+            (["--compare", "one.json"], ["--compare takes two reports, not 1"]),
         ],
     )
     def test_an_unknown_name_is_refused_before_anything_is_built(self, commands, tmp_path, arguments, words):

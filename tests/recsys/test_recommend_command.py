@@ -8,7 +8,7 @@ from dataclasses import fields
 import polars as pl
 import pytest
 
-from recsys.fitted.store import FUSED
+from recsys.line_up import FUSED
 from recsys.ranking.reasons import REASONS
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender

@@ -10,7 +10,8 @@ from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
 from data.storage.workspace import Workspace
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import FUSED, Models, htcl_sources, make_source
+from recsys.fitted.store import Models, htcl_sources, make_source
+from recsys.line_up import FUSED
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals, fuse
 from recsys.ranking.recommendation import Recommendation

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
-from data.errors import UserError
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.content.vector_neighbours import NearSettings, NearSongs
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.history import add_again
 from recsys.index import ExactIndex
+from recsys.line_up import no_features
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -76,14 +76,6 @@ def _table(dataset: Dataset) -> NDArray[np.float32]:
     if table is None:
         raise no_features()
     return table
-
-
-def no_features() -> UserError:
-    """There is nothing to look at."""
-    return UserError(
-        'the dataset has no precomputed features, which are all that the model "features" looks at',
-        "Import some (python -m data.prepare tables --features FILE ...), or leave the model out.",
-    )
 
 
 def _used(dataset: Dataset) -> NDArray[np.int32]:

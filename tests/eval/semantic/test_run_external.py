@@ -10,7 +10,7 @@ from data.dataset import load_dataset
 from data.split import ensure_split
 from data.storage.workspace import Workspace
 from encoders.pretrained import catalogue_vectors as external_vectors
-from eval import run
+from eval import evaluate, run
 from eval.semantic import embeddings as spaces
 from eval.semantic import measure as semantic
 from eval.semantic import probes
@@ -27,7 +27,7 @@ def measure(copy_of_built, monkeypatch):
 
     monkeypatch.setattr(semantic, "LEAST", 2)
     monkeypatch.setattr(probes, "RESAMPLES", 10)
-    monkeypatch.setattr(run, "ready", as_built)
+    monkeypatch.setattr(evaluate, "ready", as_built)
 
     def measure(*arguments: object):
         words = [str(each) for each in ("--task", "semantic", "-w", copy_of_built, *arguments)]

@@ -1,0 +1,23 @@
+"""The models of a line-up, each a function from queries to rankings."""
+
+from collections.abc import Callable, Sequence
+
+from eval.line_up import DEFAULT
+from recsys.fitted.store import Models
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.tasks import Task, tuned_for
+
+Model = Callable[[Sequence[Query], int], Ranked]
+
+
+def models_of(models: Models, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
+    """The named models with the settings validation chose for the task, or the nearest that is tuned for."""
+    task = tuned_for(task)
+    found: dict[str, Model] = {}
+    for name in names:
+        if name == "fused":
+            found[name] = lambda queries, k: models.fused(task, queries, k)
+        else:
+            found[name] = models.sources[task][name].candidates
+    return found
