@@ -19,3 +19,5 @@ __all__ = [
     "load_dataset",
     "save_dataset",
 ]
+
+__version__: str

@@ -25,6 +25,8 @@ COMMANDS = {
     "convert": ("encoders.convert", "Original HTCL checkpoints into a model folder, and back."),
 }
 "Name -> the module that holds its Typer app as `app`, and one line of help."
+ROOT = __name__.removesuffix("eval.command_line")
+"Empty in a checkout; `htcl.` where the wheel has put the four packages below one name."
 
 
 class Commands(TyperGroup):
@@ -43,7 +45,7 @@ class Commands(TyperGroup):
         name, stub, rest = super().resolve_command(ctx, args)
         if name is None or stub is None:
             return name, stub, rest
-        return name, typer.main.get_command(import_module(COMMANDS[name][0]).app), rest
+        return name, typer.main.get_command(import_module(ROOT + COMMANDS[name][0]).app), rest
 
 
 app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True)

@@ -5,6 +5,6 @@ from .ranked import Ranked
 from .ranking.recommendation import Recommendation
 from .recommender import Recommender
 
-__all__ = ["Query", "Ranked", "Recommendation", "Recommender", "VectorIndex", "__version__", "build"]
+__all__ = ["Query", "Ranked", "Recommendation", "Recommender", "VectorIndex", "build"]
 
 __version__: str

@@ -12,7 +12,7 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from encoders.training.words import WordSense
+from encoders.encoding.words import WordSense
 from recsys.candidates import Htcl
 from recsys.fitted.store import Models, load_models
 from recsys.index.publishing import read_index

@@ -1,0 +1,1 @@
+"""Sound files: decoders, samples, and the plain reason where a file cannot be read."""

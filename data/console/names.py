@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def as_called(text: str) -> str:
-    """`text` with every `python -m MODULE` in the words of the caller: `htcl NAME` where the console script runs."""
-    if Path(sys.argv[0]).stem != "htcl":
+    """`text` with every `python -m MODULE` as the caller would write it: `htcl NAME` by the script and in a wheel."""
+    if Path(sys.argv[0]).stem != "htcl" and not __name__.startswith("htcl."):
         return text
-    return re.sub(r"python -m ((?:data|recsys|eval|encoders)\.\w+)", lambda m: f"htcl {COMMANDS[m[1]]}", text)
+    return re.sub(r"python -m (\w+\.\w+)", lambda m: f"htcl {COMMANDS[m[1]]}" if m[1] in COMMANDS else m[0], text)

@@ -1,0 +1,1 @@
+"""Importers: what people bring, read into the tables of the data contract."""

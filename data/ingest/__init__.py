@@ -1,0 +1,1 @@
+"""From what importers give to the tables of the contract: checked, merged, counted, in bounded memory."""

@@ -1,0 +1,1 @@
+"""What listening says: sessions, and pairs of songs that listeners respond to alike."""

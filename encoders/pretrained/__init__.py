@@ -1,0 +1,1 @@
+"""Other people's models: text towers to start from, and audio models to be measured beside ours."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-import encoders.htcl  # noqa: F401  # ours registers itself with transformers' Auto classes
 from data.errors import UserError
 from data.storage.hashing import sha256, short_hash
+from encoders import htcl  # noqa: F401  # ours registers itself with transformers' Auto classes
 from encoders.model.text import tokenize
 
 WINDOW_S = 30

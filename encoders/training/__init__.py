@@ -1,0 +1,1 @@
+"""Making models: the two stages, their settings and losses, the loop, checkpoints, publishing."""

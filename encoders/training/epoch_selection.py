@@ -8,9 +8,9 @@ from sklearn.metrics import ndcg_score
 from torch.nn.functional import normalize
 
 from data.listening.pairs import are_pairs, pair_keys
+from encoders.encoding.retrieval import ranks_of_own, vectors_of
 from encoders.encoding.song_batches import SongReader
 from encoders.model.network import HtclNetwork
-from encoders.model.outputs import Songs
 
 LEAST = 128
 """Songs below which a choice would be luck; the last epoch is kept then.
@@ -22,7 +22,6 @@ POOL = 768
 """Songs among which the partners of those of stage 2 have to be found."""
 PARTNERS = 4
 """Partners of each of them that are put there on purpose."""
-BATCH = 64
 
 
 def choose_songs(tracks: NDArray[np.int32], share: float, seed: int) -> NDArray[np.int32]:
@@ -40,15 +39,6 @@ def text_and_audio(model: HtclNetwork, reader: SongReader, songs: NDArray[np.int
     assert vectors.text is not None
     cosines = normalize(vectors.text, dim=1) @ normalize(vectors.audio, dim=1).T
     return float((1 / torch.cat([ranks_of_own(cosines), ranks_of_own(cosines.T)])).mean())
-
-
-def ranks_of_own(cosines: torch.Tensor) -> torch.Tensor:
-    """(N,) the place of each row's own column in (N, N) cosines, the best 1; the middle of those that tie with it.
-
-    Were a tie a first place, an encoder that maps all songs to one vector would be perfect.
-    """
-    own = cosines.diagonal()[:, None]
-    return 1 + (cosines > own).sum(dim=1) + ((cosines == own).sum(dim=1) - 1) / 2
 
 
 class Partners:
@@ -78,22 +68,3 @@ class Partners:
         scores = vectors[self.own.argmax(axis=1)] @ vectors.T
         scores[self.own] = -2.0
         return float(ndcg_score(self.relevant, scores, k=100))
-
-
-@torch.inference_mode()
-def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]) -> Songs:
-    """Every vector of these songs, read whole, in order, on the CPU."""
-    device = next(model.parameters()).device
-    lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
-    order = np.argsort(lengths, kind="stable")
-    size = model.config.projection_dim
-    audio, text, fusion = (torch.zeros(len(tracks), size) for _ in range(3))
-    heard, read = (torch.zeros(len(tracks), dtype=torch.bool) for _ in range(2))
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        found = model(**{name: value.to(device) for name, value in reader.read(tracks[rows]).items()})
-        for whole, part in ((audio, found.audio), (text, found.text), (fusion, found.fusion)):
-            if part is not None:
-                whole[rows] = part.float().cpu()
-        heard[rows], read[rows] = found.has_audio.cpu(), found.has_text.cpu()
-    return Songs(audio, text, fusion, heard, read)

@@ -16,9 +16,9 @@ from data.storage.hashing import sha256
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.options import STAGES, Preset, Stage, check_preset
+from encoders.pretrained.text_tower import NONE, find_tower, installed_tower
 from encoders.training.loop import TrainingSettings
 from encoders.training.presets import PreferenceSettings, stage_settings
-from encoders.training.text_encoder import NONE, find_tower, installed_tower
 
 SEE = "encoders/README.md says where settings stand."
 TABLES: dict[str, type[BaseModel]] = {

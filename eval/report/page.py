@@ -84,7 +84,7 @@ def _task(result: Result, evidence: Evidence) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("eval.report"),
+        loader=PackageLoader(__package__),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -19,7 +19,7 @@ from data.console.progress import meter
 from data.dataset import Dataset
 from data.errors import UserError
 from data.split import Split
-from encoders.training.epoch_selection import ranks_of_own
+from encoders.encoding.retrieval import ranks_of_own
 from eval.measurement import describe
 from eval.semantic.embeddings import Space
 from eval.semantic.probes import (

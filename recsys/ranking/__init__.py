@@ -1,0 +1,1 @@
+"""One list out of many: fusion, filters, and the true reason why each song stands in it."""

@@ -1,0 +1,1 @@
+"""Choosing settings and fusion weights on validation: search spaces, trials, objectives."""

@@ -1,0 +1,1 @@
+"""Importers of a person's own exports: ListenBrainz and Spotify."""

@@ -1,0 +1,1 @@
+"""Importer of a folder of music: its files, their tags, and the playlists in it."""

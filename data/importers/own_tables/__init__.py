@@ -1,0 +1,1 @@
+"""Importer of a user's own tables: their columns, mapped to the contract."""

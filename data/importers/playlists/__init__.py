@@ -1,0 +1,1 @@
+"""Importer of playlist files: M3U, XSPF and JSPF."""

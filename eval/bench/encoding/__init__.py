@@ -1,0 +1,1 @@
+"""Benches of decoding, encoding and training against floors of this machine."""

@@ -1,0 +1,1 @@
+"""Benches of ranking, metrics and sessions against plain loops and pandas."""

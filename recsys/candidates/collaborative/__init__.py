@@ -1,0 +1,1 @@
+"""Sources that learn from who plays what together: item similarities and latent factors."""

@@ -1,0 +1,1 @@
+"""Sources that learn from the order of plays: transitions, similar sessions, SASRec."""

@@ -1,0 +1,1 @@
+"""Sources that learn next to nothing: popularity, repeats, chance."""

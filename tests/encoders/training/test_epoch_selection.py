@@ -13,19 +13,12 @@ from sklearn.metrics import ndcg_score
 from torch import Tensor
 
 import encoders.training.epoch_selection as validation
+from encoders.encoding.retrieval import ranks_of_own, vectors_of
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
 from encoders.model.outputs import Songs
 from encoders.training.checkpoint import History
-from encoders.training.epoch_selection import (
-    LEAST,
-    MOST,
-    Partners,
-    choose_songs,
-    ranks_of_own,
-    text_and_audio,
-    vectors_of,
-)
+from encoders.training.epoch_selection import LEAST, MOST, Partners, choose_songs, text_and_audio
 from encoders.training.loop import Batch, Plan, TrainingSettings, train
 from encoders.training.losses import semantic_loss
 from encoders.training.presets import PreferenceSettings

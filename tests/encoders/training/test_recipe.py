@@ -10,10 +10,10 @@ from data.errors import UserError
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
+from encoders.pretrained.text_tower import find_tower
 from encoders.training.presets import SETTINGS
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Changes, Recipe, choose_recipe, tower_fingerprint
-from encoders.training.text_encoder import find_tower
 from tests.encoders.conftest import COUNT, MakeCatalogue, both_stages, listens, manifest_of
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -32,7 +32,7 @@ def test_what_the_user_says_wins(tmp_path: Path) -> None:
 
 def test_small_takes_the_installed_text_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small", MINILM, tower_fingerprint(MINILM))
-    monkeypatch.setattr("encoders.training.text_encoder.PACKAGE", "a_package_that_nobody_has")
+    monkeypatch.setattr("encoders.pretrained.text_tower.PACKAGE", "a_package_that_nobody_has")
     assert choose_recipe(Workspace(tmp_path), "small", None) == Recipe("small")
 
 

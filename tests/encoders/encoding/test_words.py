@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
+from encoders.encoding import words
+from encoders.encoding.words import LEAST, WordSense, measure_words
 from encoders.model.outputs import Songs
-from encoders.training import words
-from encoders.training.words import LEAST, WordSense, measure_words
 from tests.encoders.toys import tiny_model
 
 

@@ -14,9 +14,9 @@ from torch.nn.functional import normalize
 
 from data.split import Split
 from data.storage.manifest import Manifest
+from encoders.encoding.retrieval import ranks_of_own, vectors_of
 from encoders.encoding.song_batches import SongReader
 from encoders.model.network import HtclNetwork
-from encoders.training.epoch_selection import ranks_of_own, vectors_of
 
 FIRST = 10
 """A text should find its own sound among the first so many."""
