@@ -94,7 +94,7 @@ def tables(
         list[str], typer.Option(help="Columns: title=track_name,artist=track_artist,listens.user_id=who")
     ] = [],  # noqa: B006
     features_columns: Annotated[str, typer.Option(help="Numeric columns of the feature vector, comma-separated.")] = "",
-    settings: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
+    columns: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
     workspace: WorkspaceOption = "workspace",
 ) -> None:
     """Your own tables."""
@@ -108,7 +108,7 @@ def tables(
         "map": [item for value in map for item in value.split(",") if item] or None,
     }
     given = {name: value for name, value in flags.items() if value is not None}
-    base = FilesSettings.from_toml(settings).model_dump() if settings else {}
+    base = FilesSettings.from_toml(columns).model_dump() if columns else {}
     try:
         chosen = FilesSettings.model_validate({**base, **given})
     except ValidationError as error:

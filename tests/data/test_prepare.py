@@ -58,7 +58,7 @@ def test_tables_are_read_mapped_and_reported(prepare, tmp_path):
         (("tables", "--tracks", "gone.csv"), "no file gone.csv"),
         (("tables", "--tracks", "t.csv", "--map", "title=nmae"), 'the closest name is "name"'),
         (("tables", "--listens", "t.csv"), "user_id"),
-        (("tables", "--settings", "gone.toml"), "gone.toml"),
+        (("tables", "--columns", "gone.toml"), "gone.toml"),
         (("folder", "--path", "gone"), "no folder gone"),
         (("demo", "--tracks", "3"), "--tracks"),
         (("dmeo",), "dmeo"),
@@ -91,8 +91,8 @@ def test_no_track_left_is_a_mistake_and_the_old_tables_stay(prepare, tmp_path):
 def test_flags_win_over_the_settings_file(prepare, tmp_path):
     (tmp_path / "other.csv").write_text("track_id,name\nonly,x\n")
     (tmp_path / "s.toml").write_text('tracks = "other.csv"\n[map]\ntitle = "name"\n')
-    assert prepare("tables", "--settings", "s.toml", "-w", "a").returncode == 0
-    assert prepare("tables", "--settings", "s.toml", "--tracks", "t.csv", "-w", "b").returncode == 0
+    assert prepare("tables", "--columns", "s.toml", "-w", "a").returncode == 0
+    assert prepare("tables", "--columns", "s.toml", "--tracks", "t.csv", "-w", "b").returncode == 0
     titles = [load_dataset(Workspace(tmp_path / name)).tracks["title"].to_list() for name in "ab"]
     assert titles == [["x"], ["Ice", "Fire"]]
 
