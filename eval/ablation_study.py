@@ -13,7 +13,6 @@ from typing import Any
 from data.console.progress import say
 from data.dataset import Dataset
 from data.errors import UserError
-from data.listening.pairs import RULES
 from data.split import Split
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, read_manifest
@@ -26,8 +25,15 @@ from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
 from encoders.options import Stage
 from encoders.training.presets import PreferenceSettings
-from encoders.training.publish_stage import learn_preference, learn_semantic, mine, texts_before, trainable_tracks
-from encoders.training.recipe import Recipe, choose_recipe
+from encoders.training.publish_stage import (
+    learn_preference,
+    learn_semantic,
+    mine,
+    read_by,
+    texts_before,
+    trainable_tracks,
+)
+from encoders.training.recipe import Recipe, TrainingIdentity, choose_recipe
 from encoders.training.stages import Place
 from eval.measurement import measure
 from eval.metrics.registry import COLUMNS
@@ -140,15 +146,14 @@ def _trained(
     settings = recipe.settings("preference").model_copy(update=dict(variant.changes))
     pairs = recipe.pairs.model_copy(update=dict(variant.pairs))
     semantic = read_manifest(space.encoder("semantic"))
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
-    made_from["pairs"] = RULES
-    made_from["encoder"] = semantic.fingerprint if semantic else ""
+    read = read_by(dataset, split, mels) | {"encoder": semantic.fingerprint if semantic else ""}
     recorded = {"pairs": pairs.model_dump(), "text": variant.text, **settings.model_dump()}
     recorded["statistics"] = variant.statistics
+    training = TrainingIdentity.of(recipe, read, recorded, pairs=True, tower=False)
     folder = space.ablation(name)
-    if not is_current(folder, made_from, recorded):
-        unfinished = f"ablation-{short_hash([made_from, recorded])}"
-        scratch, identity = space.scratch(unfinished), [made_from, recorded]
+    if not is_current(folder, training.made_from, training.settings):
+        unfinished = f"ablation-{short_hash(training.key)}"
+        scratch, identity = space.scratch(unfinished), training.key
         if variant.statistics:
             model, tokenizer, _ = read_encoder(space, "semantic")
         else:
@@ -164,7 +169,7 @@ def _trained(
         listening = mine(split.training(dataset), reader, before, pairs)
         learn_preference(model, reader, listening, settings, Place(scratch, identity))
         vectors = encode_songs(model, reader, scratch, name)
-        with publishing(folder, f"ablation {name}", made_from, recorded) as draft:
+        with publishing(folder, f"ablation {name}", training.made_from, training.settings) as draft:
             for modality in MODALITIES:
                 write_vectors(draft.folder, modality, vectors[modality], dataset)
         space.discard_scratch(unfinished)

@@ -102,13 +102,13 @@ def means(
     return found
 
 
-def reseeded(choices: Choices, luck: int) -> Choices:
-    """The same settings with other seeds. luck: what is added to each."""
+def reseeded(choices: Choices, seed_offset: int) -> Choices:
+    """The same settings with other seeds. seed_offset: what is added to each."""
 
     def changed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         if name not in SOURCES or not depends_on_seed(name):
             return settings
-        return settings | {"seed": SOURCES[name][1](**settings).model_dump()["seed"] + luck}
+        return settings | {"seed": SOURCES[name][1](**settings).model_dump()["seed"] + seed_offset}
 
     settings = {
         task: {name: changed(name, of) for name, of in chosen.items()} for task, chosen in choices.settings.items()
@@ -117,26 +117,26 @@ def reseeded(choices: Choices, luck: int) -> Choices:
 
 
 def _ensure_repeat(space: Workspace, dataset: Dataset, split: Split, baselines: Sequence[str], number: int) -> Models:
-    place, luck = space.repeat(number), number - 1
+    place, seed_offset = space.repeat(number), number - 1
     recipe, mels = choose_recipe(space, None, None), ensure_mels(space.mels, dataset)
     for stage in STAGES:
-        train_stage(place, dataset, stage, recipe, "past", luck)
+        train_stage(place, dataset, stage, recipe, "past", seed_offset)
         embed_stage(place, dataset, mels, stage)
     past = split.past(dataset)
-    _ensure_fits(space.models, place.models, past, luck)
+    _ensure_fits(space.models, place.models, past, seed_offset)
     for name in baselines:
-        _ensure_fits(space.baseline(name), place.baseline(name), past, luck)
+        _ensure_fits(space.baseline(name), place.baseline(name), past, seed_offset)
     index = exact_index(read_vectors(place.vectors("preference"), "item", dataset))
     return load_models(place, dataset, index, baselines)
 
 
-def _ensure_fits(published: Path, target: Path, past: Dataset, luck: int) -> None:
+def _ensure_fits(published: Path, target: Path, past: Dataset, seed_offset: int) -> None:
     """Fit again what depends on a seed; the rest of what is published is copied."""
     manifest = verify(published)
-    made_from, settings = {"published": manifest.fingerprint}, {"luck": luck}
+    made_from, settings = {"published": manifest.fingerprint}, {"luck": seed_offset}
     if is_current(target, made_from, settings):
         return
-    choices = reseeded(read_choices(published), luck)
+    choices = reseeded(read_choices(published), seed_offset)
     with publishing(target, manifest.step, made_from, settings, manifest.trained_on) as draft:
         fit_chosen(draft.folder, choices, past, manifest.step, known=published)
         if (kept := published / f"{UNPLAYED}.npz").is_file():

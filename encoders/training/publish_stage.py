@@ -1,6 +1,7 @@
 """Train a stage on what it may see, and publish the encoder with its manifest and model card."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from data.console.progress import done
 from data.dataset import Dataset
 from data.errors import UserError
-from data.listening.pairs import RULES, PairSettings, mine_pairs, mine_skips
+from data.listening.pairs import PairSettings, mine_pairs, mine_skips
 from data.split import Extent, Split, ensure_split
 from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import adopt, publishing
@@ -31,11 +32,11 @@ from encoders.model.towers import ShortcutHead
 from encoders.options import Stage, check_train_on
 from encoders.training import distributed
 from encoders.training.checkpoint import History
-from encoders.training.initialisation import START, start_text_head
+from encoders.training.initialisation import start_text_head
 from encoders.training.loop import TrainingSettings
 from encoders.training.model_card import model_card
 from encoders.training.presets import PreferenceSettings
-from encoders.training.recipe import Recipe
+from encoders.training.recipe import Recipe, TrainingIdentity
 from encoders.training.stages import Listening, Place, train_preference, train_semantic, usable_pairs
 
 
@@ -50,97 +51,136 @@ def trainings(workspace: Workspace, train_on: str, dataset: Dataset) -> list[tup
     return [(workspace.tuning, tuning), (workspace, published)]
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage learns from: the catalogue, its split and mels, the recipe, and the part of the listening."""
+
+    dataset: Dataset
+    split: Split
+    mels: Mels
+    recipe: Recipe
+    extent: Extent
+
+    def seen(self, stage: Stage) -> str:
+        """The part as the manifest records it: stage 1 reads no listening, so every part of a split has the same."""
+        return "split" if stage == "semantic" and self.extent != "all" else self.extent
+
+
 def train_stage(
-    workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent, luck: int = 0
+    workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent, seed_offset: int = 0
 ) -> None:
     """Train one stage on what the extent lets it see and publish its encoder, unless it was made from the same things.
 
-    Stage 1 reads no listening: the same one starts every stage 2 of a split, and is copied where it is there already.
-    It is skipped where no song has audio and text, stage 2 where no two songs go together; what came before is then
-    published as it is, and the manifest says so. Of several processes the first one publishes. luck: added to the seed
-    of stage 2.
+    The same stage 1 starts every stage 2 of a split, and is copied where it exists. It is skipped where no song has
+    audio and text, stage 2 where no two songs go together; the encoder from before is then published unchanged, and the
+    manifest records that. Of several processes the first one publishes. seed_offset: added to stage 2's seed.
     """
     with distributed.first_then_others():
-        split = ensure_split(workspace, dataset)
-        mels = ensure_mels(workspace.mels, dataset)
-    settings, changes = recipe.settings(stage, bool(mels.present.any())), recipe.changes.of(stage)
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
-    if recipe.tower is not None:
-        made_from |= {"text_encoder": recipe.tower, "start": START}
+        inputs = Inputs(dataset, ensure_split(workspace, dataset), ensure_mels(workspace.mels, dataset), recipe, extent)
+    settings = recipe.settings(stage, bool(inputs.mels.present.any()))
     if stage == "preference":
-        settings = settings.model_copy(update={"seed": settings.seed + luck})
-        made_from |= {"semantic": verify(workspace.encoder("semantic")).fingerprint, "pairs": RULES}
-    seen = "split" if stage == "semantic" and extent != "all" else extent
-    recorded = {"preset": recipe.preset, "train_on": seen, **settings.model_dump()}
-    if "pairs" in changes:
-        recorded["pairs"] = recipe.pairs.model_dump()
-    target = workspace.encoder(stage)
-
-    def is_there() -> bool:
-        twins = (twin.encoder(stage) for twin in (workspace.tuning, workspace.published))
-        return is_current(target, made_from, recorded) or any(
-            adopt(twin, target, made_from, recorded) for twin in twins
-        )
-
-    if distributed.from_first(is_there):
-        workspace.discard_scratch(f"train-{stage}")  # left where a run was cut off right after publishing
+        settings = settings.model_copy(update={"seed": settings.seed + seed_offset})
+    identity = _identity(workspace, inputs, stage, settings)
+    scratch = f"train-{stage}"
+    if distributed.from_first(lambda: _is_published(workspace, stage, identity)):
+        workspace.discard_scratch(scratch)  # left where a run was cut off right after publishing
         return
     started = time.monotonic()
-    trained_on = {"part": seen, "split": split.fingerprint}
-    place = Place(workspace.scratch(f"train-{stage}"), [made_from, recorded], workspace.logs / stage)
+    place = Place(workspace.scratch(scratch), identity.key, workspace.logs / stage)
     if stage == "semantic":
-        allowed = trainable_tracks(split, extent)
+        allowed = trainable_tracks(inputs.split, extent)
         model: HtclNetwork
-        model, tokenizer, facts = learn_semantic(dataset, mels, allowed, recipe, settings, place)
+        model, tokenizer, facts = learn_semantic(dataset, inputs.mels, allowed, recipe, settings, place)
     else:
-        model, tokenizer, _ = read_encoder(workspace, "semantic", HtclModel)
-        reader = SongReader.of(dataset, mels, tokenizer)
-        listening = split.learned_from(dataset, extent)
-
-        def learned_from() -> Listening:
-            before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
-            return mine(listening, reader, before, recipe.pairs)
-
         assert isinstance(settings, PreferenceSettings)
-        facts = learn_preference(model, reader, distributed.from_first(learned_from), settings, place)
+        model, tokenizer, facts = _from_stage_1(workspace, inputs, settings, place)
     if distributed.rank() > 0:
         return
-    words = _word_sense(workspace, stage, extent, split, SongReader.of(dataset, mels, tokenizer), model, recipe, facts)
-    facts["words"] = words.model_dump()
-    with publishing(target, f"encoder-{stage}", made_from, recorded, trained_on) as draft:
+    facts["words"] = _word_sense(workspace, inputs, stage, model, tokenizer, facts).model_dump()
+    _publish(workspace, inputs, stage, identity, model, tokenizer, facts)
+    workspace.discard_scratch(scratch)
+    done("stage 1" if stage == "semantic" else "stage 2", facts["summary"], time.monotonic() - started)
+
+
+def _identity(workspace: Workspace, inputs: Inputs, stage: Stage, settings: TrainingSettings) -> TrainingIdentity:
+    recipe = inputs.recipe
+    read = read_by(inputs.dataset, inputs.split, inputs.mels)
+    if stage == "preference":
+        read["semantic"] = verify(workspace.encoder("semantic")).fingerprint
+    recorded = {"preset": recipe.preset, "train_on": inputs.seen(stage), **settings.model_dump()}
+    if "pairs" in recipe.changes.of(stage):
+        recorded["pairs"] = recipe.pairs.model_dump()
+    return TrainingIdentity.of(recipe, read, recorded, pairs=stage == "preference")
+
+
+def read_by(dataset: Dataset, split: Split, mels: Mels) -> dict[str, str]:
+    """The fingerprints that every training of a catalogue is made from."""
+    return {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
+
+
+def _is_published(workspace: Workspace, stage: Stage, identity: TrainingIdentity) -> bool:
+    """Whether the encoder exists already; one of the same identity in another place is copied here."""
+    target, made_from, settings = workspace.encoder(stage), identity.made_from, identity.settings
+    copies = (place.encoder(stage) for place in (workspace.tuning, workspace.published))
+    return is_current(target, made_from, settings) or any(adopt(copy, target, made_from, settings) for copy in copies)
+
+
+def _from_stage_1(
+    workspace: Workspace, inputs: Inputs, settings: PreferenceSettings, place: Place
+) -> tuple[HtclNetwork, Any, dict[str, Any]]:
+    """Stage 2 from stage 1's encoder: the model, its tokenizer, and the facts of the training."""
+    dataset, mels, recipe = inputs.dataset, inputs.mels, inputs.recipe
+    model, tokenizer, _ = read_encoder(workspace, "semantic", HtclModel)
+    reader = SongReader.of(dataset, mels, tokenizer)
+    listening = inputs.split.learned_from(dataset, inputs.extent)
+
+    def learned_from() -> Listening:
+        before = texts_before(workspace, dataset, mels) if recipe.text_encoder is not None else None
+        return mine(listening, reader, before, recipe.pairs)
+
+    return model, tokenizer, learn_preference(model, reader, distributed.from_first(learned_from), settings, place)
+
+
+def _publish(
+    workspace: Workspace,
+    inputs: Inputs,
+    stage: Stage,
+    identity: TrainingIdentity,
+    model: HtclNetwork,
+    tokenizer: Any,
+    facts: dict[str, Any],
+) -> None:
+    """Write model, processor and model card; the manifest carries the facts, and what a later build has to remember."""
+    recipe, step = inputs.recipe, f"encoder-{stage}"
+    trained_on = {"part": inputs.seen(stage), "split": inputs.split.fingerprint}
+    with publishing(workspace.encoder(stage), step, identity.made_from, identity.settings, trained_on) as draft:
         model.save_pretrained(draft.folder)
         if tokenizer.is_fast:
             # The last batch's padding would be saved too, and the same training have another fingerprint.
             tokenizer.backend_tokenizer.no_padding()
             tokenizer.backend_tokenizer.no_truncation()
         HtclProcessor(HtclFeatureExtractor(), tokenizer).save_pretrained(draft.folder)
-        card = model_card(stage, model.config.projection_dim, dataset, recorded, facts)
+        card = model_card(stage, model.config.projection_dim, inputs.dataset, identity.settings, facts)
         (draft.folder / "README.md").write_text(card, "utf-8")
         draft.facts |= facts
-        if changes:
+        if changes := recipe.changes.of(stage):
             draft.facts["changes"] = changes
         if recipe.text_encoder is not None:
             draft.facts["text_encoder"] = str(recipe.text_encoder.resolve())
-    workspace.discard_scratch(f"train-{stage}")
-    done("stage 1" if stage == "semantic" else "stage 2", facts["summary"], time.monotonic() - started)
 
 
 def _word_sense(
-    workspace: Workspace,
-    stage: Stage,
-    extent: Extent,
-    split: Split,
-    reader: SongReader,
-    model: HtclNetwork,
-    recipe: Recipe,
-    facts: dict[str, Any],
+    workspace: Workspace, inputs: Inputs, stage: Stage, model: HtclNetwork, tokenizer: Any, facts: dict[str, Any]
 ) -> WordSense:
     """Measured on the songs that the split holds out; of an encoder that saw them too, the tuning encoder's."""
-    before = WordSense.of(read_manifest(workspace.encoder("semantic"))) if stage == "preference" else None
-    learned = recipe.tower is not None or not facts.get("skipped", False) or (before is not None and before.learned)
-    if extent == "all":
-        return WordSense.of(read_manifest(workspace.tuning.encoder(stage)))
-    return measure_words(model, reader, held_out_songs(split, reader), learned)
+    stage_1 = WordSense.of(read_manifest(workspace.encoder("semantic"))) if stage == "preference" else None
+    trained = not facts.get("skipped", False) or (stage_1 is not None and stage_1.learned)
+    learned = inputs.recipe.tower is not None or trained
+    if inputs.extent == "all":
+        tuned = WordSense.of(read_manifest(workspace.tuning.encoder(stage)))
+        return tuned.model_copy(update={"learned": learned})
+    reader = SongReader.of(inputs.dataset, inputs.mels, tokenizer)
+    return measure_words(model, reader, held_out_songs(inputs.split, reader), learned)
 
 
 def trainable_tracks(split: Split, extent: Extent) -> NDArray[np.int32]:
@@ -157,7 +197,7 @@ def learn_semantic(
     settings: TrainingSettings,
     place: Place,
 ) -> tuple[HtclModel, Any, dict[str, Any]]:
-    """Stage 1 on the allowed tracks: the model, its tokenizer, and what is to be said of the training."""
+    """Stage 1 on the allowed tracks: the model, its tokenizer, and the facts of the training."""
     texts = track_texts(dataset.tracks)
     known = [text for track in allowed if (text := texts[track]) is not None]
     table = dataset.feature_matrix()
@@ -166,21 +206,21 @@ def learn_semantic(
     if table is not None:
         rows = table[allowed]
         model.feature_model.standardise_to(torch.from_numpy(rows[~np.isnan(rows[:, 0])]))
-    said = ""
+    note = ""
     if isinstance(model.text_head, ShortcutHead) and known and not mels.present.any():
-        said = f"; text head keeps the tower's cosines within {start_text_head(model, known, tokenizer):.3f}"
+        note = f"; text head keeps the tower's cosines within {start_text_head(model, known, tokenizer):.3f}"
     reader = SongReader.of(dataset, mels, tokenizer)
     both = allowed[reader.has_audio[allowed] & reader.has_text[allowed]]
     if len(both) < 2:
         summary = "skipped: no two songs have both audio and text"
-        return model.eval(), tokenizer, {"skipped": True, "summary": summary + said}
+        return model.eval(), tokenizer, {"skipped": True, "summary": summary + note}
     history = train_semantic(model, reader, both, settings, place)
     facts = history.model_dump() | {"songs": len(both)}
-    return model, tokenizer, facts | {"summary": f"{len(both):,} songs with audio and text, {_course(history)}{said}"}
+    return model, tokenizer, facts | {"summary": f"{len(both):,} songs with audio and text, {_course(history)}{note}"}
 
 
 def texts_before(workspace: Workspace, dataset: Dataset, mels: Mels) -> NDArray[np.float32] | None:
-    """(N, D) the text vectors that stage 1 gave the songs, to which stage 2 holds a pre-trained tower's; None where
+    """(N, D) the text vectors that stage 1 gave the songs, which stage 2 keeps a pre-trained tower close to; None where
     sounds do that."""
     if mels.present.any():
         return None
@@ -199,7 +239,7 @@ def mine(
 def learn_preference(
     model: HtclNetwork, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: Place
 ) -> dict[str, Any]:
-    """Stage 2, in place; returns what is to be said of it."""
+    """Stage 2, in place; returns the facts of the training."""
     pairs = listening.pairs
     if pairs.height < 2:
         return {"skipped": True, "summary": "skipped: no listening that makes two songs with audio or text a pair"}

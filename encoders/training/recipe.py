@@ -4,6 +4,7 @@ A workspace remembers it: whoever gives no preset gets what was built before.
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, overload
@@ -11,12 +12,13 @@ from typing import Any, Literal, Self, overload
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import UserError, closest
-from data.listening.pairs import PairSettings
+from data.listening.pairs import RULES, PairSettings
 from data.storage.hashing import sha256
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.options import STAGES, Preset, Stage, check_preset
 from encoders.pretrained.text_tower import NONE, find_tower, installed_tower
+from encoders.training.initialisation import START
 from encoders.training.loop import TrainingSettings
 from encoders.training.presets import PreferenceSettings, stage_settings
 
@@ -140,3 +142,33 @@ def tower_fingerprint(folder: Path) -> str:
     if not weights:
         raise UserError(f"no weights in {folder}", "--text-encoder takes a folder saved by transformers.")
     return sha256(weights[0])[:16]
+
+
+@dataclass(frozen=True)
+class TrainingIdentity:
+    """What a training is: two of the same identity give the same weights, so the second is skipped or resumed.
+
+    made_from: fingerprints of what it reads. settings: as recorded in its manifest.
+    """
+
+    made_from: dict[str, str]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, read: Mapping[str, str], settings: Mapping[str, Any], pairs: bool, tower: bool = True
+    ) -> Self:
+        """read: fingerprints of the dataset, split and mels, and of the encoder it starts from, if any. pairs: whether
+        it learns from mined pairs. tower: whether the recipe's text tower starts it (an encoder that does has it).
+        """
+        made_from = dict(read)
+        if tower and recipe.tower is not None:
+            made_from |= {"text_encoder": recipe.tower, "start": START}
+        if pairs:
+            made_from["pairs"] = RULES
+        return cls(made_from, dict(settings))
+
+    @property
+    def key(self) -> list[dict[str, Any]]:
+        """What a checkpoint must have been written by to be resumed."""
+        return [self.made_from, self.settings]

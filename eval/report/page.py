@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from eval.metrics.registry import COLUMNS
 from eval.report.evidence import Evidence
 from eval.report.figures import OURS, Result, is_baseline, styles
+from eval.report.literature import PUBLISHED
 from eval.report.provenance import data_facts, step_rows, versions
-from eval.report.published import PUBLISHED
 from eval.report.summary import summary
 from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, repeats_table, test_rows
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS

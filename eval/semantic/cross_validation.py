@@ -14,7 +14,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
-from data.listening.pairs import RULES
 from data.split import Split
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current
@@ -26,9 +25,8 @@ from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import MODALITIES, Vectors, read_vectors, write_vectors
 from encoders.options import STAGES, Stage
 from encoders.pretrained.audio_model import ExternalModel
-from encoders.training.initialisation import START
-from encoders.training.publish_stage import learn_preference, learn_semantic, mine
-from encoders.training.recipe import Recipe, choose_recipe
+from encoders.training.publish_stage import learn_preference, learn_semantic, mine, read_by
+from encoders.training.recipe import Recipe, TrainingIdentity, choose_recipe
 from encoders.training.stages import Listening, Place
 from eval.semantic.embeddings import Space, by_track, external_space, mel_statistics, stages_of
 from eval.semantic.measure import Fold
@@ -80,17 +78,14 @@ def _trained(
     folder = workspace.fold(name)
     pretrained, heard = recipe.tower is not None, bool(mels.present.any())
     semantic, preference = recipe.settings("semantic", heard), recipe.settings("preference")
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "mels": mels.fingerprint}
-    made_from["pairs"] = RULES
-    if recipe.tower is not None:
-        made_from |= {"text_encoder": recipe.tower, "start": START}
     recorded: dict[str, Any] = {"preset": recipe.preset}
     recorded |= {"semantic": semantic.model_dump(), "preference": preference.model_dump()}
     if recipe.changes.pairs:
         recorded["pairs"] = recipe.pairs.model_dump()
-    if is_current(folder, made_from, recorded):
+    training = TrainingIdentity.of(recipe, read_by(dataset, split, mels), recorded, pairs=True)
+    if is_current(folder, training.made_from, training.settings):
         return folder
-    identity = short_hash([name, made_from, recorded])
+    identity = short_hash([name, *training.key])
     unfinished = {stage: f"fold-{identity}-{stage}" for stage in STAGES}
     scratch = {stage: workspace.scratch(unfinished[stage]) for stage in STAGES}
     found: dict[Stage, dict[str, Vectors]] = {}
@@ -103,7 +98,7 @@ def _trained(
     listening = without(mine(split.past(dataset), reader, before, recipe.pairs), unseen)
     learn_preference(model, reader, listening, preference, Place(scratch["preference"], identity))
     found["preference"] = encode_songs(model, reader, scratch["preference"], f"fold {name}, stage 2")
-    with publishing(folder, f"fold {name}", made_from, recorded) as draft:
+    with publishing(folder, f"fold {name}", training.made_from, training.settings) as draft:
         for stage, vectors in found.items():
             for modality in MODALITIES:
                 write_vectors(draft.folder, _file(stage, modality), vectors[modality], dataset)

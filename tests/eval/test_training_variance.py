@@ -1,4 +1,4 @@
-"""Several trainings of the same models: what depends on luck, what is kept, and what is said."""
+"""Several trainings of the same models: what depends on seed_offset, what is kept, and what is said."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def test_only_models_with_a_seed_and_what_is_made_of_them_depend_on_luck():
 def test_another_seed_and_no_other_setting():
     chosen = {"bpr": {"factors": 8}, "item-knn": {"neighbours": 5}, "htcl-stage2": {"temperature": 0.1}}
     choices = Choices(settings={"discovery": chosen})
-    seeds = [reseeded(choices, luck).settings["discovery"]["bpr"]["seed"] for luck in (1, 2)]
+    seeds = [reseeded(choices, seed_offset).settings["discovery"]["bpr"]["seed"] for seed_offset in (1, 2)]
     assert seeds[1] == seeds[0] + 1
     again = reseeded(choices, 1).settings["discovery"]
     assert again == chosen | {"bpr": {"factors": 8, "seed": seeds[0]}}
@@ -90,7 +90,7 @@ def test_every_training_is_kept_and_not_made_again(commands, copy_of_built, tmp_
             assert spread["values"][0] == found["models"][name][metric]["mean"]
     assert any(spread["deviation"] > 0 for spread in found["repeats"]["models"]["htcl-stage2"].values())
     assert "2 trainings" in result.out
-    # What needs no luck is the published one; what does is another.
+    # What needs no seed_offset is the published one; what does is another.
     folders = [copy_of_built / at for at in ("models", "repeats/2/models")]
     names = [{path.name for path in folder.glob("*.npz")} for folder in folders]
     assert {name for name in names[0] if name.startswith("item-knn")} <= names[1]

@@ -15,8 +15,8 @@ from eval.report.catalogue_map import catalogue_map, colour, place
 from eval.report.charts import line_chart, nice_ticks, spread
 from eval.report.evidence import Evidence, gather
 from eval.report.figures import by_mean, figure, slice_families, styles
+from eval.report.literature import PUBLISHED
 from eval.report.page import render
-from eval.report.published import PUBLISHED
 from eval.report.queries import QUERIES, TOP, ask, draw
 from eval.report.summary import summary, verdict
 from eval.report.tasks import beyond_table, charts, metric_table
