@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.encoding.audio_inputs import Audio, is_one
-from encoders.encoding.encode import Encoded, Manner, MannerOptions, audio_kind, encode, text_kind, track_kind
+from encoders.encoding.encode import Encoded, EncodeKeywords, EncodeOptions, audio_kind, encode, text_kind, track_kind
 from encoders.encoding.song_batches import readable_features
 from encoders.model.config import HtclConfig, preset_config
 from encoders.model.network import HtclNetwork
@@ -32,8 +32,8 @@ class HtclModel(HtclNetwork):
             hint = "Save one beside the weights, or set model.tokenizer."
             raise UserError(f'no tokenizer in "{self.name_or_path}"', hint) from error
 
-    def encode_audio(self, audio: Audio | Iterable[Audio], **manner: Unpack[MannerOptions]) -> Encoded:
-        """Audio vectors (N, D) in the order given; (D,) for one file or array alone. The options are `Manner`'s.
+    def encode_audio(self, audio: Audio | Iterable[Audio], **options: Unpack[EncodeKeywords]) -> Encoded:
+        """Audio vectors (N, D) in the order given; (D,) for one file or array alone. The options are `EncodeOptions`'s.
 
         Files are decoded, arrays (16 kHz, or with their rate) resampled, both cut after 120 s. Raises AudioError or
         ValueError for an item that cannot be read, unless `on_error` says otherwise.
@@ -41,17 +41,21 @@ class HtclModel(HtclNetwork):
         given: Any = audio
         alone = is_one(audio)
         items = [given] if alone else list(given)
-        return encode(self, items, audio_kind(self), Manner(**manner), alone)
+        return encode(self, items, audio_kind(self), EncodeOptions(**options), alone)
 
-    def encode_text(self, texts: str | Iterable[str], **manner: Unpack[MannerOptions]) -> Encoded:
-        """Text vectors (N, D) in the order given; (D,) for one text alone. The options are `Manner`'s."""
+    def encode_text(self, texts: str | Iterable[str], **options: Unpack[EncodeKeywords]) -> Encoded:
+        """Text vectors (N, D) in the order given; (D,) for one text alone. The options are `EncodeOptions`'s."""
         alone = isinstance(texts, str)
         return encode(
-            self, [texts] if alone else list(texts), text_kind(self, lambda: self.tokenizer), Manner(**manner), alone
+            self,
+            [texts] if alone else list(texts),
+            text_kind(self, lambda: self.tokenizer),
+            EncodeOptions(**options),
+            alone,
         )
 
-    def encode_tracks(self, dataset: Dataset, **manner: Unpack[MannerOptions]) -> Encoded:
-        """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `Manner`'s.
+    def encode_tracks(self, dataset: Dataset, **options: Unpack[EncodeKeywords]) -> Encoded:
+        """Item vectors (N, D) of a catalogue's tracks, each from what there is of it. Options: `EncodeOptions`'s.
 
         A track whose file cannot be read is a bad item, whatever else is known of it.
         Raises UserError where the catalogue's features are of another width than those that the model was trained on.
@@ -60,7 +64,7 @@ class HtclModel(HtclNetwork):
         table = readable_features(dataset.feature_matrix(), self.config.feature_dim)
         rows = [None] * len(files) if table is None else [None if np.isnan(row[0]) else row for row in table]
         songs = list(zip(files, track_texts(dataset.tracks), rows, strict=True))
-        return encode(self, songs, track_kind(self, lambda: self.tokenizer), Manner(**manner))
+        return encode(self, songs, track_kind(self, lambda: self.tokenizer), EncodeOptions(**options))
 
     @classmethod
     def from_published(

@@ -34,12 +34,12 @@ from encoders.training.publish_stage import (
     trainable_tracks,
 )
 from encoders.training.recipe import Recipe, TrainingIdentity, choose_recipe
-from encoders.training.stages import Place
+from encoders.training.stages import TrainingFolder
 from eval.measurement import measure
 from eval.metrics.registry import COLUMNS
 from eval.models import Model
 from eval.results.show_and_write import show, write_report
-from eval.semantic.embeddings import Space, by_track
+from eval.semantic.embeddings import Embedding, by_track
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic.measure import Fold, measure_semantic
 from eval.workspace_checks import ready
@@ -157,7 +157,7 @@ def _trained(
         if variant.statistics:
             model, tokenizer, _ = read_encoder(space, "semantic")
         else:
-            plain, place = replace(recipe, statistics=False), Place(scratch / "semantic", identity)
+            plain, place = replace(recipe, statistics=False), TrainingFolder(scratch / "semantic", identity)
             place.scratch.mkdir(exist_ok=True)
             allowed, semantic_settings = trainable_tracks(split, "train"), recipe.settings("semantic")
             model, tokenizer, _ = learn_semantic(dataset, mels, allowed, plain, semantic_settings, place)
@@ -167,7 +167,7 @@ def _trained(
         pretrained = semantic is not None and "text_encoder" in semantic.made_from
         before = texts_before(space, dataset, mels) if pretrained and variant.text else None
         listening = mine(split.training(dataset), reader, before, pairs)
-        learn_preference(model, reader, listening, settings, Place(scratch, identity))
+        learn_preference(model, reader, listening, settings, TrainingFolder(scratch, identity))
         vectors = encode_songs(model, reader, scratch, name)
         with publishing(folder, f"ablation {name}", training.made_from, training.settings) as draft:
             for modality in MODALITIES:
@@ -194,7 +194,7 @@ def _asked(found: Found, dataset: Dataset, questions: Mapping[Task, HeldOut]) ->
     return {task: source.with_settings(chosen.settings[task]).candidates for task in questions}
 
 
-def _semantic(found: Found, dataset: Dataset) -> Space:
+def _semantic(found: Found, dataset: Dataset) -> Embedding:
     """What a probe reads is the audio vector, as in `eval.run --task semantic`; the text's where there is no sound."""
     audio, text = (by_track(found[modality], dataset) for modality in ("audio", "text"))
-    return Space(audio, audio, text) if len(found["audio"].tracks) else Space(text)
+    return Embedding(audio, audio, text) if len(found["audio"].tracks) else Embedding(text)

@@ -30,7 +30,7 @@ from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic.measure import Fold, measure_semantic
 from eval.training_variance import ensure_repeats, measure_repeats
 from eval.workspace_checks import answerable, ready
-from recsys.fitted.store import Models
+from recsys.fitted.store import FittedSources
 from recsys.tasks import UNTUNED, HeldOut, Scenario, Task, held_out, scenario, tuned_for
 
 SCENARIO_QUERIES = 1000
@@ -75,8 +75,8 @@ class Fitted:
 
     dataset: Dataset
     split: Split
-    models: Models
-    repeats: Sequence[Models] = field(default_factory=list)
+    models: FittedSources
+    repeats: Sequence[FittedSources] = field(default_factory=list)
 
 
 def evaluate(space: Workspace, asked: Evaluation, json_file: Path | None = None) -> Path:

@@ -14,7 +14,7 @@ from data.split import Split
 from data.storage.manifest import Manifest
 from encoders.encoding.vector_files import Vectors
 from eval.metrics.beyond_accuracy import beyond
-from eval.metrics.catalogue_facts import Asked, Songs
+from eval.metrics.catalogue_facts import CatalogueFacts, QueryFacts
 from eval.metrics.curves import CUTOFFS, over_k
 from eval.metrics.registry import METRICS, TESTED, all_metrics, lower_is_better
 from eval.metrics.slices import EXPLAINED, HEADLINE, Slice, slices
@@ -72,8 +72,8 @@ def measure(
         )
     started = time.monotonic()
     past = split.past(dataset)
-    songs = Songs.of(dataset, past, vectors)
-    asked = Asked.of(question.queries, question.targets, past)
+    songs = CatalogueFacts.of(dataset, past, vectors)
+    asked = QueryFacts.of(question.queries, question.targets, past)
     parts = slices(question, split, songs.plays)
     values: dict[str, Values] = {}
     seconds: dict[str, float] = {}

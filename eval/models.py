@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from eval.line_up import DEFAULT
-from recsys.fitted.store import Models
+from recsys.fitted.store import FittedSources
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.tasks import Task, tuned_for
@@ -11,7 +11,7 @@ from recsys.tasks import Task, tuned_for
 Model = Callable[[Sequence[Query], int], Ranked]
 
 
-def models_of(models: Models, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
+def models_of(models: FittedSources, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
     """The named models with the settings validation chose for the task, or the nearest that is tuned for."""
     task = tuned_for(task)
     found: dict[str, Model] = {}

@@ -29,7 +29,7 @@ from eval.models import Model, models_of
 from recsys.candidates import SOURCES
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen
-from recsys.fitted.store import UNPLAYED, Models, exact_index, load_models, read_choices
+from recsys.fitted.store import UNPLAYED, FittedSources, exact_index, load_models, read_choices
 from recsys.line_up import BASELINES
 from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
@@ -46,10 +46,10 @@ def depends_on_seed(name: str) -> bool:
 
 def ensure_repeats(
     space: Workspace, dataset: Dataset, split: Split, names: Sequence[str], repeats: int
-) -> list[Models]:
+) -> list[FittedSources]:
     """The models of every training but the first; those that are missing are trained, the caller holds the lock."""
     baselines = [name for name in names if name in BASELINES and depends_on_seed(name)]
-    found: list[Models] = []
+    found: list[FittedSources] = []
     with meter("repeats", repeats - 1) as progress:
         for number in range(2, repeats + 1):
             started = time.monotonic()
@@ -65,7 +65,7 @@ def measure_repeats(
     split: Split,
     question: HeldOut,
     first: Mapping[str, Mapping[str, Any]],
-    others: Sequence[Models],
+    others: Sequence[FittedSources],
     metrics: Sequence[str],
 ) -> dict[str, Any]:
     """How far the trainings of a model lie apart, as it goes into JSON: {"trainings", "models": model -> metric ->
@@ -116,7 +116,9 @@ def reseeded(choices: Choices, seed_offset: int) -> Choices:
     return choices.model_copy(update={"settings": settings})
 
 
-def _ensure_repeat(space: Workspace, dataset: Dataset, split: Split, baselines: Sequence[str], number: int) -> Models:
+def _ensure_repeat(
+    space: Workspace, dataset: Dataset, split: Split, baselines: Sequence[str], number: int
+) -> FittedSources:
     place, seed_offset = space.repeat(number), number - 1
     recipe, mels = choose_recipe(space, None, None), ensure_mels(space.mels, dataset)
     for stage in STAGES:

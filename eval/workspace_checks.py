@@ -13,14 +13,14 @@ from encoders.options import STAGES
 from eval.line_up import DEFAULT
 from eval.measurement import refuse_leaks
 from recsys.fitted.fit import ensure_baselines
-from recsys.fitted.store import Models, load_models
+from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
 from recsys.line_up import BASELINES
 from recsys.pipeline import build
 from recsys.tasks import NEEDS_ORDER, Task
 
 
-def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Split, Models]:
+def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Split, FittedSources]:
     """Everything an evaluation of these models reads, built where it is missing.
 
     Raises UserError where it saw the test part.

@@ -14,7 +14,7 @@ from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.encoding.words import WordSense
 from recsys.candidates import Htcl
-from recsys.fitted.store import Models, load_models
+from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
@@ -36,7 +36,7 @@ SPARE = 10
 class Recommender:
     """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
 
-    def __init__(self, dataset: Dataset, models: Models, words: WordSense | None = None) -> None:
+    def __init__(self, dataset: Dataset, models: FittedSources, words: WordSense | None = None) -> None:
         """words: what is known of the encoder's words; None refuses no search."""
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._recordings = dataset.recordings

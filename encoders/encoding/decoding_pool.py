@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 import joblib
 import torch
 
-AHEAD = 2
+QUEUED = 2
 "Files a worker is given at a time: the one it reads, and the next, so that it never waits for its parent."
-FEW = 64
+MIN_FOR_WORKERS = 64
 "Fewer files are read by threads: a worker's imports take 3 s, and threads lose only some percent to the GIL."
-STILLBORN = 3
+MAX_DEAD_STARTS = 3
 "Workers in a row that may die before they have started."
 OF_THE_MACHINE = ("SIGKILL", "no exit code")
 "Ends for which no file is to blame: the first is how the system frees memory."
@@ -36,7 +36,7 @@ Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-class Passing(str):
+class TransientError(str):
     """A reason that lies with the machine and not in the file: it may be gone the next time."""
 
 
@@ -50,7 +50,7 @@ def read_files(
     process, which a decoder that crashes then takes along; so do all where it is a daemon, which may have no children.
     Raises RuntimeError where workers do not start at all.
     """
-    if len(paths) < FEW or multiprocessing.current_process().daemon:
+    if len(paths) < MIN_FOR_WORKERS or multiprocessing.current_process().daemon:
         return read_here(read, paths, workers)
     return _by_processes(read, paths, min(workers or joblib.cpu_count(), len(paths)))
 
@@ -86,7 +86,7 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
         while waiting or any(worker.given for worker in workers):
             workers += [_Worker(read) for _ in range(min(count - len(workers), len(waiting)))]
             for worker in workers:
-                while worker.started and waiting and len(worker.given) < AHEAD:
+                while worker.started and waiting and len(worker.given) < QUEUED:
                     worker.give(waiting[0], paths[waiting.popleft()])
             by_pipe = {worker.pipe: worker for worker in workers if worker.given or not worker.started}
             for pipe in wait(list(by_pipe)):
@@ -98,14 +98,14 @@ def _by_processes(read: Callable[[Path], T], paths: Sequence[Path], count: int) 
                     end = worker.end()
                     if not worker.started:
                         stillborn += 1
-                        if stillborn == STILLBORN:
+                        if stillborn == MAX_DEAD_STARTS:
                             raise RuntimeError(f"the worker processes that decode do not start ({end})") from None
                         continue
                     fallen, *others = worker.given
                     waiting.extendleft(reversed(others))  # in front, as others may wait for them
                     if fallen in suspects:
                         reason = f"{paths[fallen]}: decoding it ends the process ({end})"
-                        yield fallen, Passing(reason) if end in OF_THE_MACHINE else reason
+                        yield fallen, TransientError(reason) if end in OF_THE_MACHINE else reason
                     else:
                         suspects.add(fallen)
                         waiting.appendleft(fallen)
@@ -166,7 +166,7 @@ def _attempt(read: Callable[[Item], T], item: Item) -> T | str:
         return read(item)
     except (ValueError, OSError, MemoryError) as error:
         passing = isinstance(error, (OSError, MemoryError)) or isinstance(error.__cause__, OSError)
-        return Passing(str(error) or "no memory") if passing else str(error)
+        return TransientError(str(error) or "no memory") if passing else str(error)
 
 
 ONE_AT_A_TIME = threading.Lock()

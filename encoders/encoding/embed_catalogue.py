@@ -17,7 +17,7 @@ from data.storage.publishing import adopt, publishing
 from data.storage.workspace import Workspace
 from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import Mels
-from encoders.encoding.prefetch import ahead, moved
+from encoders.encoding.prefetch import moved, prefetched
 from encoders.encoding.resumable import Block, in_blocks
 from encoders.encoding.song_batches import SongReader, readable_features
 from encoders.encoding.vector_files import MODALITIES, Vectors, write_vectors
@@ -87,7 +87,7 @@ def _encode_block(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int
     }
     size = GPU_BATCH if device.type == "cuda" else BATCH
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    read = ahead(lambda number: reader.read(tracks[batches[number]]), len(batches))
+    read = prefetched(lambda number: reader.read(tracks[batches[number]]), len(batches))
     for rows, batch in zip(batches, read, strict=True):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             songs = model(**moved(batch, device))

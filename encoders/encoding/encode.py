@@ -36,8 +36,8 @@ SORTED = 8
 SAID = 5
 
 
-class MannerOptions(TypedDict, total=False):
-    """`Manner`'s fields as keyword arguments."""
+class EncodeKeywords(TypedDict, total=False):
+    """`EncodeOptions`'s fields as keyword arguments."""
 
     batch_size: int
     device: str | torch.device | None
@@ -49,7 +49,7 @@ class MannerOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Manner:
+class EncodeOptions:
     """How vectors are wanted.
 
     device: where the model is moved first; None leaves it where it is. precision: int8 is 127 times the unit vector,
@@ -77,7 +77,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ItemKind:
     """One kind of item.
 
     sound: the audio to be read for it, None where there is none. made: what is encoded, of the item and its mel, or
@@ -91,7 +91,7 @@ class Kind:
     forward: Callable[[Sequence[Any]], Tensor]
 
 
-def audio_kind(model: HtclNetwork) -> Kind:
+def audio_kind(model: HtclNetwork) -> ItemKind:
     """Files and arrays."""
 
     def forward(mels: Sequence[NDArray[np.float32]]) -> Tensor:
@@ -101,10 +101,10 @@ def audio_kind(model: HtclNetwork) -> Kind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return Kind("audio", lambda audio: audio, _heard, len, forward)
+    return ItemKind("audio", lambda audio: audio, _heard, len, forward)
 
 
-def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
+def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
     """Strings. tokenizer: called when there are texts to encode."""
 
     def forward(texts: Sequence[str]) -> Tensor:
@@ -114,10 +114,10 @@ def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return Kind("text", lambda _: None, lambda text, _: _checked_text(text), len, forward)
+    return ItemKind("text", lambda _: None, lambda text, _: _checked_text(text), len, forward)
 
 
-def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
+def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
     """Triples of an audio file, a text and a row of features, each None where a track has none.
 
     tokenizer: called where a track has a text; a model without one can still encode the others.
@@ -129,34 +129,36 @@ def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> Kind:
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
-    return Kind("tracks", lambda track: track[0], _song, _song_length, forward)
+    return ItemKind("tracks", lambda track: track[0], _song, _song_length, forward)
 
 
-def encode(model: HtclNetwork, items: Sequence[Any], kind: Kind, manner: Manner, alone: bool = False) -> Encoded:
+def encode(
+    model: HtclNetwork, items: Sequence[Any], kind: ItemKind, options: EncodeOptions, alone: bool = False
+) -> Encoded:
     """The items' vectors (N, D), or (D,) for an item alone; under `record` also why some have none, by position."""
-    if manner.device is not None:
-        torch.nn.Module.to(model, torch.device(manner.device))
+    if options.device is not None:
+        torch.nn.Module.to(model, torch.device(options.device))
     found = torch.full((len(items), model.config.projection_dim), torch.nan)
     errors: dict[int, str] = {}
     training = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        shown = meter(kind.name, len(items)) if manner.show_progress_bar else nullcontext()
+        shown = meter(kind.name, len(items)) if options.show_progress_bar else nullcontext()
         with torch.inference_mode(), shown as progress, closing(_read(items, kind)) as read:
-            for start, block in _blocks(read, SORTED * manner.batch_size):
+            for start, block in _blocks(read, SORTED * options.batch_size):
                 good = []
                 for row, value in enumerate(block, start):
                     if not isinstance(value, Exception):
                         good.append((row, value))
-                    elif manner.on_error == "raise":
+                    elif options.on_error == "raise":
                         raise value
                     else:
                         errors[row] = str(value)
                 good.sort(key=lambda item: kind.length(item[1]))
-                for at in range(0, len(good), manner.batch_size):
-                    rows, values = zip(*good[at : at + manner.batch_size], strict=True)
+                for at in range(0, len(good), options.batch_size):
+                    rows, values = zip(*good[at : at + options.batch_size], strict=True)
                     vectors = kind.forward(values).float()
-                    found[list(rows)] = (normalize(vectors, dim=1) if manner.normalize else vectors).cpu()
+                    found[list(rows)] = (normalize(vectors, dim=1) if options.normalize else vectors).cpu()
                 if progress is not None:
                     progress.to(start + len(block))
                 block.clear()  # else it would lie beside the next one
@@ -164,14 +166,14 @@ def encode(model: HtclNetwork, items: Sequence[Any], kind: Kind, manner: Manner,
     finally:
         for module, trained in training.items():
             module.training = trained
-    if manner.on_error == "skip":
+    if options.on_error == "skip":
         for row, reason in list(errors.items())[:SAID]:
             say(f"  {kind.name} {row} left out: {reason}")
         if len(errors) > SAID:
             say(f"  ... and {len(errors) - SAID:,} more")
         found = found[[row for row in range(len(items)) if row not in errors]]
-    answer = _convert(found[0] if alone and len(found) else found, manner)
-    return (answer, errors) if manner.on_error == "record" else answer
+    answer = _convert(found[0] if alone and len(found) else found, options)
+    return (answer, errors) if options.on_error == "record" else answer
 
 
 def _heard(audio: object, mel: NDArray[np.float32] | None) -> NDArray[np.float32] | Unreadable:
@@ -197,7 +199,7 @@ def _song_length(song: Song) -> int:
     return 1000 * (0 if song.mel is None else len(song.mel)) + len(song.text or "")
 
 
-def _read(items: Sequence[Any], kind: Kind) -> Generator[Any]:
+def _read(items: Sequence[Any], kind: ItemKind) -> Generator[Any]:
     """What is to be encoded of each item, or the exception it met, in their order; audio is read ahead."""
     sounds = [sound for sound in map(kind.sound, items) if sound is not None]
     files = in_order(read_files(try_mel, [Path(sound) for sound in sounds if is_file(sound)]))
@@ -225,9 +227,9 @@ def _blocks(values: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
         start += count
 
 
-def _convert(vectors: Tensor, manner: Manner) -> Vectors:
-    if manner.precision == "int8":
+def _convert(vectors: Tensor, options: EncodeOptions) -> Vectors:
+    if options.precision == "int8":
         vectors = (vectors * 127).round().nan_to_num(0.0).to(torch.int8)
-    elif manner.precision == "float16":
+    elif options.precision == "float16":
         vectors = vectors.half()
-    return vectors.numpy() if manner.convert_to_numpy else vectors
+    return vectors.numpy() if options.convert_to_numpy else vectors

@@ -27,7 +27,7 @@ from data.dataset import Dataset
 from data.errors import DamagedError
 from data.storage.atomic_files import write_text
 from data.storage.hashing import sha256, short_hash
-from encoders.encoding.decoding_pool import Passing, read_files
+from encoders.encoding.decoding_pool import TransientError, read_files
 from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 CHUNK = 128
@@ -128,7 +128,7 @@ def _compute(
     with meter("mel", len(tracks)) as progress, closing(read_files(read, paths, workers)) as results:
         for done, (position, result) in enumerate(results, start=1):
             key = str(keys[tracks[position]])
-            if isinstance(result, Passing):
+            if isinstance(result, TransientError):
                 passing[key] = result
             else:
                 songs[key] = _levels(result, device)

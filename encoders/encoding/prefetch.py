@@ -10,7 +10,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def ahead(read: Callable[[int], T], count: int) -> Iterator[T]:
+def prefetched(read: Callable[[int], T], count: int) -> Iterator[T]:
     """read(0), read(1), ... of `count`, each called in a thread while the one before is worked on."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(read, 0) if count else None

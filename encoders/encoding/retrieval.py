@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from encoders.encoding.song_batches import SongReader
 from encoders.model.network import HtclNetwork
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 
 BATCH = 64
 
@@ -21,7 +21,7 @@ def ranks_of_own(cosines: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]) -> Songs:
+def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]) -> SongVectors:
     """Every vector of these songs, read whole, in order, on the CPU."""
     device = next(model.parameters()).device
     lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
@@ -36,4 +36,4 @@ def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]
             if part is not None:
                 whole[rows] = part.float().cpu()
         heard[rows], read[rows] = found.has_audio.cpu(), found.has_text.cpu()
-    return Songs(audio, text, fusion, heard, read)
+    return SongVectors(audio, text, fusion, heard, read)

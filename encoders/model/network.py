@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from encoders.model.config import HtclConfig
 from encoders.model.mel import band_statistics, standardised
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.model.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
 MANY_TEXTS = 64
@@ -171,7 +171,7 @@ class HtclNetwork(PreTrainedModel):
         has_precomputed: Tensor | None = None,
         has_text: Tensor | None = None,
         **kwargs: Any,
-    ) -> Songs:
+    ) -> SongVectors:
         """Every vector the losses read, for one batch of songs.
 
         precomputed: (B, feature_dim), rows of the features table. What a song's mel and its features say of its sound
@@ -200,7 +200,7 @@ class HtclNetwork(PreTrainedModel):
             has_text = ~_all_of(given)
         elif has_text is None:
             has_text = _all_of(given)
-        return Songs(audio, text, self.fuse(audio, text, has_audio, has_text), has_audio, has_text)
+        return SongVectors(audio, text, self.fuse(audio, text, has_audio, has_text), has_audio, has_text)
 
     def clamp_scales(self) -> None:
         """Keep the learned temperatures in a range where they cannot run away."""

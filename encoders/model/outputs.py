@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Songs:
+class SongVectors:
     """Projected vectors of a batch of songs, each (B, D); `audio` or `text` is None where the catalogue has none.
 
     has_audio, has_text: (B,) bool. Rows of a modality that a song lacks are not read.
@@ -28,13 +28,13 @@ class Songs:
             return present
         return torch.where(self.has_audio[:, None], self.audio, self.text)
 
-    def halves(self) -> tuple["Songs", "Songs"]:
+    def halves(self) -> tuple["SongVectors", "SongVectors"]:
         """A batch of first songs followed by their partners, taken apart."""
         size = len(self.has_audio) // 2
         return self.rows(slice(0, size)), self.rows(slice(size, None))
 
-    def rows(self, rows: slice) -> "Songs":
+    def rows(self, rows: slice) -> "SongVectors":
         """A part of the batch."""
         audio = None if self.audio is None else self.audio[rows]
         text = None if self.text is None else self.text[rows]
-        return Songs(audio, text, self.fusion[rows], self.has_audio[rows], self.has_text[rows])
+        return SongVectors(audio, text, self.fusion[rows], self.has_audio[rows], self.has_text[rows])

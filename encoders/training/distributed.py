@@ -18,7 +18,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
@@ -48,7 +48,7 @@ def share(rows: int) -> NDArray[np.int64]:
     return (rank() + count() * np.arange(each, dtype=np.int64)) % rows
 
 
-def gather(songs: Songs, rows: int) -> Songs:
+def gather(songs: SongVectors, rows: int) -> SongVectors:
     """The vectors of the whole batch of so many rows, in its order, from every process's `share`."""
     if count() == 1:
         return songs
@@ -72,7 +72,7 @@ def gather(songs: Songs, rows: int) -> Songs:
 
     fusion = whole(songs.fusion, present[:1] >= 0)
     assert fusion is not None
-    return Songs(
+    return SongVectors(
         whole(songs.audio, present[0]),
         whole(songs.text, present[1]),
         fusion,

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 
 
 def loss_and_gradient(
-    model: Callable[..., Songs],
+    model: Callable[..., SongVectors],
     songs: Mapping[str, Tensor],
-    loss_of: Callable[[Songs], Tensor],
+    loss_of: Callable[[SongVectors], Tensor],
     at_once: int | None = None,
 ) -> Tensor:
     """Add the gradient of loss_of(model(**songs)) to the weights; returns the loss, detached.
@@ -57,11 +57,11 @@ def loss_and_gradient(
     return loss.detach()
 
 
-def _tensors(songs: Songs) -> tuple[Tensor | None, Tensor | None, Tensor]:
+def _tensors(songs: SongVectors) -> tuple[Tensor | None, Tensor | None, Tensor]:
     return songs.audio, songs.text, songs.fusion
 
 
-def _joined(parts: list[Songs]) -> Songs:
+def _joined(parts: list[SongVectors]) -> SongVectors:
     """All parts as one batch whose vectors collect a gradient."""
 
     def join(values: list[Tensor | None]) -> Tensor | None:
@@ -71,7 +71,7 @@ def _joined(parts: list[Songs]) -> Songs:
     audio, text, fusion = (join(list(values)) for values in zip(*map(_tensors, parts), strict=True))
     assert fusion is not None
     heard, read = (torch.cat([getattr(part, name) for part in parts]) for name in ("has_audio", "has_text"))
-    return Songs(audio, text, fusion, heard, read)
+    return SongVectors(audio, text, fusion, heard, read)
 
 
 def _random_state() -> tuple[Tensor, Tensor | None]:

@@ -25,10 +25,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data.console.progress import Meter, meter, say
 from data.storage.hashing import short_hash
-from encoders.encoding.prefetch import ahead, moved
+from encoders.encoding.prefetch import moved, prefetched
 from encoders.encoding.song_batches import SongReader, View
 from encoders.model.network import HtclNetwork
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training import distributed
 from encoders.training.checkpoint import Checkpoint, History, State, load_optimizer, optimizer_tensors
 from encoders.training.gradient_cache import loss_and_gradient
@@ -82,11 +82,11 @@ class Batch:
     """One step: the songs whose vectors are needed, and the loss of these vectors and the model's log_scales (3,)."""
 
     tracks: NDArray[np.int32]
-    loss: Callable[[Songs, Tensor], Tensor]
+    loss: Callable[[SongVectors, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What one training does. batches(epoch): what makes each batch of the epoch, in order."""
 
     name: str
@@ -101,7 +101,7 @@ class Plan:
     "Called first where there is no checkpoint to go on from."
 
 
-def train(model: HtclNetwork, plan: Plan, scratch: Path, logs: Path | None = None) -> History:
+def train(model: HtclNetwork, plan: TrainingPlan, scratch: Path, logs: Path | None = None) -> History:
     """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
 
     logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
@@ -166,7 +166,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     peaks: list[float]
     average: AveragedModel | None
-    plan: Plan
+    plan: TrainingPlan
     steps: int
     "Of the optimiser, in an epoch."
     meter: Meter
@@ -216,7 +216,7 @@ class Run:
             places = distributed.share(len(batch.tracks))
             return batch, self.plan.reader.read(batch.tracks[places], view, places)
 
-        for batch, arguments in ahead(read, len(make)):
+        for batch, arguments in prefetched(read, len(make)):
             yield batch, moved(arguments, device)
 
     def _step(self, step: int, where: str) -> None:
@@ -250,7 +250,7 @@ def descend(model: HtclNetwork, optimizer: torch.optim.Optimizer, clip: float) -
     model.clamp_scales()
 
 
-def _loss(batch: Batch, log_scales: Tensor, factor: float, vectors: Songs) -> Tensor:
+def _loss(batch: Batch, log_scales: Tensor, factor: float, vectors: SongVectors) -> Tensor:
     return batch.loss(distributed.gather(vectors, len(batch.tracks)), log_scales) * factor
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Skipped:
     songs: M of them. rows: (M,) int64, the first song of which pair each was skipped beside, each row once at most.
     """
 
-    songs: Songs
+    songs: SongVectors
     rows: Tensor
 
 
@@ -51,7 +51,7 @@ def contrastive_loss(
     return (cross_entropy(with_skipped, target) + cross_entropy(logits.T, target)) / 2
 
 
-def semantic_loss(songs: Songs, log_scales: Tensor, not_negative: Tensor | None = None) -> Tensor:
+def semantic_loss(songs: SongVectors, log_scales: Tensor, not_negative: Tensor | None = None) -> Tensor:
     """Stage 1: L(audio, text; tau1) over the songs that have both. log_scales: (3,). 0 where fewer than two have."""
     both = songs.has_audio & songs.has_text
     if songs.audio is None or songs.text is None or int(both.sum()) < 2:
@@ -76,7 +76,9 @@ class PairTerms:
     "Weight of L(fusion1, fusion2; tau3), which the paper does not have: the fused vectors are what is recommended by."
 
 
-def preference_loss(first: Songs, second: Songs, log_scales: Tensor, terms: PairTerms = PairTerms()) -> Tensor:
+def preference_loss(
+    first: SongVectors, second: SongVectors, log_scales: Tensor, terms: PairTerms = PairTerms()
+) -> Tensor:
     """Stage 2 over pairs of songs that listeners respond to alike: the paper's three terms with weights 1, 1, 1.
 
     L([audio1; audio2], [text1; text2]; tau1) keeps the semantic space; L(audio1, audio2; tau2) brings pairs together;
@@ -109,11 +111,11 @@ def _beside(skipped: Skipped | None, which: Literal["primary", "fusion"]) -> tup
     return None if skipped is None else (getattr(skipped.songs, which), skipped.rows)
 
 
-def _stack(first: Songs, second: Songs) -> Songs:
+def _stack(first: SongVectors, second: SongVectors) -> SongVectors:
     def cat(a: Tensor | None, b: Tensor | None) -> Tensor | None:
         return None if a is None or b is None else torch.cat([a, b])
 
-    return Songs(
+    return SongVectors(
         audio=cat(first.audio, second.audio),
         text=cat(first.text, second.text),
         fusion=torch.cat([first.fusion, second.fusion]),

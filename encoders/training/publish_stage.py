@@ -37,7 +37,7 @@ from encoders.training.loop import TrainingSettings
 from encoders.training.model_card import model_card
 from encoders.training.presets import PreferenceSettings
 from encoders.training.recipe import Recipe, TrainingIdentity
-from encoders.training.stages import Listening, Place, train_preference, train_semantic, usable_pairs
+from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic, usable_pairs
 
 
 def trainings(workspace: Workspace, train_on: str, dataset: Dataset) -> list[tuple[Workspace, Extent]]:
@@ -86,7 +86,7 @@ def train_stage(
         workspace.discard_scratch(scratch)  # left where a run was cut off right after publishing
         return
     started = time.monotonic()
-    place = Place(workspace.scratch(scratch), identity.key, workspace.logs / stage)
+    place = TrainingFolder(workspace.scratch(scratch), identity.key, workspace.logs / stage)
     if stage == "semantic":
         allowed = trainable_tracks(inputs.split, extent)
         model: HtclNetwork
@@ -126,7 +126,7 @@ def _is_published(workspace: Workspace, stage: Stage, identity: TrainingIdentity
 
 
 def _from_stage_1(
-    workspace: Workspace, inputs: Inputs, settings: PreferenceSettings, place: Place
+    workspace: Workspace, inputs: Inputs, settings: PreferenceSettings, place: TrainingFolder
 ) -> tuple[HtclNetwork, Any, dict[str, Any]]:
     """Stage 2 from stage 1's encoder: the model, its tokenizer, and the facts of the training."""
     dataset, mels, recipe = inputs.dataset, inputs.mels, inputs.recipe
@@ -195,7 +195,7 @@ def learn_semantic(
     allowed: NDArray[np.int32],
     recipe: Recipe,
     settings: TrainingSettings,
-    place: Place,
+    place: TrainingFolder,
 ) -> tuple[HtclModel, Any, dict[str, Any]]:
     """Stage 1 on the allowed tracks: the model, its tokenizer, and the facts of the training."""
     texts = track_texts(dataset.tracks)
@@ -237,7 +237,7 @@ def mine(
 
 
 def learn_preference(
-    model: HtclNetwork, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: Place
+    model: HtclNetwork, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: TrainingFolder
 ) -> dict[str, Any]:
     """Stage 2, in place; returns the facts of the training."""
     pairs = listening.pairs

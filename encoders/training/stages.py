@@ -18,11 +18,11 @@ from torch import Tensor
 from data.listening.pairs import are_pairs, pair_keys
 from encoders.encoding.song_batches import SongReader, View
 from encoders.model.network import HtclNetwork
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.checkpoint import History
 from encoders.training.epoch_selection import Partners, choose_songs, text_and_audio
 from encoders.training.initialisation import spread_heads, start_fusion
-from encoders.training.loop import Batch, Plan, TrainingSettings, train
+from encoders.training.loop import Batch, TrainingPlan, TrainingSettings, train
 from encoders.training.losses import PairTerms, Skipped, preference_loss, semantic_loss
 from encoders.training.presets import PreferenceSettings
 
@@ -31,7 +31,7 @@ SPREAD_OVER = 256
 
 
 @dataclass(frozen=True)
-class Place:
+class TrainingFolder:
     """Where a training keeps its checkpoint, what a checkpoint must have been made from, and where its curves go."""
 
     scratch: Path
@@ -40,7 +40,7 @@ class Place:
 
 
 def train_semantic(
-    model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, place: Place
+    model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32], settings: TrainingSettings, place: TrainingFolder
 ) -> History:
     """Stage 1 over the tracks that have audio and text, from fresh heads."""
     both = tracks[reader.has_audio[tracks] & reader.has_text[tracks]]
@@ -60,7 +60,7 @@ def train_semantic(
         return [partial(Batch, order[at : at + size], semantic_loss) for at in starts]
 
     validate = partial(text_and_audio, reader=reader, songs=chosen) if len(chosen) else None
-    plan = Plan("stage 1", reader, batches, settings, place.identity, validate, begin)
+    plan = TrainingPlan("stage 1", reader, batches, settings, place.identity, validate, begin)
     return train(model, plan, place.scratch, place.logs)
 
 
@@ -78,7 +78,7 @@ class Listening:
 
 
 def train_preference(
-    model: HtclNetwork, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: Place
+    model: HtclNetwork, reader: SongReader, listening: Listening, settings: PreferenceSettings, place: TrainingFolder
 ) -> History:
     """Stage 2 over pairs drawn by weight. Neither the same song nor another known partner is a negative in a batch.
 
@@ -112,7 +112,7 @@ def train_preference(
         before = None if listening.before is None else torch.from_numpy(listening.before[both])
         rows, apart = (NO_ROWS, NO_TRACKS) if skips is None else skips.draw(couples[:, 0], settings.hard_negatives, key)
 
-        def loss(vectors: Songs, log_scales: Tensor) -> Tensor:
+        def loss(vectors: SongVectors, log_scales: Tensor) -> Tensor:
             device = log_scales.device
             first, second = vectors.rows(slice(0, len(both))).halves()
             skipped = Skipped(vectors.rows(slice(len(both), None)), torch.from_numpy(rows).to(device))
@@ -128,7 +128,7 @@ def train_preference(
         return Batch(np.concatenate([both, apart]), loss)
 
     validate = Partners(reader, chosen, pairs, settings.seed) if len(chosen) else None
-    plan = Plan(
+    plan = TrainingPlan(
         "stage 2",
         reader,
         batches,

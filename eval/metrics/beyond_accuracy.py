@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from eval.metrics.catalogue_facts import AT, Asked, Floats, Songs
+from eval.metrics.catalogue_facts import AT, CatalogueFacts, Floats, QueryFacts
 from eval.statistics import Interval, bootstrap_intervals, ratio_interval
 from recsys.ranked import Ranked
 from recsys.tasks.accuracy import first_ranks
@@ -28,7 +28,7 @@ BLOCK = 4096
 
 
 def beyond(
-    ranked: Ranked, asked: Asked, songs: Songs, groups: NDArray[np.int64], resamples: int = 1000
+    ranked: Ranked, asked: QueryFacts, songs: CatalogueFacts, groups: NDArray[np.int64], resamples: int = 1000
 ) -> dict[str, dict[str, float]]:
     """Every metric of BEYOND that has a value: name -> mean, over how many `queries`, and 95 % interval (low, high).
 
@@ -50,7 +50,7 @@ def beyond(
     return {name: found[name] for name in BEYOND if name in found}
 
 
-def per_query(ranked: Ranked, asked: Asked, songs: Songs, k: int) -> dict[str, Floats]:
+def per_query(ranked: Ranked, asked: QueryFacts, songs: CatalogueFacts, k: int) -> dict[str, Floats]:
     """The metrics of PER_QUERY for the first k answers: name@k -> (Q,), NaN where a query has no value."""
     queries, _, tracks = first_ranks(ranked, np.full(len(ranked), k, np.int64))
     chosen = csr_matrix(
@@ -113,7 +113,7 @@ def artist_diversity(queries: NDArray[np.int64], artists: NDArray[np.int32], n_q
     return 1 - _share(same, known * (known - 1))
 
 
-def serendipity(ranked: Ranked, asked: Asked, catalogue_size: int, k: int) -> Floats:
+def serendipity(ranked: Ranked, asked: QueryFacts, catalogue_size: int, k: int) -> Floats:
     """(Q,) the share of the first k ranks that is right and not among the k most played songs that may be answered.
 
     Divided by k, like precision. Ge, Delgado-Battenfeld and Jannach 2010, with popularity as the primitive model.

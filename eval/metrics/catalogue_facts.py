@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Songs:
+class CatalogueFacts:
     """What is known of the N songs of the catalogue.
 
     plays: (N,) wanted plays and playlist entries before the test. artists: (N,), -1 where unknown. genres: (N, G), rows
@@ -33,7 +33,7 @@ class Songs:
     vectors: Floats
 
     @classmethod
-    def of(cls, dataset: Dataset, past: Dataset, vectors: Vectors | None) -> "Songs":
+    def of(cls, dataset: Dataset, past: Dataset, vectors: Vectors | None) -> "CatalogueFacts":
         """past: the part of the dataset that models learned from, whose plays say what is popular."""
         count = len(dataset.track_ids)
         rows = np.zeros((count, 0)) if vectors is None else vectors.by_track(count).astype(np.float64)
@@ -50,7 +50,7 @@ class Songs:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryFacts:
     """What does not depend on the model: the targets, the songs that anybody would expect, and (Q, N) histories.
 
     expected: the most played songs that may be answered. history: weights of the songs that were liked, none negative.
@@ -61,7 +61,7 @@ class Asked:
     history: csr_matrix
 
     @classmethod
-    def of(cls, queries: Sequence[Query], targets: Targets, past: Dataset) -> "Asked":
+    def of(cls, queries: Sequence[Query], targets: Targets, past: Dataset) -> "QueryFacts":
         """past: where the plays are counted that make a song expected."""
         history = history_matrix(queries, len(past.track_ids), None)
         history.data = history.data.clip(min=0)

@@ -19,7 +19,7 @@ from eval.report.catalogue_map import CatalogueMap, catalogue_map
 from eval.report.figures import Result
 from eval.report.provenance import Cost, costs, steps
 from eval.report.queries import Asked, ask
-from recsys.fitted.store import Models, load_models
+from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
 from recsys.line_up import BASELINES
 from recsys.line_up import EVERY_NAME as LINE_UP
@@ -67,7 +67,7 @@ def gather(workspace: Workspace, results: Sequence[Result]) -> Evidence:
     return found
 
 
-def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> tuple[Split, Models]:
+def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> tuple[Split, FittedSources]:
     """Raises UserError where the models are not there, saw the test part, or the split is another than was measured."""
     split = ensure_split(workspace, dataset)
     if any(result["protocol"]["split"] != split.fingerprint for result in asked):
@@ -79,7 +79,7 @@ def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> 
     return split, models
 
 
-def _ask(found: Evidence, result: Result, dataset: Dataset, split: Split, models: Models) -> None:
+def _ask(found: Evidence, result: Result, dataset: Dataset, split: Split, models: FittedSources) -> None:
     task: Task = result["task"]
     names = [name for name in result["models"] if name in LINE_UP]
     question = held_out(dataset, split, task, "test", _seeds(result["protocol"]["text"]))

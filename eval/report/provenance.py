@@ -9,7 +9,7 @@ from data.storage.manifest import Manifest, read_manifest
 from data.storage.publishing import PACKAGES
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
-from recsys.fitted.store import Models
+from recsys.fitted.store import FittedSources
 
 
 class Step(NamedTuple):
@@ -79,7 +79,7 @@ def data_facts(manifest: Manifest) -> list[tuple[str, str]]:
     return lines + [(f"SHA-256 of {name}", str(each["sha256"])) for name, each in manifest.files.items()]
 
 
-def costs(models: Models, task: str, names: list[str]) -> dict[str, Cost]:
+def costs(models: FittedSources, task: str, names: list[str]) -> dict[str, Cost]:
     """What each model of a task holds and was set to; a task or model that was not fitted is left out."""
     sources: Mapping[str, Any] = {str(key): value for key, value in models.sources.items()}.get(task, {})
     choices = models.choices

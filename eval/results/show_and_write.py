@@ -12,7 +12,7 @@ from data.storage.atomic_files import write_text
 from data.storage.workspace import Workspace
 from eval.results.per_query import PerQuery, save_per_query
 from eval.results.terminal import cost_lines, gain_line, repeats_table, result_table, test_lines
-from recsys.fitted.store import Models
+from recsys.fitted.store import FittedSources
 from recsys.tasks import Task, tuned_for
 
 GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@100", "cold/ndcg@100")
@@ -34,7 +34,7 @@ def write_report(
     return also or report
 
 
-def chosen_on_validation(fitted: Models, task: Task) -> dict[str, Any]:
+def chosen_on_validation(fitted: FittedSources, task: Task) -> dict[str, Any]:
     """What validation chose for a task, or for the nearest that is tuned, as it goes into JSON."""
     task = tuned_for(task)
     return {

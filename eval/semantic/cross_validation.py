@@ -27,8 +27,8 @@ from encoders.options import STAGES, Stage
 from encoders.pretrained.audio_model import ExternalModel
 from encoders.training.publish_stage import learn_preference, learn_semantic, mine, read_by
 from encoders.training.recipe import Recipe, TrainingIdentity, choose_recipe
-from encoders.training.stages import Listening, Place
-from eval.semantic.embeddings import Space, by_track, external_space, mel_statistics, stages_of
+from encoders.training.stages import Listening, TrainingFolder
+from eval.semantic.embeddings import Embedding, by_track, external_space, mel_statistics, stages_of
 from eval.semantic.measure import Fold
 
 SEED = 20260101
@@ -45,7 +45,7 @@ def folds(
     mels = ensure_mels(workspace.mels, dataset)
     recipe = choose_recipe(workspace, None, None)
     heard = bool(mels.present.any())
-    shared = {"mel": Space(mel_statistics(mels))} if heard else {}
+    shared = {"mel": Embedding(mel_statistics(mels))} if heard else {}
     others = {model.name: external_space(workspace, dataset, mels, model) for model in externals}
     of_song = fold_of(len(dataset.track_ids), count)
     for number in range(count):
@@ -54,9 +54,9 @@ def folds(
             folder = _trained(workspace, dataset, split, mels, recipe, of_song == number, f"{number + 1}-of-{count}")
         for name, stage in stages_of(workspace).items():
             audio, text = (_vectors(folder, stage, at, dataset) for at in ("audio", "text"))
-            spaces[name] = Space(audio, audio, text) if heard else Space(text)
+            spaces[name] = Embedding(audio, audio, text) if heard else Embedding(text)
         if heard:
-            spaces["fused"] = Space(_vectors(folder, "preference", "item", dataset))
+            spaces["fused"] = Embedding(_vectors(folder, "preference", "item", dataset))
         yield Fold(of_song == number, spaces | others)
 
 
@@ -90,13 +90,13 @@ def _trained(
     scratch = {stage: workspace.scratch(unfinished[stage]) for stage in STAGES}
     found: dict[Stage, dict[str, Vectors]] = {}
     known = np.flatnonzero(~unseen).astype(np.int32)
-    place = Place(scratch["semantic"], identity)
+    place = TrainingFolder(scratch["semantic"], identity)
     model, tokenizer, _ = learn_semantic(dataset, mels, known, recipe, semantic, place)
     reader = SongReader.of(dataset, mels, tokenizer)
     found["semantic"] = encode_songs(model, reader, scratch["semantic"], f"fold {name}, stage 1")
     before = found["semantic"]["text"].by_track(len(unseen)) if pretrained and not heard else None
     listening = without(mine(split.past(dataset), reader, before, recipe.pairs), unseen)
-    learn_preference(model, reader, listening, preference, Place(scratch["preference"], identity))
+    learn_preference(model, reader, listening, preference, TrainingFolder(scratch["preference"], identity))
     found["preference"] = encode_songs(model, reader, scratch["preference"], f"fold {name}, stage 2")
     with publishing(folder, f"fold {name}", training.made_from, training.settings) as draft:
         for stage, vectors in found.items():

@@ -24,7 +24,7 @@ NAMES = ("chance", "mel", *HTCL_NAMES, "fused")
 
 
 @dataclass(frozen=True)
-class Space:
+class Embedding:
     """One model's vectors by track row, NaN where it has none.
 
     features: (N, D), what a probe reads. audio, text: (N, D) unit vectors that can be compared, or None.
@@ -49,7 +49,7 @@ def open_externals(folders: Sequence[Path]) -> list[ExternalModel]:
     return [open_external(folder) for folder in folders]
 
 
-def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Space]:
+def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Embedding]:
     """Mel statistics, both stages' audio vectors (of the second where it was trained), the fused ones, and external
     models'.
 
@@ -59,13 +59,13 @@ def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[Extern
     heard = bool(mels.present.any())
     if externals and not heard:
         raise UserError("--external: none of the songs has audio that decodes", "Leave it out.")
-    found = {"mel": Space(mel_statistics(mels))} if heard else {}
+    found = {"mel": Embedding(mel_statistics(mels))} if heard else {}
     for name, stage in stages_of(workspace).items():
         audio, text = (_by_track(workspace.vectors(stage), modality, dataset) for modality in ("audio", "text"))
         encode = text_encoder(workspace, stage)
-        found[name] = Space(audio, audio, text, encode) if heard else Space(text, encode=encode)
+        found[name] = Embedding(audio, audio, text, encode) if heard else Embedding(text, encode=encode)
     if heard:
-        found["fused"] = Space(_by_track(workspace.vectors("preference"), "item", dataset))
+        found["fused"] = Embedding(_by_track(workspace.vectors("preference"), "item", dataset))
     return found | {model.name: external_space(workspace.published, dataset, mels, model) for model in externals}
 
 
@@ -76,14 +76,14 @@ def stages_of(workspace: Workspace) -> dict[str, Stage]:
     return {name: stage for name, stage in HTCL_NAMES.items() if stage != "preference" or not skipped}
 
 
-def external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Space:
+def external_space(workspace: Workspace, dataset: Dataset, mels: Mels, model: ExternalModel) -> Embedding:
     """What an external model makes of the catalogue's songs."""
     folder = embed_external(workspace, dataset, mels, model)
     origin = f"{model.model.config.model_type}, {model.digest}"
     if model.tokenizer is None:
-        return Space(_by_track(folder, "features", dataset), origin=origin)
+        return Embedding(_by_track(folder, "features", dataset), origin=origin)
     audio, text = (_by_track(folder, modality, dataset) for modality in ("audio", "text"))
-    return Space(audio, audio, text, model.encode_text, origin)
+    return Embedding(audio, audio, text, model.encode_text, origin)
 
 
 def mel_statistics(mels: Mels) -> NDArray[np.float32]:

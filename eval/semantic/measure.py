@@ -21,7 +21,7 @@ from data.errors import UserError
 from data.split import Split
 from encoders.encoding.retrieval import ranks_of_own
 from eval.measurement import describe
-from eval.semantic.embeddings import Space
+from eval.semantic.embeddings import Embedding
 from eval.semantic.probes import (
     Floats,
     Ints,
@@ -54,7 +54,7 @@ SINGLE = ("genre", "language", "album")
 
 
 @dataclass(frozen=True)
-class Songs:
+class ProbedSongs:
     """Who is measured on what. train, test: track rows. groups: (N,) artists; songs of unknown ones stand alone.
 
     labels: kind -> for every track its labels, none or several.
@@ -66,7 +66,7 @@ class Songs:
     labels: Mapping[str, Sequence[Sequence[str]]]
 
     @classmethod
-    def of(cls, dataset: Dataset, train: Ints, test: Ints) -> "Songs":
+    def of(cls, dataset: Dataset, train: Ints, test: Ints) -> "ProbedSongs":
         artists = dataset.artists.astype(np.int64)
         groups = np.where(artists < 0, len(artists) + np.arange(len(artists)), artists)
         tracks = dataset.tracks
@@ -116,9 +116,9 @@ class Fold:
     """Songs that an encoder has not met, (N,) bool, and what it (and everything it is compared with) makes of them."""
 
     unseen: NDArray[np.bool_]
-    spaces: Mapping[str, Space]
+    spaces: Mapping[str, Embedding]
 
-    def songs(self, dataset: Dataset) -> Songs:
+    def songs(self, dataset: Dataset) -> ProbedSongs:
         """Those with a vector in every space. Raises UserError where these are too few."""
         known = np.all([~np.isnan(space.features[:, 0]) for space in self.spaces.values()], axis=0)
         test, train = np.flatnonzero(self.unseen & known), np.flatnonzero(~self.unseen & known)
@@ -127,7 +127,7 @@ class Fold:
                 f"nothing to measure for semantic: {len(test)} held-out songs of {dataset.summary()} have vectors",
                 "Take another --task, or more data.",
             )
-        return Songs.of(dataset, train, test)
+        return ProbedSongs.of(dataset, train, test)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _whom(folds: int) -> str:
     )
 
 
-def _probe_all(space: Space, songs: Songs, found: Measured) -> None:
+def _probe_all(space: Embedding, songs: ProbedSongs, found: Measured) -> None:
     for kind in SINGLE:
         classes, train, test = songs.sides(kind)
         if len(classes) < 2 or len(test) < LEAST:
@@ -236,7 +236,7 @@ def _probe_all(space: Space, songs: Songs, found: Measured) -> None:
         _add_tags(found, "probe", has[test], scores, songs.groups[test])
 
 
-def _zero_shot(space: Space, songs: Songs, found: Measured) -> None:
+def _zero_shot(space: Embedding, songs: ProbedSongs, found: Measured) -> None:
     """Each song's tags by how near its sound lies to the word alone."""
     if space.audio is None or space.encode is None:
         return
@@ -251,7 +251,7 @@ def _zero_shot(space: Space, songs: Songs, found: Measured) -> None:
         _add_tags(found, "zero_shot", songs.has("tags", tags)[test], scores, songs.groups[test])
 
 
-def _retrieve(space: Space, songs: Songs, found: Measured) -> None:
+def _retrieve(space: Embedding, songs: ProbedSongs, found: Measured) -> None:
     """Does a held-out song's text find its sound among all held-out sounds, and the other way round?"""
     if space.audio is None or space.text is None:
         return
@@ -272,7 +272,7 @@ def _add_tags(found: Measured, prefix: str, right: NDArray[np.bool_], scores: Fl
         found.add_sampled(f"{prefix}_tags_{metric}", of, groups, right, scores)
 
 
-def _chance(songs: Songs, spaces: Mapping[str, Space], found: Measured) -> None:
+def _chance(songs: ProbedSongs, spaces: Mapping[str, Embedding], found: Measured) -> None:
     """What guessing reaches: the most frequent class, any order of tags, any song."""
     by_words = any(space.encode is not None for space in spaces.values())
     for kind in SINGLE:

@@ -13,7 +13,7 @@ from recsys.candidates.collaborative.rp3beta import Rp3Beta, Rp3BetaSettings
 from recsys.candidates.content.htcl import Htcl, HtclSettings
 from recsys.candidates.content.precomputed_features import Features
 from recsys.candidates.content.same_artist import SameArtist, SameArtistSettings
-from recsys.candidates.content.vector_neighbours import NearSettings
+from recsys.candidates.content.vector_neighbours import VectorNeighbourSettings
 from recsys.candidates.contract import CandidateSource, State
 from recsys.candidates.sequential.markov import Markov, MarkovSettings
 from recsys.candidates.sequential.sasrec import Sasrec
@@ -29,7 +29,7 @@ SOURCES: dict[str, tuple[Callable[..., CandidateSource], type[BaseModel]]] = {
     "popularity": (Popularity, PopularitySettings),
     "repeat": (Repeat, RepeatSettings),
     "same-artist": (SameArtist, SameArtistSettings),
-    "features": (Features, NearSettings),
+    "features": (Features, VectorNeighbourSettings),
     "item-knn": (ItemKnn, ItemKnnSettings),
     "rp3beta": (Rp3Beta, Rp3BetaSettings),
     "ease": (Ease, EaseSettings),

@@ -33,7 +33,7 @@ def history_shares(queries: Sequence[Query], tracks: int, half_life: float | Non
     return csr_matrix(diags_array(scale) @ history, dtype=np.float32)
 
 
-def add_again(
+def add_repeats(
     scores: NDArray[np.float32], queries: Sequence[Query], settings: HistorySettings, known: NDArray[np.bool_]
 ) -> None:
     """Add to scores (Q, N), in place, what the history's plays count for their own songs.
@@ -44,7 +44,7 @@ def add_again(
     scores[own.row, own.col] += np.float32(settings.again) * own.data * known[own.col]
 
 
-def speaks_most(
+def best_reason(
     query: Query,
     tracks: NDArray[np.int32],
     similarity: NDArray[np.float32],

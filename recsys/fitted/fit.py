@@ -32,7 +32,7 @@ from recsys.ranking.fusion import fuse
 from recsys.tasks import TASKS, HeldOut, Task
 from recsys.tuning import search_space
 from recsys.tuning.choices import DEPTH, Choices, Chosen, fit_key
-from recsys.tuning.fusion_weights import AHEAD, UNPLAYED_WEIGHTS, WEIGHTS, WORTHWHILE
+from recsys.tuning.fusion_weights import MIN_GAIN, SAFETY_MARGIN, UNPLAYED_WEIGHTS, WEIGHTS
 from recsys.tuning.source_settings import (
     FUSION_QUERIES,
     NEW_SONGS,
@@ -51,7 +51,7 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(tuning.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
-    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, WORTHWHILE, AHEAD]
+    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, MIN_GAIN, SAFETY_MARGIN]
     tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
     settings = {"space": short_hash(tried)}
     if is_current(tuning.models, made_from, settings):
@@ -83,7 +83,7 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     """The same for sources that are only compared with, on everything before the test."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     asked: Mapping[Task, HeldOut] = {}
-    ground = Ground(dataset, split.training(dataset), {})
+    ground = TuningData(dataset, split.training(dataset), {})
     for name in names:
         tried = [search_space.SPACE[name], search_space.TRIALS, TASKS, TUNING_QUERIES]
         tuned, settings = workspace.tuning.baseline(name), {"space": short_hash(tried)}
@@ -104,7 +104,7 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
 
 
 @dataclass(frozen=True)
-class Ground:
+class TuningData:
     """What settings are chosen on: the training part, and the HTCL sources over vectors made from it."""
 
     dataset: Dataset
@@ -130,7 +130,7 @@ class Ground:
 def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
     """Settings of every source and the fusion, for each task."""
     choices, asked = Choices(), validation_questions(dataset, split)
-    ground = Ground(dataset, split.training(dataset), htcl_sources(tuning, dataset))
+    ground = TuningData(dataset, split.training(dataset), htcl_sources(tuning, dataset))
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
     with meter("tuning", _trials(BUILT)) as progress:

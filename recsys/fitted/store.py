@@ -38,7 +38,7 @@ CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)
-class Models:
+class FittedSources:
     """Fitted sources by task, and their fusion."""
 
     sources: Mapping[Task, Mapping[str, CandidateSource]]
@@ -60,7 +60,9 @@ class Models:
         return fuse(rankings, self.choices.fusion[task], self.unplayed, k)
 
 
-def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, baselines: Sequence[str] = ()) -> Models:
+def load_models(
+    workspace: Workspace, dataset: Dataset, index: VectorIndex, baselines: Sequence[str] = ()
+) -> FittedSources:
     """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged.
 
     baselines: of BASELINES, those to be asked as well; `recsys.fitted.fit.ensure_baselines` has fitted them.
@@ -77,7 +79,7 @@ def load_models(workspace: Workspace, dataset: Dataset, index: VectorIndex, base
         for task, chosen in own.settings.items():
             sources[task][name] = _restored(name, chosen[name], fits, dataset)
             choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
-    return Models(sources, choices, manifest, states[UNPLAYED]["unplayed"])
+    return FittedSources(sources, choices, manifest, states[UNPLAYED]["unplayed"])
 
 
 def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:

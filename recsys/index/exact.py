@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from recsys.index import overfetch
 from recsys.index.card import IndexCard, damaged
 from recsys.index.input_checks import known_ids, new_ids, search_request, unit_vectors
-from recsys.index.running_top_k import Leaders
+from recsys.index.running_top_k import RunningTopK
 from recsys.ranked import Ranked
 
 _FILE = "vectors.safetensors"
@@ -120,7 +120,7 @@ class ExactIndex:
         mib = self.settings.block_mib or (4 if self._device.type == "cpu" else 64)
         columns = max(1, mib * 2**20 // (4 * len(queries)))
         first = min(max(columns, FIRST * count), len(self))
-        leaders = Leaders(queries @ self._vectors[:first].T, count)
+        leaders = RunningTopK(queries @ self._vectors[:first].T, count)
         room = torch.empty(len(queries) * columns, device=self._device)
         for start in range(first, len(self), columns):
             part = self._vectors[start : start + columns]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
-class Leaders:
+class RunningTopK:
     """The `count` best scores of each of Q queries. `offer` blocks of scores, then read them off with `ranked`."""
 
     def __init__(self, scores: Tensor, count: int) -> None:

@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Race:
+class TargetRanks:
     """The targets that anybody proposes, each against all songs of its query.
 
     target (T,), rival (R,): places in the proposals' keys. against: (R,), the target (0 to T - 1) of every rival, in

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import METHODS, FusionSettings, Method, Proposals
 from recsys.tasks.targets import Targets
-from recsys.tuning.fusion_objective import Race
+from recsys.tuning.fusion_objective import TargetRanks
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 UNPLAYED_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Higher, for one source alone has to stand up to the sum of those that learn from plays."""
 PASSES = 2
-AHEAD = 0.01
+SAFETY_MARGIN = 0.01
 """The search leaves such a share between itself and the best source alone, which chance on other queries may take."""
-WORTHWHILE = 0.005
+MIN_GAIN = 0.005
 """Weights that together gain no more than this share of the quality are left out: on some hundred queries that may be
 chance, and each source has to be asked for every answer."""
 Quality = Callable[[FusionSettings], float]
@@ -26,7 +26,7 @@ Quality = Callable[[FusionSettings], float]
 def tune_fusion(
     rankings: Mapping[str, Ranked], targets: Targets, worth: NDArray[np.float64], unplayed: NDArray[np.bool_], k: int
 ) -> tuple[float, FusionSettings]:
-    """The best settings found and what they reach on validation: `Race.quality`, the floor being the best source alone.
+    """The best settings found, and the `TargetRanks.quality` they reach; the floor is the best source alone.
 
     Starts from equal weights and from the best source alone, with either method. The winner is the best at full depth,
     as the product answers, of what was found and of every source alone: so it is never behind one on all songs.
@@ -38,11 +38,11 @@ def tune_fusion(
     judged: list[tuple[float, FusionSettings]] = []
     for method in METHODS:
         near, full = (
-            Race.of(Proposals.gather(rankings, method, unplayed, depth), targets, worth) for depth in (k, None)
+            TargetRanks.of(Proposals.gather(rankings, method, unplayed, depth), targets, worth) for depth in (k, None)
         )
         alone = [_weighing(method, {name: float(name == only) for name in rankings}, near) for only in rankings]
         floor, best = max(((near.reached(one, k)[0], one) for one in alone), key=lambda item: item[0])
-        quality = partial(near.quality, k=k, floor=floor * (1 + AHEAD))
+        quality = partial(near.quality, k=k, floor=floor * (1 + SAFETY_MARGIN))
         equal = _weighing(method, dict.fromkeys(rankings, 1.0), near)
         found = [_pruned(quality, _ascend(quality, start)) for start in (equal, best)]
         judged += [(full.quality(settings, k, floor), settings) for settings in (*found, best)]
@@ -69,7 +69,7 @@ def _ascend(quality: Quality, point: FusionSettings) -> FusionSettings:
 
 def _pruned(quality: Quality, point: FusionSettings) -> FusionSettings:
     """Without the weights that are not worth their while, the least useful first."""
-    enough = quality(point) * (1 - WORTHWHILE)
+    enough = quality(point) * (1 - MIN_GAIN)
     while True:
         fewer = [
             _changed(point, field, name, 0.0) for field, name, _ in _coordinates(point) if getattr(point, field)[name]
@@ -83,9 +83,9 @@ def _pruned(quality: Quality, point: FusionSettings) -> FusionSettings:
         point = trial
 
 
-def _weighing(method: Method, weights: dict[str, float], race: Race) -> FusionSettings:
+def _weighing(method: Method, weights: dict[str, float], target_ranks: TargetRanks) -> FusionSettings:
     """The same weights for songs with and without plays."""
-    unplayed = {name: weights[name] for name in race.proposals.of_unplayed()}
+    unplayed = {name: weights[name] for name in target_ranks.proposals.of_unplayed()}
     return FusionSettings(method=method, weights=weights, unplayed_weights=unplayed)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from recsys.tuning.search_space import Range, Space
+from recsys.tuning.search_space import Range, SearchSpace
 
 SEED = 20260101
 
 
 def run_trials(
-    space: Space,
+    space: SearchSpace,
     evaluate: Callable[[dict[str, Any]], Sequence[float]],
     tasks: int,
     count: int,

@@ -19,17 +19,17 @@ class Range(NamedTuple):
     log: bool = False
 
 
-Space = Mapping[str, Range | tuple[Any, ...]]
+SearchSpace = Mapping[str, Range | tuple[Any, ...]]
 """Setting -> its range, or the values it may take."""
 
 HALF_LIFE = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, None)
 """In plays: from the current song to the whole history."""
 
-AGAIN: Space = {"half_life": HALF_LIFE, "again": Range(0.1, 30.0, log=True), "again_half_life": HALF_LIFE}
+AGAIN: SearchSpace = {"half_life": HALF_LIFE, "again": Range(0.1, 30.0, log=True), "again_half_life": HALF_LIFE}
 
-NEAR: Space = {"temperature": Range(0.02, 0.4, log=True), **AGAIN}
+NEAR: SearchSpace = {"temperature": Range(0.02, 0.4, log=True), **AGAIN}
 
-SPACE: dict[str, Space] = {
+SPACE: dict[str, SearchSpace] = {
     "random": {},
     "popularity": {"half_life_days": (None, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0)},
     "repeat": {"half_life": (*HALF_LIFE, 200.0, 500.0)},

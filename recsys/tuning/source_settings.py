@@ -73,7 +73,9 @@ def choose_settings(
 
 def choose_fusion(rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_]) -> FusionSettings:
     """The fusion that is best on validation by NDCG@100 and NEW_SONGS, and by the first no worse than any source."""
-    _, settings = tune_fusion(rankings, question.targets, worth(question.targets, unplayed), unplayed, OBJECTIVE_AT)
+    _, settings = tune_fusion(
+        rankings, question.targets, target_gains(question.targets, unplayed), unplayed, OBJECTIVE_AT
+    )
     return settings
 
 
@@ -85,7 +87,7 @@ def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
     return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
 
 
-def worth(targets: Targets, unplayed: NDArray[np.bool_]) -> NDArray[np.float64]:
+def target_gains(targets: Targets, unplayed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(targets, 2) what each target adds when it stands first: with a discount of 1 / log2(rank + 1) they sum up to
     `quality`, and to NEW_SONGS times that on the songs without a play.
     """

@@ -10,15 +10,15 @@ from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
 from data.storage.workspace import Workspace
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import Models, htcl_sources, make_source
+from recsys.fitted.store import FittedSources, htcl_sources, make_source
 from recsys.line_up import FUSED
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals, fuse
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import FRESH_EVERY, Recommender
 from recsys.tuning.choices import DEPTH
-from recsys.tuning.fusion_objective import Race
-from recsys.tuning.source_settings import FUSION_QUERIES, OBJECTIVE_AT, validation_questions, worth
+from recsys.tuning.fusion_objective import TargetRanks
+from recsys.tuning.source_settings import FUSION_QUERIES, OBJECTIVE_AT, target_gains, validation_questions
 
 NEWCOMER = "nobody has heard of me"
 
@@ -167,7 +167,7 @@ class TestPlaylists:
 
     def test_a_title_gets_as_many_songs_as_are_asked_for_each_once(self, recommender, monkeypatch):
         nobody = Ranked.from_rows([(np.array([3, 5], np.int32), np.array([0.9, 0.8], np.float32))])
-        monkeypatch.setattr(Models, "rankings", lambda models, task, queries: {"htcl-stage2": nobody})
+        monkeypatch.setattr(FittedSources, "rankings", lambda models, task, queries: {"htcl-stage2": nobody})
         settings = FusionSettings(weights={"htcl-stage2": 1.0})
         monkeypatch.setitem(recommender.models.choices.fusion, "playlist", settings)
         monkeypatch.setattr(recommender, "search", lambda text, k: Recommender.search(recommender, text, 4))
@@ -275,11 +275,11 @@ def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommen
     for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
         sources = {name: source(name, choices.settings[task][name]) for name in FUSED}
         rankings = {name: one.candidates(question.queries, DEPTH) for name, one in sources.items()}
-        value = worth(question.targets, unplayed)
+        value = target_gains(question.targets, unplayed)
 
         def reached(ranked, wanted=question.targets, value=value):
             alone = Proposals.gather({"it": ranked}, "reciprocal-rank", unplayed)
-            return Race.of(alone, wanted, value).reached(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)[0]
+            return TargetRanks.of(alone, wanted, value).reached(FusionSettings(weights={"it": 1}), OBJECTIVE_AT)[0]
 
         fused = reached(fuse(rankings, choices.fusion[task], unplayed, OBJECTIVE_AT))
         assert fused >= max(map(reached, rankings.values())) - 1e-6

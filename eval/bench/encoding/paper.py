@@ -8,7 +8,7 @@ from torch import Tensor
 
 from encoders.htcl import HtclModel
 from encoders.model.original_weights import published_parts
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.loop import TrainingSettings, descend, parameter_groups
 from encoders.training.losses import preference_loss, semantic_loss
@@ -76,7 +76,7 @@ def parity(sizes: Sizes) -> float:
 VECTORS = ("audio", "text", "fusion")
 
 
-def _step(sizes: Sizes, songs: int, loss: Callable[[Songs, Tensor], Tensor]) -> Callable[[], object]:
+def _step(sizes: Sizes, songs: int, loss: Callable[[SongVectors, Tensor], Tensor]) -> Callable[[], object]:
     sizes.full.fusion = "mlp"
     model = fresh_model(sizes.full).train()
     settings = TrainingSettings()

@@ -19,7 +19,7 @@ from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
 from encoders.model.mel import SAMPLE_RATE
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.loop import TrainingSettings, descend, parameter_groups
 from encoders.training.losses import semantic_loss
@@ -129,7 +129,7 @@ def our_step(
     optimizer = torch.optim.AdamW(parameter_groups(model, chosen), weight_decay=chosen.weight_decay, fused=True)
     arguments = {name: value.to(model.device) for name, value in songs.items()}
 
-    def loss_of(vectors: Songs) -> Tensor:
+    def loss_of(vectors: SongVectors) -> Tensor:
         return semantic_loss(vectors, model.log_scales)
 
     def step() -> None:

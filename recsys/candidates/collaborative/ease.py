@@ -20,7 +20,7 @@ from data.dataset import Dataset
 from data.errors import UserError
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.contract import State, rank_in_blocks
-from recsys.candidates.history import HistorySettings, add_again, history_shares, speaks_most
+from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -69,7 +69,7 @@ class Ease:
             history.eliminate_zeros()
             scores = np.zeros((len(block), self.tracks), np.float32)
             scores[:, self.songs] = history @ self.weights / self.unit
-            add_again(scores, block, self.settings, self.row_of >= 0)
+            add_repeats(scores, block, self.settings, self.row_of >= 0)
             allowed = np.zeros(scores.shape, np.bool_)
             # A query without a song that takes part says nothing, and neither does the model.
             allowed[np.ix_(history.getnnz(axis=1) + (scores > 0).sum(axis=1) > 0, self.songs)] = True
@@ -81,7 +81,7 @@ class Ease:
         given, asked = self.row_of[query.history], self.row_of[tracks]
         spoken = np.zeros((len(given), len(asked)), np.float32)
         spoken[np.ix_(given >= 0, asked >= 0)] = self.weights[np.ix_(given[given >= 0], asked[asked >= 0])] / self.unit
-        return speaks_most(query, tracks, spoken, self.settings, self.row_of >= 0)
+        return best_reason(query, tracks, spoken, self.settings, self.row_of >= 0)
 
     def state(self) -> State:
         return {"weights": self.weights, "songs": self.songs, "left_out": np.array(self.left_out)}

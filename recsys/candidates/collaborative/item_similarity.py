@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from recsys.candidates.contract import State, rank_in_blocks, runs
-from recsys.candidates.history import HistorySettings, add_again, history_shares, speaks_most
+from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -68,7 +68,7 @@ class Neighbours:
             history = history_shares(block, len(self.known), settings.half_life)
             scores = np.asarray((history @ self.similarity).toarray(), np.float32)
             scores /= np.float32(self.unit)
-            add_again(scores, block, settings, self.known)
+            add_repeats(scores, block, settings, self.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, len(self.known), score)
@@ -76,7 +76,7 @@ class Neighbours:
     def because(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> list[int | None]:
         """For each song, the song of the history that adds most to its mean; None where none adds anything."""
         similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
-        return speaks_most(query, tracks, similarity, settings, self.known)
+        return best_reason(query, tracks, similarity, settings, self.known)
 
 
 def to_state(similarity: csr_matrix) -> State:

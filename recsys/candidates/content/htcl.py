@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates.content.vector_neighbours import NearSettings, NearSongs, closeness
+from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings, closeness
 from recsys.candidates.contract import State, rank_in_blocks
-from recsys.candidates.history import add_again
+from recsys.candidates.history import add_repeats
 from recsys.index import VectorIndex
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -20,7 +20,7 @@ from recsys.ranked import Ranked
 TextEncoder = Callable[[list[str]], NDArray[np.float32]]
 
 
-class HtclSettings(NearSettings):
+class HtclSettings(VectorNeighbourSettings):
     """How neighbours are counted, and those of words beside them."""
 
     text_weight: float = 0.3
@@ -49,20 +49,20 @@ class Htcl:
         return source
 
     def fit(self, dataset: Dataset) -> Self:
-        self.near = NearSongs(self.vectors, self.index, len(dataset.track_ids))
+        self.near = VectorNeighbours(self.vectors, self.index, len(dataset.track_ids))
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
             self._add_text(block, scores)
-            add_again(scores, block, self.settings, self.near.known)
+            add_repeats(scores, block, self.settings, self.near.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, self.near.tracks, score)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.near.speaks_most(query, tracks, self.settings)
+        return self.near.best_reason(query, tracks, self.settings)
 
     def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates.content.vector_neighbours import NearSettings, NearSongs
+from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings
 from recsys.candidates.contract import State, rank_in_blocks
-from recsys.candidates.history import add_again
+from recsys.candidates.history import add_repeats
 from recsys.index import ExactIndex
 from recsys.line_up import no_features
 from recsys.queries import Query
@@ -28,11 +28,11 @@ class Features:
     """Neighbours by cosine in the standardised columns of the features table. Knows songs nobody played."""
 
     name = "features"
-    _latest: tuple[str, NearSongs] | None = None
+    _latest: tuple[str, VectorNeighbours] | None = None
     "Of all features: trials and tasks ask the same vectors in other ways, and one copy of them is enough."
 
-    def __init__(self, settings: NearSettings | None = None) -> None:
-        self.settings = settings or NearSettings()
+    def __init__(self, settings: VectorNeighbourSettings | None = None) -> None:
+        self.settings = settings or VectorNeighbourSettings()
 
     def fit(self, dataset: Dataset) -> Self:
         """Mean and deviation are those of the songs that are played or in a playlist. UserError without features."""
@@ -47,13 +47,13 @@ class Features:
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
-            add_again(scores, block, self.settings, self.near.known)
+            add_repeats(scores, block, self.settings, self.near.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, self.near.tracks, score)
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.near.speaks_most(query, tracks, self.settings)
+        return self.near.best_reason(query, tracks, self.settings)
 
     def state(self) -> State:
         return {"mean": self.mean, "deviation": self.deviation}
@@ -83,7 +83,9 @@ def _used(dataset: Dataset) -> NDArray[np.int32]:
     return np.union1d(played, listed).astype(np.int32)
 
 
-def _near_songs(table: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NearSongs:
+def _near_songs(
+    table: NDArray[np.float32], mean: NDArray[np.float64], deviation: NDArray[np.float64]
+) -> VectorNeighbours:
     """Songs by their standardised features. A column that never changes in training says nothing, and neither does a
     song that is the mean in every other."""
     varies = np.flatnonzero(deviation > CONSTANT * np.abs(mean))
@@ -95,4 +97,4 @@ def _near_songs(table: NDArray[np.float32], mean: NDArray[np.float64], deviation
     index = ExactIndex(max(1, rows.shape[1]))
     if len(tracks):
         index.add(tracks, rows[tracks])
-    return NearSongs(Vectors(tracks, index.vectors.cpu().numpy()), index, len(table))
+    return VectorNeighbours(Vectors(tracks, index.vectors.cpu().numpy()), index, len(table))

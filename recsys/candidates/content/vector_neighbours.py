@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates.history import HistorySettings, history_shares, speaks_most
+from recsys.candidates.history import HistorySettings, best_reason, history_shares
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
@@ -20,7 +20,7 @@ REMEMBERED_CELLS = 20_000_000
 """Neighbours kept over queries: 160 MB."""
 
 
-class NearSettings(HistorySettings):
+class VectorNeighbourSettings(HistorySettings):
     """How neighbours are counted."""
 
     neighbours: PositiveInt = 1000
@@ -29,7 +29,7 @@ class NearSettings(HistorySettings):
     "A song at cosine c counts exp((c - 1) / temperature)."
 
 
-class NearSongs:
+class VectorNeighbours:
     """What the songs of a history speak for. Songs without a vector neither speak nor are proposed."""
 
     def __init__(self, vectors: Vectors, index: VectorIndex, tracks: int) -> None:
@@ -40,19 +40,21 @@ class NearSongs:
         self.row_of[vectors.tracks] = np.arange(len(vectors.tracks))
         self.known = self.row_of >= 0
 
-    def scores(self, queries: Sequence[Query], settings: NearSettings) -> NDArray[np.float32]:
+    def scores(self, queries: Sequence[Query], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
         """(Q, N): the weighted mean over the history of what each of its songs gives to its neighbours, not itself."""
         history = history_shares(queries, self.tracks, settings.half_life)
         return np.asarray((history @ self._neighbours(np.unique(history.indices), settings)).toarray(), np.float32)
 
-    def speaks_most(self, query: Query, tracks: NDArray[np.int32], settings: NearSettings) -> list[int | None]:
+    def best_reason(
+        self, query: Query, tracks: NDArray[np.int32], settings: VectorNeighbourSettings
+    ) -> list[int | None]:
         """For each song, the song of the history that gives most to it; None where none gives anything."""
         speaks, asked = self.known[query.history], self.known[tracks]
         others = query.history[speaks][:, None] != tracks[asked][None, :]
         cosines = self.of(query.history[speaks]) @ self.of(tracks[asked]).T
         near = np.zeros((len(query.history), len(tracks)), np.float32)
         near[np.ix_(speaks, asked)] = closeness(cosines, settings) * others
-        return speaks_most(query, tracks, near, settings, self.known)
+        return best_reason(query, tracks, near, settings, self.known)
 
     def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
@@ -63,7 +65,7 @@ class NearSongs:
         """(S, D) vectors; of a song that has none some other song's."""
         return self.vectors.values[self.row_of[songs]]
 
-    def _neighbours(self, songs: NDArray[np.int32], settings: NearSettings) -> csr_matrix:
+    def _neighbours(self, songs: NDArray[np.int32], settings: VectorNeighbourSettings) -> csr_matrix:
         """(N, N) float32 with a row of `closeness` for each of the songs; 0 for itself."""
         found = self._remembered(songs[self.known[songs]], settings.neighbours)
         lengths = np.zeros(self.tracks, np.int64)
@@ -89,6 +91,6 @@ class NearSongs:
         return {int(song): self.memory[int(song), asked] for song in songs}
 
 
-def closeness(cosines: NDArray[np.float32], settings: NearSettings) -> NDArray[np.float32]:
+def closeness(cosines: NDArray[np.float32], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
     """What songs at these cosines count."""
     return np.asarray(np.exp((cosines - 1) / settings.temperature), dtype=np.float32)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, NonNegativeFloat, PositiveFloat
 
 from data.dataset import Dataset
 from recsys.candidates.sequential.sequences import sequences
-from recsys.candidates.sequential.transitions import Followers, followers, shares
+from recsys.candidates.sequential.transitions import Transitions, followers, shares
 
 
 class MarkovSettings(BaseModel):
@@ -19,7 +19,7 @@ class MarkovSettings(BaseModel):
     "Plays after which one counts half; far below 1 the last song decides alone."
 
 
-class Markov(Followers):
+class Markov(Transitions):
     """The share with which each song came next in sessions and playlists, from the last few songs of the history.
 
     A first-order chain asks from the last song alone; here earlier ones go on speaking, the less the longer ago.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
-from recsys.candidates.sequential.sasrec_network import NextSong, SasrecSettings, best_device, train
+from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, best_device, train
 from recsys.candidates.sequential.sequences import sequences
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -55,11 +55,11 @@ class Sasrec:
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
         model = None
         if len(state["known"]):
-            model = NextSong(len(state["known"]), self.settings).to(best_device()).eval()
+            model = SasrecNetwork(len(state["known"]), self.settings).to(best_device()).eval()
             model.load_state_dict({name: torch.tensor(state[name]) for name in model.state_dict()})
         return self._remember(len(dataset.track_ids), state["known"], model)
 
-    def _remember(self, tracks: int, known: NDArray[np.int32], model: NextSong | None) -> Self:
+    def _remember(self, tracks: int, known: NDArray[np.int32], model: SasrecNetwork | None) -> Self:
         self.known, self.model = known, model
         self.row_of = np.full(tracks, -1, np.int64)
         self.row_of[known] = np.arange(len(known))

@@ -39,7 +39,7 @@ class SasrecSettings(BaseModel):
     seed: int = 20260101
 
 
-class NextSong(nn.Module):
+class SasrecNetwork(nn.Module):
     """What comes next after each play? A song is scored by the product of its embedding and the state it follows."""
 
     def __init__(self, songs: int, settings: SasrecSettings) -> None:
@@ -88,7 +88,7 @@ class Block(nn.Module):
         return self.join((weights @ value).transpose(1, 2).reshape(batch, length, dim))  # type: ignore[no-any-return]
 
 
-def train(offsets: NDArray[np.int64], played: NDArray[np.int64], songs: int, settings: SasrecSettings) -> NextSong:
+def train(offsets: NDArray[np.int64], played: NDArray[np.int64], songs: int, settings: SasrecSettings) -> SasrecNetwork:
     """Learn what comes next. Sequence s is `played[offsets[s]:offsets[s + 1]]`, rows of 0 .. songs - 1.
 
     The same seed gives the same weights on the same kind of device. Runs on the GPU where there is one.
@@ -97,7 +97,7 @@ def train(offsets: NDArray[np.int64], played: NDArray[np.int64], songs: int, set
     steps = min(max(s.epochs * _count(offsets, s), s.fewest_steps), s.most_steps)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(s.seed)
-        model = NextSong(songs, s).to(device).train()
+        model = SasrecNetwork(songs, s).to(device).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=s.lr, betas=(0.9, 0.98), weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
         plays = torch.from_numpy(played).to(device)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, PositiveFloat, PositiveInt
 from data.dataset import Dataset
 from recsys.candidates.collaborative.item_similarity import best_of_rows
 from recsys.candidates.sequential.sequences import Weighting, sequences, weigh
-from recsys.candidates.sequential.transitions import Followers, followers, shares
+from recsys.candidates.sequential.transitions import Transitions, followers, shares
 
 
 class SequentialRulesSettings(BaseModel):
@@ -24,7 +24,7 @@ class SequentialRulesSettings(BaseModel):
     "Plays after which one counts half; far below 1, as by the authors, the last song decides alone."
 
 
-class SequentialRules(Followers):
+class SequentialRules(Transitions):
     """Pairs of songs d places apart in a session or playlist count the more the nearer; asked from the last song."""
 
     name = "sequential-rules"

@@ -38,7 +38,7 @@ def shares(counts: csr_matrix, shrinkage: float = 0.0) -> csr_matrix:
     return csr_matrix(diags(np.divide(1, total, out=np.zeros_like(total), where=total > 0)) @ counts, dtype=np.float32)
 
 
-class Followers:
+class Transitions:
     """Adds up what followed the songs of the history, the latest song most. Who skipped a song is not led on by it."""
 
     matrix: csr_matrix

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 import encoders.encoding.decoding_pool as decoding
-from encoders.encoding.decoding_pool import Passing, in_order, read_files, read_here
+from encoders.encoding.decoding_pool import TransientError, in_order, read_files, read_here
 from tests.encoders import readers
 
 ROOT = Path(__file__).parents[3]
@@ -47,8 +47,8 @@ class TestProcesses:
         for position in {*range(20)} - {6, 12, 13}:
             assert found[position] == position
         assert found[6] == "killer.wav: decoding it ends the process (SIGKILL)"
-        assert isinstance(found[6], Passing)
-        assert not isinstance(found[13], Passing)
+        assert isinstance(found[6], TransientError)
+        assert not isinstance(found[13], TransientError)
         assert found[12] == "bad.wav: no sound"
         assert found[13] == "bug-1.wav: decoding it ends the process (exit code 1)"
 
@@ -150,7 +150,7 @@ def test_threads_are_handed_a_bounded_number_of_items(monkeypatch: pytest.Monkey
 
 def nested(folder: Path) -> int:
     """Read in a daemon, which may have no children."""
-    decoding.FEW = 0
+    decoding.MIN_FOR_WORKERS = 0
     found = dict(read_files(readers.process, [folder / "a.wav"]))
     (folder / "found").write_text(str(int(found[0][0]) == os.getpid()))
     return 0
@@ -181,5 +181,5 @@ def test_no_memory_is_no_reason_to_give_a_file_up() -> None:
         raise MemoryError
 
     [(_, result)] = read_here(fails, [1])
-    assert isinstance(result, Passing)
+    assert isinstance(result, TransientError)
     assert result == "no memory"

@@ -5,14 +5,14 @@ import torch
 
 from encoders.encoding import words
 from encoders.encoding.words import LEAST, WordSense, measure_words
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from tests.encoders.toys import tiny_model
 
 
 def sense_of(cosines: torch.Tensor, monkeypatch) -> WordSense:
     """The measurement where text i and sound j have such cosines."""
     count = len(cosines)
-    found = Songs(torch.eye(count), cosines, torch.eye(count), torch.ones(count).bool(), torch.ones(count).bool())
+    found = SongVectors(torch.eye(count), cosines, torch.eye(count), torch.ones(count).bool(), torch.ones(count).bool())
     monkeypatch.setattr(words, "vectors_of", lambda *_: found)
     return measure_words(tiny_model(), None, np.arange(count, dtype=np.int32), learned=True)
 

@@ -15,7 +15,7 @@ from data.errors import UserError
 from encoders.htcl import HtclModel
 from encoders.model.config import HtclAudioConfig, HtclConfig, preset_config
 from encoders.model.original_weights import audio_names, published_names, published_parts
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.model.towers import AudioTower, EncoderLayer, FeatureTower, Head
 from encoders.training.losses import contrastive_loss, preference_loss, semantic_loss
 from tests.encoders.toys import GOLDEN, tiny_config, tiny_model
@@ -88,7 +88,9 @@ class TestGoldenFiles:
             audio, text = golden[f"audio_{which}"], golden[f"text_{which}"]
             fusion = head(torch.cat([audio, text], dim=1)).detach()
             near(fusion, golden[f"fusion_{which}"])
-            songs.append(Songs(audio, text, fusion, torch.ones(6, dtype=torch.bool), torch.ones(6, dtype=torch.bool)))
+            songs.append(
+                SongVectors(audio, text, fusion, torch.ones(6, dtype=torch.bool), torch.ones(6, dtype=torch.bool))
+            )
         first, second = songs
         loss_1 = contrastive_loss(
             torch.cat([golden["audio_1"], golden["audio_2"]]), torch.cat([golden["text_1"], golden["text_2"]]), taus[0]

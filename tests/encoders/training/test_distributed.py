@@ -21,12 +21,12 @@ import encoders.training.epoch_selection as validation
 from data.storage.workspace import Workspace
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training import distributed as processes
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.losses import PairTerms, Skipped, preference_loss, semantic_loss
 from encoders.training.presets import PreferenceSettings
-from encoders.training.stages import Listening, Place, train_preference, train_semantic
+from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic
 from tests.encoders.conftest import COUNT, MakeCatalogue, listens, manifest_of
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 
@@ -91,7 +91,7 @@ def fresh(reader: SongReader, **settings: Any) -> HtclModel:
     return tiny_model(vocabulary=len(reader.tokenizer), feature_dim=width, **settings).double()
 
 
-def loss_of(case: Case, vectors: Songs, log_scales: Tensor) -> Tensor:
+def loss_of(case: Case, vectors: SongVectors, log_scales: Tensor) -> Tensor:
     """Pairs of the first and the second half; where the batch is odd, the song that is left over is skipped."""
     if case.stage == "semantic":
         return semantic_loss(vectors, log_scales)
@@ -110,7 +110,7 @@ def gradients(case: Case, folder: Path) -> Weights:
     places = processes.share(case.rows)
     songs = reader.read(np.arange(case.rows, dtype=np.int32)[places])
 
-    def loss(vectors: Songs) -> Tensor:
+    def loss(vectors: SongVectors) -> Tensor:
         return loss_of(case, processes.gather(vectors, case.rows), model.log_scales)
 
     found = {"loss": loss_and_gradient(model, songs, loss, case.at_once)}
@@ -144,7 +144,7 @@ def trained(stage: str, reader: SongReader, scratch: Path) -> Weights:
     model = fresh(reader)
     if processes.rank() > 0:  # whatever it starts from, the first process's weights count
         torch.nn.init.ones_(model.audio_head[0].weight)
-    place = Place(scratch, "a", scratch / "logs")
+    place = TrainingFolder(scratch, "a", scratch / "logs")
     if stage == "semantic":
         history = train_semantic(model, reader, np.arange(SONGS, dtype=np.int32), SETTINGS, place)
     else:

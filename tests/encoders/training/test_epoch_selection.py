@@ -16,13 +16,13 @@ import encoders.training.epoch_selection as validation
 from encoders.encoding.retrieval import ranks_of_own, vectors_of
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.checkpoint import History
 from encoders.training.epoch_selection import LEAST, MOST, Partners, choose_songs, text_and_audio
-from encoders.training.loop import Batch, Plan, TrainingSettings, train
+from encoders.training.loop import Batch, TrainingPlan, TrainingSettings, train
 from encoders.training.losses import semantic_loss
 from encoders.training.presets import PreferenceSettings
-from encoders.training.stages import Listening, Place, train_preference, train_semantic
+from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic
 from tests.encoders.toys import build_reader, mels_of, tiny_model, toy_mels, toy_texts
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)
@@ -84,10 +84,10 @@ def blocks() -> pl.DataFrame:
 def give(vectors: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch, text: Any = None) -> Any:
     """A "model" whose vectors are these; row by track."""
 
-    def found(model: Any, reader: Any, tracks: NDArray[np.int32]) -> Songs:
+    def found(model: Any, reader: Any, tracks: NDArray[np.int32]) -> SongVectors:
         rows = torch.from_numpy(vectors[tracks])
         everyone = torch.ones(len(tracks), dtype=torch.bool)
-        return Songs(rows, rows if text is None else torch.from_numpy(text[tracks]), rows, everyone, everyone)
+        return SongVectors(rows, rows if text is None else torch.from_numpy(text[tracks]), rows, everyone, everyone)
 
     monkeypatch.setattr(validation, "vectors_of", found)
 
@@ -193,7 +193,7 @@ def scripted(reader: SongReader, scratch: Path, script: Script | None, **changed
     settings = FAST.model_copy(update=changed)
     model = tiny_model(vocabulary=len(reader.tokenizer), dropout=0.1)
     batches = [lambda: Batch(TRACKS[:8], semantic_loss), lambda: Batch(TRACKS[8:], semantic_loss)]
-    return model, train(model, Plan("toy", reader, lambda epoch: batches, settings, "a", script), scratch)
+    return model, train(model, TrainingPlan("toy", reader, lambda epoch: batches, settings, "a", script), scratch)
 
 
 class TestWhatIsKept:
@@ -265,7 +265,7 @@ class TestSongsThatChoose:
     ) -> None:
         chosen = choose_songs(TRACKS, 0.25, self.SETTINGS.seed)
         model = tiny_model(vocabulary=len(toy_reader.tokenizer))
-        history = train_semantic(model, toy_reader, TRACKS, self.SETTINGS, Place(tmp_path, "a"))
+        history = train_semantic(model, toy_reader, TRACKS, self.SETTINGS, TrainingFolder(tmp_path, "a"))
         assert len(chosen) == 4
         assert trained_on == set(range(16)) - set(chosen.tolist())
         assert len(history.validation) == 3
@@ -285,7 +285,7 @@ class TestSongsThatChoose:
         chosen = choose_songs(TRACKS, 0.25, self.SETTINGS.seed)
         model = tiny_model(vocabulary=len(toy_reader.tokenizer))
         settings = self.SETTINGS.model_copy(update={"steps_per_epoch": 8})
-        history = train_preference(model, toy_reader, Listening(pairs, skips), settings, Place(tmp_path, "a"))
+        history = train_preference(model, toy_reader, Listening(pairs, skips), settings, TrainingFolder(tmp_path, "a"))
         assert trained_on == set(range(16)) - set(chosen.tolist())
         assert len(history.validation) == 3
         assert all(0 < value <= 1 for value in history.validation)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.losses import PairTerms, preference_loss, semantic_loss
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
@@ -29,11 +29,11 @@ def reader(request: pytest.FixtureRequest, tmp_path) -> SongReader:
     return build_reader(tmp_path, mels, texts)
 
 
-def semantic(model: HtclModel) -> Callable[[Songs], Tensor]:
+def semantic(model: HtclModel) -> Callable[[SongVectors], Tensor]:
     return lambda vectors: semantic_loss(vectors, model.log_scales)
 
 
-def preference(model: HtclModel) -> Callable[[Songs], Tensor]:
+def preference(model: HtclModel) -> Callable[[SongVectors], Tensor]:
     return lambda vectors: preference_loss(
         *vectors.halves(), model.log_scales, PairTerms(torch.eye(12, dtype=torch.bool))
     )
@@ -102,7 +102,7 @@ def test_dropout_is_the_same_in_both_passes(tmp_path) -> None:
     seen: list[Tensor] = []
     forward = model.forward
 
-    def spy(**arguments: Tensor) -> Songs:
+    def spy(**arguments: Tensor) -> SongVectors:
         songs = forward(**arguments)
         seen.append(songs.audio.detach().clone())
         return songs

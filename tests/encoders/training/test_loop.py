@@ -12,9 +12,9 @@ from torch import Tensor
 
 import encoders.training.epoch_selection as validation
 from encoders.encoding.song_batches import SongReader
-from encoders.model.outputs import Songs
-from encoders.training.loop import Batch, Plan, Run, TrainingSettings, parameter_groups, schedule, train
-from encoders.training.stages import Listening, Place, train_preference, train_semantic, usable_pairs
+from encoders.model.outputs import SongVectors
+from encoders.training.loop import Batch, Run, TrainingPlan, TrainingSettings, parameter_groups, schedule, train
+from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic, usable_pairs
 from tests.encoders.toys import build_reader, tiny_model, toy_mels, toy_texts
 from tests.encoders.training.toy_training import (
     FAST,
@@ -42,7 +42,9 @@ class TestLearning:
     ) -> None:
         settings = STAGE_2.model_copy(update={"epochs": 4, "steps_per_epoch": 30})
         model = fresh(toy_reader, 0.0)
-        losses = train_preference(model, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")).losses
+        losses = train_preference(
+            model, toy_reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path, "a")
+        ).losses
         assert losses[-1] < 0.7 * losses[0]
         assert model.config.fusion == "mlp"
         assert not model.training
@@ -60,7 +62,7 @@ class TestLearning:
         model = fresh(reader, 0.0)
         before = weights(model)
         settings = STAGE_2.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
-        losses = train_preference(model, reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")).losses
+        losses = train_preference(model, reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path, "a")).losses
         assert losses[-1] < losses[0]
         assert model.config.fusion == "mean"
         changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
@@ -73,7 +75,7 @@ class TestLearning:
         reader = build_reader(tmp_path, mels, texts)
         settings = STAGE_2.model_copy(update={"epochs": 6, "steps_per_epoch": 5})
         losses = train_preference(
-            fresh(reader, 0.0), reader, Listening(NEIGHBOURS), settings, Place(tmp_path, "a")
+            fresh(reader, 0.0), reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path, "a")
         ).losses
         assert losses[-1] < losses[0]
 
@@ -89,7 +91,7 @@ def test_the_curves_hold_every_steps_loss_and_every_epochs_validation(
 ) -> None:
     monkeypatch.setattr(validation, "LEAST", 4)
     settings = FAST.model_copy(update={"validation_share": 0.25, "batch_size": 6})
-    place = Place(tmp_path, "a", tmp_path / "logs")
+    place = TrainingFolder(tmp_path, "a", tmp_path / "logs")
     history = train_semantic(fresh(toy_reader), toy_reader, TRACKS, settings, place)
     events = EventAccumulator(str(tmp_path / "logs")).Reload()
     assert {"stage 1/loss", "stage 1/validation", "stage 1/rate", "stage 1/scale_1"} <= set(events.Tags()["scalars"])
@@ -109,7 +111,7 @@ def test_the_curves_go_on_after_a_resume_and_start_again_with_another_training(
         events = EventAccumulator(str(tmp_path / "logs")).Reload()
         return [event.step for event in events.Scalars("stage 1/loss")]
 
-    place, epoch = Place(tmp_path, "a", tmp_path / "logs"), Run.epoch
+    place, epoch = TrainingFolder(tmp_path, "a", tmp_path / "logs"), Run.epoch
 
     def cut(run: Run, number: int) -> float:
         loss = epoch(run, number)
@@ -124,7 +126,7 @@ def test_the_curves_go_on_after_a_resume_and_start_again_with_another_training(
     train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, place)
     whole = steps()
     assert whole == list(range(1, len(whole) + 1))
-    train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, Place(tmp_path, "b", tmp_path / "logs"))
+    train_semantic(fresh(toy_reader), toy_reader, TRACKS, FAST, TrainingFolder(tmp_path, "b", tmp_path / "logs"))
     assert steps() == whole
 
 
@@ -134,7 +136,7 @@ class TestWhatGoesWrong:
         model = fresh(reader)
         torch.nn.init.constant_(model.audio_head[0].weight, torch.nan)
         with pytest.raises(FloatingPointError, match="stage 1: the loss is nan in epoch 0, batch"):
-            train_semantic(model, reader, TRACKS, FAST, Place(tmp_path, "a"))
+            train_semantic(model, reader, TRACKS, FAST, TrainingFolder(tmp_path, "a"))
         assert not (tmp_path / "checkpoint.safetensors").exists()
 
     def test_a_gradient_that_is_not_finite_raises_before_it_reaches_the_weights(
@@ -142,10 +144,10 @@ class TestWhatGoesWrong:
     ) -> None:
         model = fresh(toy_reader)
 
-        def bad_loss(vectors: Songs, log_scales: Tensor) -> Tensor:
+        def bad_loss(vectors: SongVectors, log_scales: Tensor) -> Tensor:
             return (log_scales - log_scales.detach()).sqrt().sum()
 
-        plan = Plan("stage 1", toy_reader, lambda epoch: [lambda: Batch(TRACKS, bad_loss)], FAST, "a")
+        plan = TrainingPlan("stage 1", toy_reader, lambda epoch: [lambda: Batch(TRACKS, bad_loss)], FAST, "a")
         with pytest.raises(FloatingPointError, match="gradient"):
             train(model, plan, tmp_path)
         assert all(torch.isfinite(value).all() for value in model.parameters())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.model.outputs import Songs
+from encoders.model.outputs import SongVectors
 from encoders.training.losses import PairTerms, Skipped, contrastive_loss, preference_loss, semantic_loss
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ def oracle(
     return total / size / 2
 
 
-def oracle_preference(first: Songs, second: Songs, not_negative: Bools) -> float:
+def oracle_preference(first: SongVectors, second: SongVectors, not_negative: Bools) -> float:
     """The three terms over songs that may lack a modality."""
     size = len(first.has_audio)
     audio = np.concatenate([array(first.audio), array(second.audio)])
@@ -59,14 +59,16 @@ def array(values: Tensor | None) -> Floats:
     return values.detach().numpy()
 
 
-def songs(rng: np.random.Generator, size: int, has_audio: Bools | None = None, has_text: Bools | None = None) -> Songs:
+def songs(
+    rng: np.random.Generator, size: int, has_audio: Bools | None = None, has_text: Bools | None = None
+) -> SongVectors:
     def vectors() -> Tensor:
         return torch.from_numpy(rng.standard_normal((size, 5)) * rng.uniform(0.1, 9))
 
     everyone = np.ones(size, np.bool_)
     heard = everyone if has_audio is None else has_audio
     read = everyone if has_text is None else has_text
-    return Songs(vectors(), vectors(), vectors(), torch.from_numpy(heard), torch.from_numpy(read))
+    return SongVectors(vectors(), vectors(), vectors(), torch.from_numpy(heard), torch.from_numpy(read))
 
 
 def symmetric(rng: np.random.Generator, size: int, share: float) -> Bools:

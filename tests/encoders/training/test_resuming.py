@@ -9,7 +9,7 @@ import torch
 
 import encoders.training.epoch_selection as validation
 from encoders.encoding.song_batches import SongReader
-from encoders.training.stages import Listening, Place, train_preference, train_semantic
+from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic
 from tests.encoders.training.toy_training import (
     FAST,
     NEIGHBOURS,
@@ -45,14 +45,14 @@ class TestResuming:
         (tmp_path / "whole").mkdir()
         (tmp_path / "cut").mkdir()
         whole = fresh(toy_reader)
-        train_preference(whole, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "whole", "a"))
+        train_preference(whole, toy_reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path / "whole", "a"))
         stop_after(2, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             train_preference(
-                fresh(toy_reader), toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "cut", "a")
+                fresh(toy_reader), toy_reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path / "cut", "a")
             )
         resumed = fresh(toy_reader)
-        train_preference(resumed, toy_reader, Listening(NEIGHBOURS), settings, Place(tmp_path / "cut", "a"))
+        train_preference(resumed, toy_reader, Listening(NEIGHBOURS), settings, TrainingFolder(tmp_path / "cut", "a"))
         assert same(weights(resumed), weights(whole))
 
     @pytest.mark.parametrize("epochs", [1, 2])
@@ -69,10 +69,10 @@ class TestResuming:
             model = fresh(toy_reader)
             scratch.mkdir(exist_ok=True)
             if stage == "semantic":
-                history = train_semantic(model, toy_reader, TRACKS, settings, Place(scratch, "a"))
+                history = train_semantic(model, toy_reader, TRACKS, settings, TrainingFolder(scratch, "a"))
             else:
                 listening = Listening(NEIGHBOURS, skips)
-                history = train_preference(model, toy_reader, listening, settings, Place(scratch, "a"))
+                history = train_preference(model, toy_reader, listening, settings, TrainingFolder(scratch, "a"))
             return weights(model), history
 
         whole, expected = learn(tmp_path / "whole")
@@ -128,7 +128,7 @@ class TestResuming:
     def test_a_finished_training_is_not_repeated(self, toy_reader: SongReader, tmp_path: Path) -> None:
         first, losses = stage_1(toy_reader, tmp_path / "scratch")
         model = fresh(toy_reader)
-        again = train_semantic(model, toy_reader, TRACKS, FAST, Place(tmp_path / "scratch", "a"))
+        again = train_semantic(model, toy_reader, TRACKS, FAST, TrainingFolder(tmp_path / "scratch", "a"))
         assert again.losses == losses
         assert same(weights(model), first)
 

@@ -9,17 +9,17 @@ import torch
 
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
-from encoders.training.loop import Batch, Plan, TrainingSettings, schedule, train
+from encoders.training.loop import Batch, TrainingPlan, TrainingSettings, schedule, train
 from encoders.training.losses import semantic_loss
-from encoders.training.stages import Place, train_semantic
+from encoders.training.stages import TrainingFolder, train_semantic
 from tests.encoders.toys import tiny_model
 from tests.encoders.training.toy_training import FAST, TRACKS, Weights, fresh, same, stage_1, stop_after, weights
 
 
-def toy_plan(reader: SongReader, settings: TrainingSettings, *rows: slice) -> Plan:
+def toy_plan(reader: SongReader, settings: TrainingSettings, *rows: slice) -> TrainingPlan:
     """Stage 1 on the same batches in every epoch."""
     batches = [lambda part=part: Batch(TRACKS[part], semantic_loss) for part in rows]
-    return Plan("toy", reader, lambda epoch: batches, settings, "a")
+    return TrainingPlan("toy", reader, lambda epoch: batches, settings, "a")
 
 
 class TestAverage:
@@ -113,7 +113,7 @@ class TestLockedText:
         model = tiny_model(vocabulary=len(toy_reader.tokenizer), text_shortcut=shortcut)
         before = weights(model)
         settings = FAST.model_copy(update={"lock_text": True, "epochs": 2, "ema": 0.5})
-        train_semantic(model, toy_reader, TRACKS, settings, Place(tmp_path, "a"))
+        train_semantic(model, toy_reader, TRACKS, settings, TrainingFolder(tmp_path, "a"))
         changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
         assert any(name.startswith("audio_model.") for name in changed)
         assert any(name.startswith("audio_head.") for name in changed)
@@ -124,7 +124,7 @@ class TestLockedText:
         model = tiny_model(vocabulary=len(toy_reader.tokenizer))
         before = weights(model)
         settings = FAST.model_copy(update={"text_lr": 0.0, "epochs": 2})
-        train_semantic(model, toy_reader, TRACKS, settings, Place(tmp_path, "a"))
+        train_semantic(model, toy_reader, TRACKS, settings, TrainingFolder(tmp_path, "a"))
         changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
         assert not any(name.startswith("text_model.") for name in changed)
         assert any(name.startswith("text_head.") for name in changed)
@@ -144,7 +144,7 @@ class TestLockedText:
 
         monkeypatch.setattr(torch.optim.AdamW, "step", spy)
         settings = FAST.model_copy(update={"epochs": 2, **still})
-        train_semantic(model, toy_reader, TRACKS, settings, Place(tmp_path, "a"))
+        train_semantic(model, toy_reader, TRACKS, settings, TrainingFolder(tmp_path, "a"))
         assert modes == {(True, False)}
 
     @pytest.mark.parametrize("still", [{"text_lr": 0.0}, {"lock_text": True}])

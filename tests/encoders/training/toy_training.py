@@ -14,7 +14,7 @@ from encoders.htcl import HtclModel
 from encoders.training.checkpoint import Checkpoint
 from encoders.training.loop import TrainingSettings
 from encoders.training.presets import PreferenceSettings
-from encoders.training.stages import Place, train_semantic
+from encoders.training.stages import TrainingFolder, train_semantic
 from tests.encoders.toys import tiny_model
 
 FAST = TrainingSettings(epochs=4, batch_size=8, lr=3e-3, audio_lr=3e-3, text_lr=3e-3, crop_frames=20)
@@ -32,7 +32,7 @@ def stage_1(
 ) -> tuple[Weights, list[float]]:
     model = fresh(reader, dropout)
     scratch.mkdir(exist_ok=True)
-    history = train_semantic(model, reader, TRACKS, settings, Place(scratch, identity))
+    history = train_semantic(model, reader, TRACKS, settings, TrainingFolder(scratch, identity))
     return weights(model), history.losses
 
 

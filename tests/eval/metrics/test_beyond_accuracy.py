@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 import eval.metrics.beyond_accuracy
 from encoders.encoding.vector_files import Vectors
 from eval.metrics.beyond_accuracy import BEYOND, OVER_ALL, PER_QUERY, beyond, per_query
-from eval.metrics.catalogue_facts import AT, Asked, Songs, genre_matrix
+from eval.metrics.catalogue_facts import AT, CatalogueFacts, QueryFacts, genre_matrix
 from eval.statistics import ratio_interval
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -39,12 +39,12 @@ class World:
     history: list[dict[int, float]]
 
     @property
-    def songs(self) -> Songs:
+    def songs(self) -> CatalogueFacts:
         size = len(self.plays)
         rows = np.array([row if row is not None else [0.0, 0.0, 0.0] for row in self.vectors], np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0).reshape(size, 3)
-        return Songs(
+        return CatalogueFacts(
             np.array(self.plays, np.float64), np.array(self.artists, np.int32), genre_matrix(self.genres), rows
         )
 
@@ -53,13 +53,13 @@ class World:
         return as_ranked(self.answers)
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> QueryFacts:
         history = np.zeros((len(self.history), len(self.plays)))
         for row, of in enumerate(self.history):
             for track, weight in of.items():
                 history[row, track] = weight
         wanted = Targets.from_rows([sorted(row) for row in self.targets])
-        return Asked(wanted, as_ranked(self.expected), csr_matrix(history))
+        return QueryFacts(wanted, as_ranked(self.expected), csr_matrix(history))
 
     def measured(self, k: int) -> dict[str, NDArray[np.float64]]:
         return per_query(self.ranked, self.asked, self.songs, k)
@@ -220,8 +220,10 @@ class TestOnADataset:
     def test_what_is_expected_is_what_was_played_most_and_may_be_answered(self, fixed_world) -> None:
         _, dataset, split = fixed_world
         training = split.past(dataset)
-        asked = Asked.of([Query(), Query(exclude=np.array([0, 1], np.int32))], Targets.from_rows([[0], [2]]), training)
-        songs = Songs.of(dataset, training, None)
+        asked = QueryFacts.of(
+            [Query(), Query(exclude=np.array([0, 1], np.int32))], Targets.from_rows([[0], [2]]), training
+        )
+        songs = CatalogueFacts.of(dataset, training, None)
         everything, without = (tracks.tolist() for tracks, _ in asked.expected)
         assert everything == [t for t in np.argsort(-songs.plays, kind="stable").tolist() if songs.plays[t] > 0]
         assert without == [track for track in everything if track not in (0, 1)]
@@ -229,7 +231,7 @@ class TestOnADataset:
     def test_dislikes_are_no_taste(self, fixed_world) -> None:
         _, dataset, split = fixed_world
         query = Query(history=np.array([3, 4], np.int32), evidence=np.array([1, -1], np.float32))
-        asked = Asked.of([query], Targets.from_rows([[0]]), split.past(dataset))
+        asked = QueryFacts.of([query], Targets.from_rows([[0]]), split.past(dataset))
         assert asked.history.toarray()[0, [3, 4]].tolist() == [1, 0]
 
     def test_answers_of_the_own_block_are_calibrated_and_those_of_another_are_not(self, fixed_world) -> None:
@@ -238,9 +240,9 @@ class TestOnADataset:
         question = held_out(dataset, split, "next-song", "test", max_queries=50)
         block = [row[0] for row in dataset.tracks["genres"].to_list()]
         mine = [max(of := [block[t] for t in query.history], key=of.count) for query in question.queries]
-        asked = Asked.of(question.queries, question.targets, training)
+        asked = QueryFacts.of(question.queries, question.targets, training)
         vectors = Vectors(np.array([0, 1], np.int32), np.array([[3, 0], [0, 4]], np.float32))
-        songs = Songs.of(dataset, training, vectors)
+        songs = CatalogueFacts.of(dataset, training, vectors)
         np.testing.assert_array_equal(songs.vectors[:3], [[1, 0], [0, 1], [0, 0]])
 
         def value(answers: list[list[int]]) -> float:

@@ -12,7 +12,7 @@ from data.storage.workspace import Workspace
 from encoders.training.stages import Listening
 from eval.semantic import cross_validation as folds_module
 from eval.semantic.cross_validation import fold_of, folds, without
-from eval.semantic.embeddings import Space
+from eval.semantic.embeddings import Embedding
 from eval.semantic.measure import Fold, measure_semantic
 
 
@@ -35,7 +35,7 @@ def test_each_song_counts_once_and_medians_are_means_over_folds(fixed_world):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(len(dataset.track_ids), 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    space = {"htcl-stage1": Space(vectors, vectors, vectors)}
+    space = {"htcl-stage1": Embedding(vectors, vectors, vectors)}
     odd = np.arange(len(vectors)) % 2 == 1
     both = measure_semantic(dataset, split, [Fold(odd, space), Fold(~odd, space)])
     alone = [measure_semantic(dataset, split, [Fold(unseen, space)]) for unseen in (odd, ~odd)]

@@ -8,8 +8,8 @@ import pytest
 
 from data.errors import UserError
 from eval.results.terminal import result_table
-from eval.semantic.embeddings import Space, open_externals
-from eval.semantic.measure import LEAST, Fold, Songs, measure_semantic
+from eval.semantic.embeddings import Embedding, open_externals
+from eval.semantic.measure import LEAST, Fold, ProbedSongs, measure_semantic
 from tests.conftest import BLOCKS
 
 SIZE = 16
@@ -44,9 +44,9 @@ def result(world):
         return np.eye(SIZE, dtype=np.float32)[[moods[word] for word in words]]
 
     spaces = {
-        "mel": Space(noise),
-        "htcl-stage1": Space(noise, noise, noise[::-1].copy(), encode),
-        "htcl-stage2": Space(good, good, near, encode),
+        "mel": Embedding(noise),
+        "htcl-stage1": Embedding(noise, noise, noise[::-1].copy(), encode),
+        "htcl-stage2": Embedding(good, good, near, encode),
     }
     return measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
 
@@ -100,7 +100,7 @@ def test_what_stage_2_costs_is_told_for_every_metric_of_both(result):
 def test_without_both_stages_nothing_is_said_of_a_cost(world):
     dataset, split = world
     found = measure_semantic(
-        dataset, split, [Fold(split.held_out_only, {"htcl-stage1": Space(by_block(dataset, 0.3, 1))})]
+        dataset, split, [Fold(split.held_out_only, {"htcl-stage1": Embedding(by_block(dataset, 0.3, 1))})]
     )
     assert found["semantic_cost"] == {}
 
@@ -109,7 +109,7 @@ def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(
     dataset, split = world
     theirs = by_block(dataset, 0.3, 3)
     theirs[np.flatnonzero(split.held_out_only)[:3]] = np.nan
-    spaces = {"mel": Space(by_block(dataset, 1, 2)), "theirs": Space(theirs, origin="clap, 1234")}
+    spaces = {"mel": Embedding(by_block(dataset, 1, 2)), "theirs": Embedding(theirs, origin="clap, 1234")}
     found = measure_semantic(dataset, split, [Fold(split.held_out_only, spaces)])
     assert found["protocol"]["queries"]["all"] == result["protocol"]["queries"]["all"] - 3
     assert found["protocol"]["external"] == {"theirs": "clap, 1234"}
@@ -120,7 +120,7 @@ def test_an_external_model_is_told_apart_and_songs_it_lacks_are_asked_of_nobody(
 
 def test_the_strength_of_a_probe_is_chosen_across_artists_but_for_albums(world):
     dataset, split = world
-    songs = Songs.of(dataset, np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only))
+    songs = ProbedSongs.of(dataset, np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only))
     assert np.array_equal(songs.folds("tags"), songs.groups)
     # An album is by one artist: with artists apart, none would be on both sides and every strength look useless.
     assert len(np.unique(songs.folds("album"))) == len(dataset.track_ids)
@@ -130,14 +130,14 @@ def test_language_is_probed_as_genre_is_among_songs_by_other_artists(world):
     dataset, split = world
     sung = ["pt" if BLOCKS.index(name.split("-")[0]) % 2 else "en" for name in dataset.track_ids.names]
     spoken = replace(dataset, tracks=dataset.tracks.with_columns(pl.Series("language", sung)))
-    spaces = {"htcl-stage1": Space(by_block(dataset, 0.3, 1)), "htcl-stage2": Space(by_block(dataset, 0.3, 2))}
+    spaces = {"htcl-stage1": Embedding(by_block(dataset, 0.3, 1)), "htcl-stage2": Embedding(by_block(dataset, 0.3, 2))}
     found = measure_semantic(spoken, split, [Fold(split.held_out_only, spaces)])
     assert mean(found, "htcl-stage1", "probe_language_accuracy") > 0.9
     assert mean(found, "htcl-stage1", "probe_language_macro_f1") > 0.9
     assert 0.3 < mean(found, "chance", "probe_language_accuracy") < 0.7
     assert "probe_language_accuracy" in found["semantic_cost"]
     rows = np.arange(len(dataset.track_ids))
-    songs = Songs.of(spoken, rows[~split.held_out_only], rows[split.held_out_only])
+    songs = ProbedSongs.of(spoken, rows[~split.held_out_only], rows[split.held_out_only])
     _, train, test = songs.sides("language")
     assert not set(songs.groups[train]) & set(songs.groups[test])
 
@@ -146,7 +146,7 @@ def test_a_label_of_one_artist_alone_is_not_probed(world):
     dataset, _ = world
     rows = np.arange(len(dataset.track_ids))
     one = np.flatnonzero(dataset.artists == dataset.artists[0])
-    songs = Songs.of(dataset, one, np.setdiff1d(rows, one))
+    songs = ProbedSongs.of(dataset, one, np.setdiff1d(rows, one))
     assert songs.sides("genre")[0] == []
 
 
@@ -166,7 +166,7 @@ def test_no_artist_is_on_both_sides_of_a_probe(world):
     dataset, _ = world
     rows = np.arange(len(dataset.track_ids))
     held_out = (rows % 7 == 0) & (rows < 30)
-    songs = Songs.of(dataset, rows[~held_out], rows[held_out])
+    songs = ProbedSongs.of(dataset, rows[~held_out], rows[held_out])
     for kind in ("genre", "tags"):
         _, train, test = songs.sides(kind)
         assert len(train)
@@ -178,7 +178,7 @@ def test_no_artist_is_on_both_sides_of_a_probe(world):
 def test_labels_that_are_rare_are_not_asked_for(world):
     dataset, split = world
     train, test = np.flatnonzero(~split.held_out_only), np.flatnonzero(split.held_out_only)
-    songs = Songs.of(dataset, train, test)
+    songs = ProbedSongs.of(dataset, train, test)
     names, _, _ = songs.sides("tags")
     for name in names:
         assert sum(name in songs.labels["tags"][row] for row in test) >= LEAST
@@ -186,6 +186,6 @@ def test_labels_that_are_rare_are_not_asked_for(world):
 
 def test_nothing_held_out_is_the_users_to_mend(world):
     dataset, split = world
-    space = {"mel": Space(by_block(dataset, 1, 1))}
+    space = {"mel": Embedding(by_block(dataset, 1, 1))}
     with pytest.raises(UserError, match="nothing to measure for semantic"):
         measure_semantic(dataset, split, [Fold(np.zeros(len(dataset.track_ids), np.bool_), space)])

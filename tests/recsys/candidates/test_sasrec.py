@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.candidates.sequential.sasrec import Sasrec
-from recsys.candidates.sequential.sasrec_network import NextSong, SasrecSettings, next_song_loss, windows
+from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, next_song_loss, windows
 from recsys.queries import Query
 from tests.recsys.candidates.source_toys import SONGS, START, assert_same, cycle_world, make
 
@@ -19,10 +19,10 @@ class TestSasrec:
     SETTINGS = SasrecSettings(dim=16, layers=2, heads=2, length=8, dropout=0.3)
 
     @pytest.fixture(scope="class")
-    def network(self) -> NextSong:
+    def network(self) -> SasrecNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            return NextSong(30, self.SETTINGS).eval()
+            return SasrecNetwork(30, self.SETTINGS).eval()
 
     @pytest.mark.parametrize("negatives", [1000, 6])
     def test_learns_what_comes_next_in_a_ring(self, publish, negatives):
@@ -111,7 +111,7 @@ class TestSasrec:
         assert torch.rand(1) == expected
 
 
-def numpy_states(network: NextSong, played: list[int], heads: int) -> np.ndarray:
+def numpy_states(network: SasrecNetwork, played: list[int], heads: int) -> np.ndarray:
     """The network's states, in float64."""
     w = {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
 

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.index.running_top_k import Leaders, passing
+from recsys.index.running_top_k import RunningTopK, passing
 
 
 def led(scores: torch.Tensor, count: int, widths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Through one buffer that is overwritten, as `ExactIndex` does."""
     blocks = scores.split(widths, dim=1)
-    leaders, start = Leaders(blocks[0], count), widths[0]
+    leaders, start = RunningTopK(blocks[0], count), widths[0]
     room = torch.empty(len(scores), max(widths))
     for block in blocks[1:]:
         part = room.view(-1)[: block.numel()].view(block.shape)

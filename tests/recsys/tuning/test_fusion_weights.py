@@ -10,9 +10,9 @@ from recsys.ranked import Ranked, rank_scores
 from recsys.ranking.fusion import METHODS, FusionSettings, Proposals, fuse
 from recsys.tasks.accuracy import hits, ndcg
 from recsys.tasks.targets import Targets
-from recsys.tuning.fusion_objective import Race
+from recsys.tuning.fusion_objective import TargetRanks
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS, tune_fusion
-from recsys.tuning.source_settings import NEW_SONGS, worth
+from recsys.tuning.source_settings import NEW_SONGS, target_gains
 
 TRACKS, QUERIES, K = 40, 12, 40
 PLAYED = np.zeros(TRACKS, np.bool_)
@@ -47,7 +47,7 @@ def reached_of(targets: Targets, unplayed: NDArray[np.bool_] = PLAYED):
 def tuned(
     rankings: dict[str, Ranked], targets: Targets, unplayed: NDArray[np.bool_] = PLAYED
 ) -> tuple[float, FusionSettings]:
-    return tune_fusion(rankings, targets, worth(targets, unplayed), unplayed, K)
+    return tune_fusion(rankings, targets, target_gains(targets, unplayed), unplayed, K)
 
 
 @settings(max_examples=15)
@@ -95,18 +95,20 @@ def test_a_race_tells_what_whole_rankings_tell(seed, method):
         weights={name: float(rng.choice(WEIGHTS)) for name in rankings},
         unplayed_weights={"source-0": float(rng.choice(UNPLAYED_WEIGHTS))},
     )
-    race = Race.of(Proposals.gather(rankings, method, unplayed), targets, worth(targets, unplayed))
+    target_ranks = TargetRanks.of(
+        Proposals.gather(rankings, method, unplayed), targets, target_gains(targets, unplayed)
+    )
     expected = reached_of(targets, unplayed)(fuse(rankings, chosen, unplayed, K))
-    assert race.reached(chosen, K) == pytest.approx(expected)
-    assert race.quality(chosen, K, floor=expected[0]) == pytest.approx(sum(expected))
-    assert race.quality(chosen, K, floor=expected[0] + 0.01) == pytest.approx(expected[0])
+    assert target_ranks.reached(chosen, K) == pytest.approx(expected)
+    assert target_ranks.quality(chosen, K, floor=expected[0]) == pytest.approx(sum(expected))
+    assert target_ranks.quality(chosen, K, floor=expected[0] + 0.01) == pytest.approx(expected[0])
 
 
 def test_a_race_looks_no_deeper_than_k():
     rankings, targets = {"a": Ranked.from_rows([(np.arange(5, dtype=np.int32), -np.arange(5.0))])}, [[2]]
     proposals = Proposals.gather(rankings, "scores", PLAYED)
-    race = Race.of(proposals, Targets.from_rows(targets), np.ones((1, 2)))
-    assert [race.reached(FusionSettings(method="scores", weights={"a": 1}), k)[0] for k in (2, 3)] == [0, 0.5]
+    target_ranks = TargetRanks.of(proposals, Targets.from_rows(targets), np.ones((1, 2)))
+    assert [target_ranks.reached(FusionSettings(method="scores", weights={"a": 1}), k)[0] for k in (2, 3)] == [0, 0.5]
 
 
 def test_two_half_blind_sources_are_better_together():
