@@ -1,4 +1,4 @@
-"""The dataset as the rest of the system sees it: validated tables with inside ids, ordered, immutable."""
+"""The dataset: validated, ordered, immutable tables whose ids are row numbers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -84,7 +84,7 @@ class Dataset:
         return rows
 
     def audio_file(self, track: int) -> Path | None:
-        """Where a track's audio lies; relative paths are below the workspace."""
+        """The track's audio file; relative paths are below the workspace."""
         value = self.tracks["audio_path"][track]
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one or two lines, what is wrong, where, what to do. Exit code 2."""
+"""Errors the user can correct: one or two lines that say what is wrong, where, and what to do. Exit code 2."""
 
 import difflib
 from collections.abc import Iterable

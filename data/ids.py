@@ -1,4 +1,4 @@
-"""Outside ids are strings and stay what the user gave; inside they are contiguous int32 through one frozen map."""
+"""A frozen map between the user's string ids and contiguous int32 rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -39,7 +39,7 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 Extent = Literal["train", "past", "all"]
 """Which listening a model learns from: the training part, everything before the test, everything."""
 IN_GAP = -1
-"""The part of a listen that is in none: it trains nothing, is no target, and yet is known of whoever is asked for."""
+"""Code for listens inside the gap: not training, not a target, but still in the listener's history."""
 Method = Literal["time", "leave-last-out"]
 LEAKS = (
     "each listener's last play is held out, whenever it was: models have learned from plays of others that came later, "

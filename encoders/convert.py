@@ -1,4 +1,4 @@
-"""`python -m encoders.convert`: published HTCL checkpoints into a model folder, and a model folder into checkpoints.
+"""`python -m encoders.convert`: original HTCL checkpoints into a model folder, and a model folder into checkpoints.
 
 The published parts are five files in one folder, any of which may be missing: audio_model, text_model, audio_mlp,
 text_mlp and fusion_mlp, each .safetensors or a weights-only .pt or .pth.

@@ -181,7 +181,7 @@ def _vectors_of(space: Workspace, dataset: Dataset, stage: Stage) -> Found:
 
 
 def _asked(found: Found, dataset: Dataset, questions: Mapping[Task, HeldOut]) -> dict[Task, Model]:
-    """Neighbours in the variant's space, asked for each task as validation prefers."""
+    """Neighbours in the variant's embedding, with the settings that validation prefers for each task."""
     source = Htcl("variant", found["item"], exact_index(found["item"])).fit(dataset)
     chosen = choose_settings(
         "htcl-stage2",

@@ -99,7 +99,7 @@ def evaluate(space: Workspace, asked: Evaluation, json_file: Path | None = None)
 
 
 def say_what_next(workspace: str, task: str, report: Path) -> None:
-    """Where the report lies, and two commands to try."""
+    """Print the report's path and two commands to try."""
     where = "" if workspace == "workspace" else f" --workspace {workspace}"
     out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
     out.print(f"\nReport: {report}", markup=False)
@@ -116,7 +116,7 @@ def _fitted(space: Workspace, asked: Evaluation, tasks: Sequence[Task]) -> Fitte
 
 
 def _questions(fitted: Fitted, asked: Evaluation, tasks: Sequence[Task]) -> list[Question]:
-    """The questions of every task, or of every scenario where some are asked for; empty ones are left out, but a lone
+    """The questions of every task, or of every requested scenario; empty ones are left out, but a lone
     one stays."""
     dataset, split = fitted.dataset, fitted.split
     if asked.scenarios:

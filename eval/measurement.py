@@ -28,7 +28,7 @@ from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 
 GAINED = (*TESTED, "recall@100", "ndcg@500")
-"""What stage 2 adds to stage 1 is told by these."""
+"""The metrics that report what stage 2 adds to stage 1."""
 HONEST = ("split", "train", "past")
 """Of what a manifest may say that a thing was trained on: whatever holds nothing of the test."""
 FITTED = (
@@ -39,7 +39,7 @@ Values = dict[str, NDArray[np.float64]]
 
 
 def refuse_leaks(trained: Mapping[str, Manifest], split: Split) -> None:
-    """Raises UserError where something was trained on more than what lies before the test of this very split."""
+    """Raises UserError where something was trained on more than the data before this split's test."""
     for name, manifest in trained.items():
         seen = manifest.trained_on or {}
         if seen.get("part") not in HONEST or seen.get("split") != split.fingerprint:

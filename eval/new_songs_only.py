@@ -1,4 +1,4 @@
-"""The same question with only the new songs to choose from.
+"""Evaluation among new songs only (no plays before the test), so that knowing "is new" gives no advantage.
 
 In the whole catalogue a model gains by knowing that a song is new where new songs are what is wanted; here that is
 worth nothing, and what counts is which of the new songs it takes.

@@ -43,7 +43,7 @@ def has_features(space: Workspace) -> bool:
 
 
 def answerable(space: Workspace, asked: str, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
-    """Those of the tasks that mean something on its dataset. Raises UserError where the one asked for does not."""
+    """The tasks that are meaningful for its dataset. Raises UserError where the requested one is not."""
     manifest = read_manifest(space.dataset)
     if manifest is None or is_ordered(manifest):
         return tasks

@@ -1,4 +1,4 @@
-"""The candidate sources by name: which there are, which of them the product fuses, which are only compared with.
+"""The candidate sources by name: those the product fuses, and those that are only baselines.
 
 Imports nothing heavy, so that a name that does not exist is refused at once. `recsys.candidates.SOURCES` holds the
 classes; a test keeps the two alike.

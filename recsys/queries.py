@@ -1,4 +1,4 @@
-"""One description of what is known when songs are asked for. It serves every task; a single query is a batch of one."""
+"""A query: everything known when songs are recommended. One type for every task; a single query is a batch of one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

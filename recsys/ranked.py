@@ -1,4 +1,4 @@
-"""Ranked songs for a batch of queries, as one ragged array: no padding and no sentinel ever leaves a function."""
+"""Rankings of a batch of queries as one ragged array, without padding or sentinels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ FRESH_EVERY = 4
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 SPARE = 10
-"""Songs asked for beyond those wanted: a catalogue holds some recordings twice, and each is answered once."""
+"""Songs fetched beyond k: a catalogue holds some recordings twice, and each is recommended once."""
 
 
 class Recommender:
@@ -211,7 +211,7 @@ class Recommender:
             return []
         settings = self.models.choices.fusion[task]
         proposals = Proposals.gather(self.models.rankings(task, queries), settings.method, self.models.unplayed)
-        # The filters leave songs out, so more are fused than are asked for.
+        # The filters drop songs, so more than k are fused.
         fused = proposals.ranked(settings, (2 if per_artist is None else 10) * k + SPARE)
         fused = Ranked.from_rows(
             [self._one_of_each(*row, query.exclude) for row, query in zip(fused, queries, strict=True)]

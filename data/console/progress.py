@@ -1,4 +1,4 @@
-"""What a run says while it works. Everything goes to stderr, so that stdout holds results and nothing else."""
+"""Progress of a run, on stderr, so that stdout holds results and nothing else."""
 
 import os
 import time
@@ -32,7 +32,7 @@ class Meter:
     """Advances a bar on a terminal; elsewhere prints a line now and then, so that logs show life."""
 
     def __init__(self, step: str, total: int | None, bar: Progress | None, before: int = 0) -> None:
-        """before: how many an interrupted run has left done; they say nothing of this one's speed."""
+        """before: items finished by an earlier run; not counted in the rate."""
         self.step, self.total, self.count, self.before = step, total, before, before
         self.bar = bar
         self.task = bar.add_task(f"  {step:<12}", total=total, completed=before, note="") if bar else None

@@ -1,4 +1,4 @@
-"""What the importer of a public data set hands over: its tables in parts, so that a part bounds the memory."""
+"""A public data set as its importer yields it: tables in parts, so that one part bounds the memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every public data set that has an importer, by the name the command calls it."""
+"""Every public data set that has an importer, by the name `htcl prepare` takes."""
 
 from collections.abc import Mapping
 

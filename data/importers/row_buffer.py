@@ -1,4 +1,4 @@
-"""Rows on their way into the parts that an importer hands over."""
+"""Collects an importer's rows into parts of bounded size."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence

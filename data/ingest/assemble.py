@@ -1,4 +1,4 @@
-"""From spooled parts to the tables of the contract, in bounded memory.
+"""Joins spooled parts into the tables of the contract, in bounded memory.
 
 Rows have been checked one by one; what is left needs whole tables: duplicates, references, order. The rules are those
 of `data.tables.validate`, but for one: tracks that only other tables name become tracks with nothing but an id, whether

@@ -1,4 +1,4 @@
-"""What is said of rejected rows: how many of which table, why, and where a few of them came from."""
+"""Summary of rejected rows: counts by table and reason, with a few examples of where they came from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from data.tables import SCHEMAS
 SHOWN_REASONS = 8
 SHOWN_ROWS = 3
 MOST_REASONS = 10_000
-"Reasons may hold a value of the row; so many are told apart, the rest is counted together."
+"Reasons may contain a value of the row; at most so many are counted separately, the rest together."
 
 
 @dataclass

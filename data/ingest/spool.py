@@ -1,4 +1,4 @@
-"""Parts of tables on their way to disk: each row is checked by itself and numbered, so that the first can win."""
+"""Writes parts of tables to disk: each row is validated and numbered, so that the first of duplicates wins."""
 
 from collections import Counter
 from pathlib import Path

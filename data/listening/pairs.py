@@ -33,7 +33,7 @@ class PairSettings(BaseModel):
     per_song: PositiveInt = 50
     "A pair stays if each song is among the other's best partners, so many of them; so no song dominates."
     skip_support: float = Field(default=2.0, gt=0)
-    "Listeners who must have skipped a song beside another before the two are told apart."
+    "Listeners who must have skipped a song beside another before it becomes a negative of it."
     memory: str = "1GB"
     "DuckDB's limit; beyond it the work spills to disk."
 

@@ -1,4 +1,4 @@
-"""What a published folder says of itself: what it was made from, with which settings, and every file's checksum."""
+"""The manifest of a published folder: what it was made from, its settings, and every file's checksum."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Parquet files by their very names: Polars and DuckDB take a `*`, `?` or `[` in a path for a pattern unless told."""
+"""Parquet files by their literal names: Polars and DuckDB would read `*`, `?` or `[` in a path as a pattern."""
 
 import glob
 from pathlib import Path

@@ -17,7 +17,7 @@ from data.console.progress import say
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where each step's result lies below one root."""
+    """The path of each step's result below one root."""
 
     root: Path
     below: str = ""

@@ -1,4 +1,4 @@
-"""What can be encoded as audio, a file or an array of samples, and its log-mel."""
+"""Audio inputs: a file or an array of samples, and its log-mel."""
 
 from collections.abc import Iterable
 from numbers import Real

@@ -1,4 +1,4 @@
-"""Sound files through worker processes, one a core: whatever a decoder does to its process, the run goes on.
+"""Decodes sound files in worker processes, one a core, so that a crashing decoder does not end the run.
 
 Every worker has a pipe of its own. So a worker's death names the file that it was reading, which is tried once more
 and then given up, and a worker whose parent is gone meets the end of its pipe and goes too.
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class TransientError(str):
-    """A reason that lies with the machine and not in the file: it may be gone the next time."""
+    """A transient failure (killed, permission denied): the file is tried again on the next run."""
 
 
 def read_files(

@@ -1,4 +1,4 @@
-"""Every song's audio, text and item vector, in blocks that outlive an interruption."""
+"""Every song's audio, text and item vector, in resumable blocks."""
 
 import time
 from dataclasses import replace

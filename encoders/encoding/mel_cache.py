@@ -167,7 +167,7 @@ def _write_chunk(folder: Path, number: int, songs: dict[str, Result]) -> None:
 
 @dataclass(frozen=True)
 class Cache:
-    """What lies in the folder, by the songs' keys."""
+    """The cached mels of the folder, by song key."""
 
     places: dict[str, tuple[int, int, int]]
     digests: dict[str, str]
@@ -210,7 +210,7 @@ def _content(path: Path, description: Path) -> dict[str, Any] | None:
 
 
 def mapped(chunks: Sequence[tuple[Path, str]]) -> Callable[[int], NDArray[np.uint8]]:
-    """Chunk number -> its rows, memory-mapped; verified when first asked for, as a million songs are 160 GB to hash."""
+    """Chunk number -> its rows, memory-mapped; verified on first access, as a million songs are 160 GB to hash."""
     verified: set[int] = set()
 
     @lru_cache(OPEN)

@@ -1,4 +1,4 @@
-"""Reading ahead: the next batch is put together while the model works on this one."""
+"""Prefetching: the next batch is assembled while the model computes the current one."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Long work over the catalogue in blocks that outlive an interruption."""
+"""Resumable work over the catalogue, in blocks saved to disk."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How high each song's own sound or text stands among those of others: vectors of some tracks, and ranks by cosine."""
+"""Retrieval by cosine: vectors of some tracks, and the rank of each song's own counterpart among all."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""From track rows to what the model reads: crops of mels, tokens of texts, rows of features, and who has which."""
+"""Batches for the model from track rows: mel crops, text tokens, feature rows, and which song has which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The published checkpoints: their names become ours, their fused q/k/v weights are taken apart, and the way back."""
+"""The authors' original checkpoints: tensor names mapped to ours and back, fused q/k/v weights split."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What the model gives for a batch of songs: every vector that the losses read."""
+"""The model's output for a batch of songs: every vector that the losses read."""
 
 from dataclasses import dataclass
 

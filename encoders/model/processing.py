@@ -1,4 +1,4 @@
-"""Feature extractor and processor in transformers' conventions: arrays and strings in, what the model reads out."""
+"""Feature extractor and processor in transformers' conventions: arrays and strings to model inputs."""
 
 from collections.abc import Sequence
 from typing import Any

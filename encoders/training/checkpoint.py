@@ -1,4 +1,4 @@
-"""A training's checkpoint: weights, their average, the best so far and the optimiser, in one file replaced whole."""
+"""The checkpoint of a training: weights, their average, the best so far and the optimiser, replaced atomically."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ class Checkpoint:
         aside.replace(self.path)
 
     def restore(self) -> State | None:
-        """What was saved by the same identity. A file of another, or that cannot be read, is said and passed over."""
+        """The checkpoint of this training. One of other settings, or an unreadable one, is reported and ignored."""
         if not self.path.is_file():
             return None
         try:

@@ -1,4 +1,4 @@
-"""Training in several processes: each reads and encodes its share of a batch, all see the vectors of the whole batch.
+"""Distributed training: each process encodes its share of a batch; the loss sees the vectors of the whole batch.
 
 The negatives of a contrastive loss are the other songs of the whole batch, so vectors are gathered, and the gradient
 flows back through the gathering to the process that made them: the weights move as they would in one process. An

@@ -1,4 +1,4 @@
-"""Which songs choose the epoch that is kept, and how well an encoder finds them: retrieval among songs it never saw."""
+"""Selects the epoch to keep by retrieval among songs left out of training."""
 
 import numpy as np
 import polars as pl

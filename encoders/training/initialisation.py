@@ -1,4 +1,4 @@
-"""How fresh heads start.
+"""Initialisation of untrained heads.
 
 Random ones map all songs to nearly the same vector, and a contrastive loss then learns nothing for long: at first its
 gradient only says that everything is alike.

@@ -102,7 +102,7 @@ class TrainingPlan:
 
 
 def train(model: HtclNetwork, plan: TrainingPlan, scratch: Path, logs: Path | None = None) -> History:
-    """Train `model` in place; it ends with the best epoch's weights. scratch: where the checkpoint lies.
+    """Train `model` in place; it ends with the best epoch's weights. scratch: folder of the checkpoint.
 
     logs: folder for TensorBoard. Under `accelerate launch` every process calls this with the same arguments and ends
     with the same weights; the first one reads and writes the checkpoint. Raises FloatingPointError where the loss or

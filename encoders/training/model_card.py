@@ -1,4 +1,4 @@
-"""The model card that lies beside every published encoder: what it is, what it learned from, how that went."""
+"""The model card in every encoder folder: what the model is, its training data, and its training history."""
 
 from collections.abc import Mapping
 from typing import Any

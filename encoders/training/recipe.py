@@ -1,4 +1,4 @@
-"""What a training is made by: a preset, a pre-trained text tower or none, and the user's own settings.
+"""The recipe of a training: a preset, an optional pre-trained text tower, and the user's settings.
 
 A workspace remembers it: whoever gives no preset gets what was built before.
 """

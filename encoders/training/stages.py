@@ -68,8 +68,8 @@ def train_semantic(
 class Listening:
     """What stage 2 learns from.
 
-    pairs: similar songs (`usable_pairs`). skips: songs told apart (`mine_skips`), or none. before: (N, D), the text
-    vectors of stage 1, for a catalogue of texts by a pre-trained tower (see `preference_loss`).
+    pairs: similar songs (`usable_pairs`). skips: pairs of a played and a skipped song, or none. before: (N, D), the
+    text vectors of stage 1, for a catalogue of texts by a pre-trained tower (see `preference_loss`).
     """
 
     pairs: pl.DataFrame
@@ -156,7 +156,7 @@ class Skips:
     def draw(
         self, played: NDArray[np.int32], share: float, key: tuple[int, ...]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Rows of `played`, and the song that each is to be told from; about `share` of those that have any."""
+        """Rows of `played` and a skipped song for each, its negative; about `share` of those that have any."""
         rng = np.random.default_rng([*key, 1])
         start, stop = np.searchsorted(self.first, played, "left"), np.searchsorted(self.first, played, "right")
         rows = np.flatnonzero((stop > start) & (rng.random(len(played)) < share))

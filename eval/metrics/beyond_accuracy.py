@@ -1,4 +1,4 @@
-"""Beyond accuracy: what kind of songs does a model answer with? Of the first k answers, for every query or over all.
+"""Beyond-accuracy metrics of the first k recommendations: coverage, novelty, diversity, calibration and others.
 
 Per query: novelty, diversity in a space of vectors and by artist, serendipity, calibration, and how many were answered.
 Over all queries: coverage, Gini, popularity lift. A query that a metric says nothing about (no answer, no song with a

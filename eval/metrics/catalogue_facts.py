@@ -1,4 +1,4 @@
-"""What is known of the songs and of what is asked, beyond the targets: plays, artists, genres, vectors, histories."""
+"""Facts about songs and queries beyond the targets: plays, artists, genres, vectors, histories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ class CatalogueFacts:
 
 @dataclass(frozen=True)
 class QueryFacts:
-    """What does not depend on the model: the targets, the songs that anybody would expect, and (Q, N) histories.
+    """Facts that do not depend on the model: the targets, the songs the popularity baseline would recommend, and (Q, N)
+    histories.
 
     expected: the most played songs that may be answered. history: weights of the songs that were liked, none negative.
     """

@@ -1,4 +1,4 @@
-"""Slices: on which kind of queries and targets is a model good? Each is a prefix of metrics, as in `cold/recall@20`.
+"""Slices of queries and targets. Each is a prefix of metrics, as in `cold/recall@20`.
 
 cold, warm: songs that are not in what the models learned from, and the others. repeat, discovery: songs the listener
 had played, and had not. head, mid, tail: warm songs by popularity. history:1-5 and so on: how many plays a query brings

@@ -1,4 +1,4 @@
-"""Where every line, dot and bar of a chart lies: numbers in, pixels out. The templates turn them into SVG."""
+"""Chart geometry: numbers in, pixel coordinates out. The templates turn them into SVG."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the page shows beside the numbers, from the workspace: queries and answers, the map, costs and manifests.
+"""Evidence from the workspace shown beside the numbers: example queries, the map, costs and manifests.
 
 A part that cannot be had (no workspace, another dataset, models that saw the test part) is left out, and the reason
 stands in the page instead.

@@ -1,4 +1,4 @@
-"""Published figures beside ours: never without their source and what was done differently there."""
+"""Figures from the literature beside ours, each with its source and the differences in protocol."""
 
 from typing import NamedTuple
 

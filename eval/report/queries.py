@@ -1,4 +1,4 @@
-"""Real queries of the test part and what each model answers: what the numbers look like to a listener."""
+"""Real queries of the test part with each model's recommendations."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

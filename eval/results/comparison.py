@@ -1,4 +1,4 @@
-"""`python -m eval.run --compare A.json B.json`: what changed between two runs, and is it more than noise?
+"""`python -m eval.run --compare A.json,B.json`: what changed between two runs, and whether it is more than noise.
 
 Queries that both runs asked are paired; the difference is B minus A. Where a run kept no values per query the means are
 shown and nothing is tested.
@@ -185,7 +185,7 @@ def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]
 
 
 def _told(metric: str) -> bool:
-    """Recommendation tasks are told by what is tested of them, the semantic one by all it has."""
+    """Recommendation tasks are compared by their tested metrics, the semantic task by all of its metrics."""
     return metric.rpartition("/")[2] in TESTED or metric.startswith(SEMANTIC)
 
 

@@ -1,4 +1,4 @@
-"""What every query contributed to the means, kept beside a report, so that two runs can be compared query by query."""
+"""Values per query, kept beside a report, so that two runs can be compared query by query."""
 
 import hashlib
 import zlib

@@ -1,4 +1,4 @@
-"""What do the vectors know of a song? Linear probes, zero-shot tagging by words, and retrieval between sound and text.
+"""Semantic evaluation of vectors: linear probes, zero-shot tagging by words, retrieval between sound and text.
 
 Measured on songs that the encoder has not met: those that took part in no training of the encoders that settings are
 chosen with (`Split.held_out_only`), or, in folds, all of them, each by an encoder that was trained on the other folds.
@@ -237,7 +237,7 @@ def _probe_all(space: Embedding, songs: ProbedSongs, found: Measured) -> None:
 
 
 def _zero_shot(space: Embedding, songs: ProbedSongs, found: Measured) -> None:
-    """Each song's tags by how near its sound lies to the word alone."""
+    """Zero-shot tagging: a tag's score is the cosine of the song's sound and the word."""
     if space.audio is None or space.encode is None:
         return
     genres, _, test = songs.sides("genre")

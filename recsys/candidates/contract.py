@@ -1,4 +1,4 @@
-"""What a candidate source is, and the block-wise ranking that sources with dense scores share.
+"""The contract of a candidate source, and block-wise ranking for sources with dense scores.
 
 A *baseline* in an evaluation is one source used alone; the product fuses several. Both are the same code.
 """
@@ -37,7 +37,7 @@ class CandidateSource(Protocol):
         """The k best songs per query, best first; fewer where it knows fewer. Never a song twice, never a sentinel."""
 
     def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        """For each proposed song, the song of the history that speaks most for it; None where none does."""
+        """For each proposed song, the song of the history that contributed most to it; None where none did."""
 
     def state(self) -> State:
         """What was learned, as arrays: the source is these and its settings."""

@@ -1,7 +1,8 @@
-"""How the plays of a history speak: for similar songs, and for hearing the same song again.
+"""Weights of a listener's plays: each play votes for similar songs and for itself, and the two votes decay at
+different rates.
 
-The two fade differently: what goes with the song that plays now is out of date after some plays, a favourite is not. So
-each has a half-life and a weight of its own, which validation chooses, for every source that sums similarities.
+What fits the current song is out of date after some plays; a favourite is not. Validation chooses both half-lives and
+the weight of repeats, for every source that sums similarities.
 """
 
 from collections.abc import Sequence
@@ -15,14 +16,14 @@ from recsys.queries import Query, history_matrix
 
 
 class HistorySettings(BaseModel):
-    """How the history counts."""
+    """How the plays of a history are weighted."""
 
     half_life: float | None = 5.0
-    "Plays after which one counts half for songs like it; None: all count the same."
+    "Plays after which a play's vote for similar songs has halved; None: no decay."
     again: NonNegativeFloat = 3.0
-    "What a play counts for its own song, where it counts 1 at most, or so in the mean, for the one most like it."
+    "Weight of a play for its own song; its most similar song gets about 1."
     again_half_life: float | None = None
-    "Plays after which one counts half for its own song."
+    "Plays after which a play's vote for its own song has halved; None: no decay."
 
 
 def history_shares(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
@@ -36,9 +37,9 @@ def history_shares(queries: Sequence[Query], tracks: int, half_life: float | Non
 def add_repeats(
     scores: NDArray[np.float32], queries: Sequence[Query], settings: HistorySettings, known: NDArray[np.bool_]
 ) -> None:
-    """Add to scores (Q, N), in place, what the history's plays count for their own songs.
+    """Add each play's vote for its own song to scores (Q, N), in place.
 
-    known: (N,) songs of which the source knows more than that they were played now; no others are proposed.
+    known: (N,) songs that the source learned about in training; no others are proposed.
     """
     own = history_shares(queries, len(known), settings.again_half_life).tocoo()
     scores[own.row, own.col] += np.float32(settings.again) * own.data * known[own.col]
@@ -51,9 +52,9 @@ def best_reason(
     settings: HistorySettings,
     known: NDArray[np.bool_],
 ) -> list[int | None]:
-    """For each song, the song of the history that speaks most for it, itself included; None where none speaks for it.
+    """For each song, the song of the history that contributed most to it, itself included; None where none did.
 
-    similarity: (history, songs) what each song of the history counts for each of these, 0 for itself. known: (N,).
+    similarity: (history, songs), 0 between a song and itself. known: (N,).
     """
     if not len(query.history):
         return [None] * len(tracks)
@@ -63,6 +64,6 @@ def best_reason(
         for half_life in (settings.half_life, settings.again_half_life)
     )
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
-    spoken = similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None]
-    best = spoken.argmax(axis=0)
-    return [int(songs[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+    votes = similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None]
+    best = votes.argmax(axis=0)
+    return [int(songs[row]) if votes[row, at] > 0 else None for at, row in enumerate(best)]

@@ -1,4 +1,4 @@
-"""Fitting: every source is tuned on validation with fits of the training part, then fitted on all that it may see.
+"""Tunes every source on validation with fits of the training part, then fits it on all the data it may see.
 
 What validation chose is kept in the workspace's `tuning`, the product's sources together, for their fusion is chosen
 too, and each baseline on its own, so that an interrupted run goes on with the next one. What is published is fitted
@@ -112,7 +112,7 @@ class TuningData:
     htcl: Mapping[str, Htcl]
 
     def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
-        """A source that can be asked; its fit is added to `fits` where it is missing."""
+        """A ready source; its fit is added to `fits` where it is missing."""
         if name in self.htcl:
             return self.htcl[name].with_settings(settings)
         source, key = make_source(name, settings), fit_key(name, settings)

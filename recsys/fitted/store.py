@@ -1,6 +1,6 @@
-"""The models of a workspace: which sources there are, with the settings that validation chose, and how they are fused.
+"""The fitted sources of a workspace, with the settings and the fusion that validation chose.
 
-Everything fitted lies in `models/` (the product's sources) and `baselines/` (one folder for each source that is only
+Fitted sources are stored in `models/` (the product's sources) and `baselines/` (one folder for each source that is only
 compared with) as npz without pickle, described by a manifest that says what it was trained on.
 """
 
@@ -65,7 +65,7 @@ def load_models(
 ) -> FittedSources:
     """The published models; HTCL neighbours are searched in `index`. Raises UserError for files missing or damaged.
 
-    baselines: of BASELINES, those to be asked as well; `recsys.fitted.fit.ensure_baselines` has fitted them.
+    baselines: those of BASELINES to load as well; `recsys.fitted.fit.ensure_baselines` has fitted them.
     """
     manifest, choices, states = read_fits(workspace.models)
     htcl = htcl_sources(workspace, dataset, index)
@@ -89,7 +89,7 @@ def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:
 
 
 def read_choices(folder: Path) -> Choices:
-    """What validation chose, as it lies beside the fits."""
+    """The choices stored beside the fits."""
     return Choices.model_validate_json((folder / CHOICES).read_text("utf-8"))
 
 

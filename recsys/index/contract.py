@@ -1,4 +1,4 @@
-"""What every vector index promises: the nearest songs by cosine similarity, whatever finds them."""
+"""The contract of a vector index: the nearest songs by cosine similarity, whichever backend finds them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from recsys.ranked import Ranked
 
 
 class VectorIndex(Protocol):
-    """Song vectors that can be asked for the nearest ones. One vector per song; lengths do not matter, only directions.
+    """An index of song vectors. One vector per song; lengths do not matter, only directions.
 
     A call that raises changes nothing.
     """

@@ -1,4 +1,4 @@
-"""What may enter a vector index: plain checks that every backend shares, so that all refuse the same things."""
+"""Input checks that every index backend shares, so that all refuse the same things."""
 
 from collections.abc import Sequence
 

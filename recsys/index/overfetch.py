@@ -1,4 +1,4 @@
-"""From a shortlist to the answer: fetch more than `k`, drop what must not be shown, fetch more if too few stay.
+"""Over-fetching: fetch more than `k`, drop excluded songs, fetch more if too few remain.
 
 Fetching more and masking works the same on every backend; FAISS's own selector is ignored, silently, on a GPU.
 """

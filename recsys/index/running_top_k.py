@@ -1,4 +1,4 @@
-"""The best so far of many queries, while scores come in blocks: hardly any score of a later block is looked at twice.
+"""Running top-k of many queries over blocks of scores; later scores below the current k-th are skipped.
 
 Sorting every block costs more than computing it. But after the first blocks few scores beat the worst that a query
 keeps: of scores in random order, `count * log(N / first)` of N. So a block is only compared with that bar, and what

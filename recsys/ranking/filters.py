@@ -1,4 +1,4 @@
-"""What is taken out of a ranking before a person sees it."""
+"""Filters: songs removed from a ranking before it is shown."""
 
 import numpy as np
 from numpy.typing import NDArray

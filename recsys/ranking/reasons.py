@@ -6,7 +6,7 @@ from data.dataset import Dataset, song_name
 from recsys.ranking.explain import Explanation
 
 Question = Literal["listener", "songs"]
-"""For whom: a listener with a history, or songs alone (a playlist, a session), where nobody is asked for."""
+"""For whom: a listener with a history, or songs alone (a playlist, a session), without a listener."""
 
 REASONS: dict[str, str] = {
     "htcl-stage1": "sounds and reads like {song}",
@@ -39,9 +39,7 @@ FOR_SONGS: dict[str, str] = {
 
 
 def reason_in_words(dataset: Dataset, track: int, explanation: Explanation, question: Question) -> str:
-    """One line. It speaks of the source with the largest part; where that one compares with a played song it cannot
-    name, of the next.
-    """
+    """One line about the source with the largest part, or the next where that one cannot name a played song."""
     sentences = REASONS | (FOR_SONGS if question == "songs" else {})
     named = explanation.because is not None and explanation.because != track
     for source in explanation.sources:

@@ -1,4 +1,4 @@
-"""Which recommended songs were right, and how high do they stand? The core that evaluation and fusion tuning share."""
+"""Accuracy: which recommended songs are targets, and at which ranks. Shared by evaluation and fusion tuning."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def first_ranks(
 
 
 DEPTH = 500
-"Songs a model is asked for, as in RecSys Challenge 2018."
+"Recommendations per query, as in RecSys Challenge 2018."
 
 
 PAGE = 10

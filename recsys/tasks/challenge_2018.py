@@ -1,4 +1,4 @@
-"""The ten scenarios of the RecSys Challenge 2018, asked of held-out playlists."""
+"""The ten scenarios of the RecSys Challenge 2018, on held-out playlists."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Asked for those of whom little is known: a session alone, listeners that training has not seen, three plays."""
+"""Tasks about listeners with little history: a session alone, listeners unseen in training, three plays."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def session_continuations(listening: Listening, part: Part, max_queries: int, se
 
 
 def cold_users(listening: Listening, part: Part, max_queries: int, seed: int) -> HeldOut:
-    """Listeners whose first play of all lies in the part; the first half of their plays in it is given."""
+    """Listeners whose first play ever is in the part; the first half of their plays in it is given."""
     begun = listening.start[:-1][np.diff(listening.start) > 0]
     users = listening.user[begun[listening.part[begun] == PARTS.index(part)]]
     who = f"listeners without a play before the {part} period, the first half of their plays of it given"

@@ -1,4 +1,4 @@
-"""Asked before a listener's plays: the next song, the next new one, and the songs that are new to everybody."""
+"""Tasks about a listener's next plays: the next song, the next song new to them, and songs without any play yet."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Asked of held-out playlists: the rest after the first songs, and the ten scenarios of the RecSys Challenge 2018."""
+"""Playlist continuation: the first songs of a held-out playlist are given, the rest are the targets."""
 
 from collections.abc import Iterator
 

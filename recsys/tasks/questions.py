@@ -1,4 +1,4 @@
-"""The one way to ask: a task's queries in a part of the data, with the songs that were really chosen."""
+"""The held-out queries of any task in a part of the split, with their targets."""
 
 from data.dataset import Dataset
 from data.split import Part, Split

@@ -1,4 +1,4 @@
-"""What every protocol gives: queries of one task with the songs that were really chosen."""
+"""Held-out queries of one task, with their targets."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,7 @@ class HeldOut:
 
     @property
     def has_repeats(self) -> bool:
-        """Whether repeats and discoveries are both asked for."""
+        """Whether the targets hold both repeats and discoveries."""
         return bool(self.repeats.any()) and not self.repeats.all()
 
 

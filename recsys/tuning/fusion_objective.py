@@ -1,6 +1,6 @@
-"""How good is a fusion? Told from where the targets stand, without ranking anything else.
+"""The objective of fusion tuning: the ranks of the targets under given weights, without sorting anything else.
 
-A search asks this thousands of times, and to sort every song of every query would take ten times as long.
+A search evaluates it thousands of times; sorting every song of every query would take ten times as long.
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class TargetRanks:
-    """The targets that anybody proposes, each against all songs of its query.
+    """For each target some source proposes, the other candidates of its query; its rank under given weights is a count.
 
-    target (T,), rival (R,): places in the proposals' keys. against: (R,), the target (0 to T - 1) of every rival, in
-    order. starts: (T,), where a target's rivals begin. worth: (T, 2), what a target counts when it stands first: among
-    all songs, and more for being new.
+    target (T,), competitors (R,): positions in the proposals' keys. against: (R,), the target (0 to T - 1) of every
+    competitor, in order. starts: (T,), where a target's competitors begin. gain: (T, 2), the gain of a target at rank
+    1: among all songs, and in addition for being new.
     """
 
     proposals: Proposals
     target: NDArray[np.int64]
-    rival: NDArray[np.int64]
+    competitors: NDArray[np.int64]
     against: NDArray[np.int64]
     starts: NDArray[np.int64]
-    worth: NDArray[np.float64]
+    gain: NDArray[np.float64]
 
     @classmethod
-    def of(cls, proposals: Proposals, targets: Targets, worth: NDArray[np.float64]) -> Self:
-        """worth: (entries of `targets.tracks`, 2)."""
+    def of(cls, proposals: Proposals, targets: Targets, gain: NDArray[np.float64]) -> Self:
+        """gain: (entries of `targets.tracks`, 2)."""
         wanted = pair_keys(targets.queries(), targets.tracks, proposals.tracks)
         found = contains(proposals.keys, wanted)
         target, query = np.searchsorted(proposals.keys, wanted[found]), targets.queries()[found]
@@ -42,20 +42,20 @@ class TargetRanks:
         ends = np.cumsum(end - begin)
         starts = ends - (end - begin)
         against = np.repeat(np.arange(len(target)), end - begin)
-        rival = np.arange(len(against)) - starts[against] + begin[against]
-        return cls(proposals, target, rival, against, starts, worth[found])
+        competitors = np.arange(len(against)) - starts[against] + begin[against]
+        return cls(proposals, target, competitors, against, starts, gain[found])
 
     def reached(self, settings: FusionSettings, k: int) -> tuple[float, float]:
-        """The sums of worth / log2(rank + 1) over the targets among the first k of `Proposals.ranked`."""
+        """The sums of gain / log2(rank + 1) over the targets among the first k of `Proposals.ranked`."""
         if not len(self.target):
             return 0.0, 0.0
         total, proposed = self.proposals.totals(settings)
         total[~proposed] = -np.inf
-        own, other = total[self.target][self.against], total[self.rival]
-        ahead = (other > own) | ((other == own) & (self.rival < self.target[self.against]))
+        own, other = total[self.target][self.against], total[self.competitors]
+        ahead = (other > own) | ((other == own) & (self.competitors < self.target[self.against]))
         rank = np.add.reduceat(ahead, self.starts, dtype=np.int64) + 1
         found = proposed[self.target] & (rank <= k)
-        among_all, for_new = (self.worth[found] / np.log2(rank[found] + 1)[:, None]).sum(axis=0)
+        among_all, for_new = (self.gain[found] / np.log2(rank[found] + 1)[:, None]).sum(axis=0)
         return float(among_all), float(for_new)
 
     def quality(self, settings: FusionSettings, k: int, floor: float) -> float:

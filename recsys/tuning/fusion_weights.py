@@ -1,4 +1,4 @@
-"""Choosing the fusion on validation: method and weights, by coordinate ascent from several starts."""
+"""Chooses the fusion's method and weights on validation, by coordinate ascent from several starts."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,18 +13,18 @@ from recsys.tuning.fusion_objective import TargetRanks
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 UNPLAYED_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Higher, for one source alone has to stand up to the sum of those that learn from plays."""
+"""Higher, as one content source competes with the sum of those that learn from plays."""
 PASSES = 2
 SAFETY_MARGIN = 0.01
-"""The search leaves such a share between itself and the best source alone, which chance on other queries may take."""
+"""Safety margin: the fusion must beat the best single source by 1 % on the tuning queries."""
 MIN_GAIN = 0.005
-"""Weights that together gain no more than this share of the quality are left out: on some hundred queries that may be
-chance, and each source has to be asked for every answer."""
+"""Source weights whose joint gain is below this relative NDCG are dropped: on a few hundred queries that is noise, and
+every source costs time per answer."""
 Quality = Callable[[FusionSettings], float]
 
 
 def tune_fusion(
-    rankings: Mapping[str, Ranked], targets: Targets, worth: NDArray[np.float64], unplayed: NDArray[np.bool_], k: int
+    rankings: Mapping[str, Ranked], targets: Targets, gain: NDArray[np.float64], unplayed: NDArray[np.bool_], k: int
 ) -> tuple[float, FusionSettings]:
     """The best settings found, and the `TargetRanks.quality` they reach; the floor is the best source alone.
 
@@ -38,7 +38,7 @@ def tune_fusion(
     judged: list[tuple[float, FusionSettings]] = []
     for method in METHODS:
         near, full = (
-            TargetRanks.of(Proposals.gather(rankings, method, unplayed, depth), targets, worth) for depth in (k, None)
+            TargetRanks.of(Proposals.gather(rankings, method, unplayed, depth), targets, gain) for depth in (k, None)
         )
         alone = [_weighing(method, {name: float(name == only) for name in rankings}, near) for only in rankings]
         floor, best = max(((near.reached(one, k)[0], one) for one in alone), key=lambda item: item[0])
@@ -68,7 +68,7 @@ def _ascend(quality: Quality, point: FusionSettings) -> FusionSettings:
 
 
 def _pruned(quality: Quality, point: FusionSettings) -> FusionSettings:
-    """Without the weights that are not worth their while, the least useful first."""
+    """Drops source weights whose joint gain is below MIN_GAIN, the least useful first."""
     enough = quality(point) * (1 - MIN_GAIN)
     while True:
         fewer = [

@@ -1,4 +1,4 @@
-"""Settings tried on validation: Optuna proposes, every task of interest is measured, each keeps the best of its own.
+"""Optuna's trials of a source: each is measured on every task, and every task keeps its own best settings.
 
 One fit serves all tasks, so a trial has as many values as there are tasks, and the sampler (multi-objective TPE, Ozaki
 et al. 2020) looks for settings that are best for any of them. Optuna was chosen because it is the field's own tool,

@@ -1,4 +1,4 @@
-"""What validation chooses: the settings of each source for each task, and how the sources are fused."""
+"""Chooses the settings of each source for each task, and the fusion, on validation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ from recsys.tuning.optuna_search import run_trials
 
 TUNING_QUERIES = 400
 FUSION_QUERIES = 1000
-"""More than for settings, because a fusion has more weights than a source has settings, and each source is asked for it
+"""More than for settings, because a fusion has more weights than a source has settings, and each source is ranked
 only once: what was tuned on 400 lost most of its gain on other validation queries, what was tuned on 1,200 kept it."""
 OBJECTIVE_AT = 100
 NEW_SONGS = 0.25
@@ -45,7 +45,7 @@ def choose_settings(
 ) -> Chosen:
     """The settings of the source's search space that reach the best NDCG@100 for each task.
 
-    defaults: tried first. source_of: settings and fits so far -> a source that can be asked; it adds its fit.
+    defaults: tried first. source_of: settings and fits so far -> a ready source; it adds its fit.
     """
     chosen = Chosen()
     measured = [task for task, question in asked.items() if question.queries]

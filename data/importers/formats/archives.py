@@ -1,4 +1,4 @@
-"""The files of a published data set, wherever they lie: in a folder, a zip, a tar, or alone.
+"""The files of a published data set: in a folder, a zip, a tar, or one file alone.
 
 They are read where they are. Nothing is unpacked to the disk, so that no name in an archive can lead anywhere.
 """
@@ -41,7 +41,7 @@ class Member:
     name: str
     "Below the folder or inside the archive, parts separated by /."
     open: Opener
-    "Of a tar only until the next member is asked for."
+    "Of a tar, valid until the next member is opened."
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[Member]:

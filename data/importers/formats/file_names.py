@@ -1,4 +1,4 @@
-"""What a file's place and name say about a track that has no tags."""
+"""Title, artist and album of an untagged track, guessed from its path."""
 
 import re
 from dataclasses import dataclass

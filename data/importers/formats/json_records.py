@@ -1,4 +1,4 @@
-"""Records of a JSON file one at a time, however long the file is, and what their values say."""
+"""Records of a JSON file, one at a time in bounded memory, and typed reading of their values."""
 
 import codecs
 import json

@@ -1,4 +1,4 @@
-"""Tags of a music file, whatever its container calls them."""
+"""Tags of a music file, under one name for every container format."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""From what a file says to the types of the contract. What cannot be parsed becomes null; the caller counts it."""
+"""Text to the types of the table contract. A value that cannot be parsed becomes null; the caller counts it."""
 
 import ast
 import json

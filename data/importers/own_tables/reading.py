@@ -1,4 +1,4 @@
-"""Rows of a table file as they stand: CSV and JSON lines as text, Parquet with its types.
+"""Unparsed rows of a table file: CSV and JSON lines as text, Parquet with its types.
 
 Nothing is parsed here, so that an id "007" stays "007". A line that is no row is rejected with its content.
 """

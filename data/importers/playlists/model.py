@@ -1,4 +1,4 @@
-"""A playlist file as it stands, whatever its format."""
+"""A parsed playlist file, independent of its format."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ class Entry:
     """One song of a playlist; what the file does not say is None or empty."""
 
     locations: tuple[str, ...] = ()
-    "Where it lies: URIs in XSPF and JSPF, which may be relative; a path or a URI in M3U."
+    "Locations: URIs in XSPF and JSPF, possibly relative; a path or a URI in M3U."
     identifiers: tuple[str, ...] = ()
     title: str | None = None
     artist: str | None = None

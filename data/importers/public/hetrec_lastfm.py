@@ -1,4 +1,4 @@
-"""Importer "hetrec-lastfm": HetRec 2011 Last.fm 2K. The artists are the items, and tags are said of them.
+"""Importer "hetrec-lastfm": HetRec 2011 Last.fm 2K. The artists are the items; tags describe artists.
 
 `weight` counts a listener's plays of an artist, at no known time: play_counts.py turns it into listens.
 Friends (user_friends.dat) and when a tag was given are left out; the contract has no place for them.

@@ -29,7 +29,7 @@ MOST_LINES = 50
 
 
 def read(path: Path) -> Iterator[Part]:
-    """Plays, tracks and rejects, chunk by chunk. The file lies somewhere below `path`, or is it."""
+    """Plays, tracks and rejects, chunk by chunk. `path` is the file, or a folder that holds it."""
     files = [path] if path.is_file() else sorted(path.rglob(FILE))
     if not files:
         raise UserError(f"no {FILE} in {path}.", f"--path is {DATA_SET.files}.")

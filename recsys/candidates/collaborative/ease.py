@@ -1,6 +1,6 @@
 """EASE: a linear autoencoder over songs that may not copy a song to itself, in closed form (Steck 2019).
 
-With X the training matrix and P = (X'X + lambda I)^-1, song i speaks for song j with -P[i, j] / P[j, j]. The matrix is
+With X the training matrix and P = (X'X + lambda I)^-1, song i contributes -P[i, j] / P[j, j] to song j. The matrix is
 dense, so where the catalogue is larger than the memory allows, only the most played songs take part.
 """
 

@@ -1,4 +1,4 @@
-"""Sparse song-by-song similarities: every song's best neighbours, found in bounded memory, and how they are asked."""
+"""Sparse item-item similarity: every song's best neighbours, found in bounded memory, and scoring with them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Factors of songs and listeners, and how a query is scored with them: what BPR and logistic factorisation share."""
+"""Latent factors of songs and listeners, and scoring with them: shared by BPR and logistic factorisation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""HTCL neighbours of the history: songs whose vectors lie near those of the songs played. It hears, and reads words."""
+"""HTCL neighbours: songs whose vectors are near those of the history, or of a title or words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -28,7 +28,7 @@ class HtclSettings(VectorNeighbourSettings):
 
 
 class Htcl:
-    """Neighbours in an index of item vectors. Songs without a vector neither speak nor are proposed."""
+    """Neighbours in an index of item vectors. Songs without a vector contribute nothing and are never recommended."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Htcl:
     def by_text(self, text: str, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The k songs nearest to the words; scores are cosines. Raises UserError without a text encoder."""
         if self.encode_text is None:
-            raise UserError("this encoder understands no words")
+            raise UserError("text search needs an encoder with a text tower; this one has none")
         if not len(self.index):
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         return self.index.search(self.encode_text([text]), min(k, len(self.index)))[0]
@@ -91,7 +91,7 @@ class Htcl:
         found = self.index.search(texts, min(self.settings.neighbours, len(self.index)))
         for row, (tracks, cosines) in zip(rows, found, strict=True):
             near = closeness(cosines, self.settings)
-            # Where no song of the history speaks (there is none, or none has a vector), the words speak alone.
+            # Without history, or where none of it has a vector, the score is that of the words alone.
             peak = float(scores[row].max())
             weight = self.settings.text_weight * peak if peak > 0 else 1.0
             scores[row, tracks] += weight * near / near[0]

@@ -1,4 +1,4 @@
-"""Precomputed features alone: songs near those of the history, as somebody else's model or descriptors see them.
+"""Precomputed features: songs near those of the history by another model's vectors or by descriptors.
 
 What an encoder of ours adds to the features it is given has to show against this.
 """

@@ -1,4 +1,4 @@
-"""Same artist: other songs by those who made the songs of the history. It beats most models on playlists."""
+"""Same artist: other songs by the artists of the history. It beats most models on playlists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self

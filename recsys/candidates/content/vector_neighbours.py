@@ -1,6 +1,6 @@
-"""Songs whose vectors lie near those of the songs played, in an index.
+"""Vector neighbours: songs whose vectors are near those of the history, found in an index.
 
-Each song of the history speaks for its own neighbours, so a listener with several tastes is not averaged into one.
+Each song of the history votes for its own neighbours, so several tastes are not averaged into one.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ class VectorNeighbourSettings(HistorySettings):
     """How neighbours are counted."""
 
     neighbours: PositiveInt = 1000
-    "Nearest songs that each song of the history speaks for."
+    "Nearest songs that each song of the history votes for."
     temperature: PositiveFloat = 0.2
     "A song at cosine c counts exp((c - 1) / temperature)."
 
 
 class VectorNeighbours:
-    """What the songs of a history speak for. Songs without a vector neither speak nor are proposed."""
+    """Neighbours of the history's songs. Songs without a vector contribute nothing and are never recommended."""
 
     def __init__(self, vectors: Vectors, index: VectorIndex, tracks: int) -> None:
         """index: holds the vectors. tracks: size N of the catalogue."""

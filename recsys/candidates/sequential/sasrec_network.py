@@ -23,7 +23,7 @@ class SasrecSettings(BaseModel):
     "Plays the network looks back on."
     dropout: float = Field(default=0.2, ge=0, lt=1)
     negatives: PositiveInt = 1000
-    "Songs a play is told apart from at each step: all others up to that many, else so many drawn evenly."
+    "Negatives of a play at each step: all other songs up to that many, else so many drawn uniformly."
     epochs: PositiveInt = 6
     "Passes over the listening. A fixed number: the rate falls to nothing along a cosine, so the last one is the best."
     fewest_steps: PositiveInt = 120

@@ -1,4 +1,4 @@
-"""What was played in a row in training: listening and playlists in their order, for the sources that learn from it."""
+"""Training sequences: listening and playlists in their order, for the sources that learn from order."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Which training sessions and playlists are like what is being played now? Whatever VSKNN and VSTAN have in common.
+"""Index of training sessions and playlists: finds those most similar to the current session, for VSKNN and VSTAN.
 
 Everything is flat arrays over a group of queries: an entry per song of a query and session that holds it, sorted by
 query and session. Groups are cut so that no such array outgrows `ENTRIES`.

@@ -1,4 +1,4 @@
-"""Songs of the sessions that are like the current one: how VSKNN and VSTAN are asked. They differ in weights alone."""
+"""Session kNN: scores songs of the sessions most similar to the current one. VSKNN and VSTAN differ in weights."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

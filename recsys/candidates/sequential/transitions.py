@@ -1,4 +1,4 @@
-"""Songs that follow songs: the matrix that Markov chains and sequential rules learn, and how both are asked."""
+"""The transition matrix (which songs follow which) that Markov chains and sequential rules learn and score with."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self

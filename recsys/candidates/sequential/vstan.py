@@ -1,4 +1,4 @@
-"""VSTAN: session neighbours that age, and whose songs count by where they stand.
+"""VSTAN: session kNN whose neighbours decay with age and whose songs are weighted by position.
 
 STAN (Garg et al. 2019) with the idf weights and the decay by the latest match of Ludewig et al. 2020. Their decays
 exp(-x / lambda) are written as half-lives: half-life = lambda * ln 2.

@@ -1,4 +1,4 @@
-"""Popularity: what most people play, more so lately. And random, the floor of every comparison."""
+"""Popularity: the most played songs, recent plays counting more; and random, the floor of every comparison."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self

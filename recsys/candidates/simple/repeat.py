@@ -1,4 +1,4 @@
-"""Repeat: what this listener, or this query's history, played most, more so lately. Nothing else.
+"""Repeat: the songs played most in the query's history, recent plays counting more, and no others.
 
 Two thirds of what people play is what they have played before: who does not beat this has learned nothing about them.
 Where heard songs must not be answered it has no answer.

@@ -1,0 +1,20 @@
+"""The names that cost nothing to import are those of the classes behind them."""
+
+from pydantic import BaseModel
+
+from recsys.candidates import SOURCES
+from recsys.line_up import BASELINES, BUILT, EVERY_NAME, FUSED, HTCL_NAMES, SOURCE_NAMES
+from recsys.ranking.reasons import REASONS
+from recsys.tuning.search_space import SPACE
+
+
+def test_names_and_classes_are_the_same_in_the_same_order() -> None:
+    assert tuple(SOURCES) == SOURCE_NAMES
+    assert all(issubclass(settings, BaseModel) for _, settings in SOURCES.values())
+
+
+def test_every_source_is_fused_or_a_baseline_and_has_a_reason_and_a_search_space() -> None:
+    assert set(BUILT) | set(BASELINES) == set(SOURCE_NAMES) | set(HTCL_NAMES)
+    assert not set(FUSED) & set(BASELINES)
+    assert set(REASONS) == set(EVERY_NAME) - {"fused"}
+    assert set(SOURCE_NAMES) | set(HTCL_NAMES) == set(SPACE)
