@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "MIN_FOR_WORKERS", 0)
 
 
 def paths_of(*stems: object) -> list[Path]:
@@ -91,7 +91,7 @@ from pathlib import Path
 import encoders.encoding.decoding_pool as decoding
 from tests.encoders import readers
 print("script", flush=True)
-decoding.FEW = 0
+decoding.MIN_FOR_WORKERS = 0
 for _ in decoding.read_files(getattr(readers, sys.argv[1]), [Path(sys.argv[2])]):
     print("read")
 """

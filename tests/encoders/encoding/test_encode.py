@@ -165,7 +165,7 @@ class TestBadItems:
         self, model: HtclModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         files[4] = files[4].rename(files[4].with_stem("killer-4"))
-        monkeypatch.setattr(decoding, "FEW", 1)
+        monkeypatch.setattr(decoding, "MIN_FOR_WORKERS", 1)
         monkeypatch.setattr(encode, "try_mel", readers.mel_unless_killer)
         found, errors = model.encode_audio(files, on_error="record", batch_size=1)  # two blocks
         assert errors == {4: f"{files[4]}: decoding it ends the process (SIGSEGV)"}

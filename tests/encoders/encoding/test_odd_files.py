@@ -36,7 +36,7 @@ def write_odd_files(folder: Path) -> None:
 def test_each_has_a_mel_or_a_reason(make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, dataset = make_catalogue(11)
     write_odd_files(workspace.root / "audio")
-    monkeypatch.setattr(decoding, "FEW", 0)
+    monkeypatch.setattr(decoding, "MIN_FOR_WORKERS", 0)
     monkeypatch.setattr(features, "CHUNK", 4)
     monkeypatch.setattr(features, "read_levels", readers.levels_unless_killer)
     mels = ensure_mels(workspace.mels, dataset, workers=1)
