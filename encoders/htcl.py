@@ -16,7 +16,7 @@ from encoders.encoding.encode import Encoded, EncodeKeywords, EncodeOptions, aud
 from encoders.encoding.song_batches import readable_features
 from encoders.model.config import HtclConfig, preset_config
 from encoders.model.network import HtclNetwork
-from encoders.model.original_weights import load_published
+from encoders.model.original_weights import load_original_weights
 from encoders.model.text import track_texts
 
 
@@ -89,7 +89,7 @@ class HtclModel(HtclNetwork):
             "text_mlp": text_mlp,
             "fusion_mlp": fusion_mlp,
         }
-        load_published(model, {name: part for name, part in parts.items() if part is not None})
+        load_original_weights(model, {name: part for name, part in parts.items() if part is not None})
         model.config.published = True
         if fusion_mlp is not None:
             model.config.fusion = "mlp"

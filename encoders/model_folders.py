@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from data.errors import UserError
 from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
-from encoders.model.original_weights import PARTS, published_parts
+from encoders.model.original_weights import PARTS, original_parts
 from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower
 
@@ -43,7 +43,7 @@ def to_published(folder: Path, out: Path) -> None:
     }
     if odd := [what for what, has in beyond.items() if has]:
         raise UserError(f"{folder} has {' and '.join(odd)}, which the published parts lack", "Take the paper preset.")
-    parts = published_parts(model)
+    parts = original_parts(model)
     out.mkdir(parents=True, exist_ok=True)
     for name, weights in parts.items():
         save_file({key: value.contiguous() for key, value in weights.items()}, out / f"{name}.safetensors")

@@ -80,8 +80,7 @@ def encode_songs(model: HtclNetwork, reader: SongReader, scratch: Path, name: st
 @torch.inference_mode()
 def _encode_block(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32], device: torch.device) -> Block:
     """Songs of like length are batched together, which keeps padding small; the answer is in the order of `tracks`."""
-    lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
-    order = np.argsort(lengths, kind="stable")
+    order = reader.by_length(tracks)
     found: dict[str, NDArray[np.float32]] = {
         name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
     }

@@ -21,7 +21,7 @@ from data.audio.reading import AudioError
 from data.console.progress import meter, say
 from encoders.encoding.audio_inputs import Audio, Unreadable, is_file, try_mel
 from encoders.encoding.decoding_pool import in_order, read_files, read_here
-from encoders.encoding.song_batches import Song, collate_songs
+from encoders.encoding.song_batches import Song, collate_songs, length_key
 from encoders.model.network import HtclNetwork
 from encoders.model.processing import collate_mels
 from encoders.model.text import tokenize
@@ -196,7 +196,7 @@ def _song(
 
 
 def _song_length(song: Song) -> int:
-    return 1000 * (0 if song.mel is None else len(song.mel)) + len(song.text or "")
+    return length_key(0 if song.mel is None else len(song.mel), song.text)
 
 
 def _read(items: Sequence[Any], kind: ItemKind) -> Generator[Any]:

@@ -24,8 +24,7 @@ def ranks_of_own(cosines: torch.Tensor) -> torch.Tensor:
 def vectors_of(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int32]) -> SongVectors:
     """Every vector of these songs, read whole, in order, on the CPU."""
     device = next(model.parameters()).device
-    lengths = np.array([reader.mels.frames(t) * 1000 + len(reader.texts[t] or "") for t in tracks])
-    order = np.argsort(lengths, kind="stable")
+    order = reader.by_length(tracks)
     size = model.config.projection_dim
     audio, text, fusion = (torch.zeros(len(tracks), size) for _ in range(3))
     heard, read = (torch.zeros(len(tracks), dtype=torch.bool) for _ in range(2))

@@ -134,6 +134,11 @@ class SongReader:
         songs = [self._glimpse(int(track), view, int(place)) for track, place in zip(tracks, numbers, strict=True)]
         return collate_songs(songs, self.tokenizer, view.tokens)
 
+    def by_length(self, tracks: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Positions in `tracks`, shortest song first: batches of neighbours need little padding."""
+        lengths = np.array([length_key(self.mels.frames(track), self.texts[track]) for track in tracks])
+        return np.argsort(lengths, kind="stable")
+
     def _song(self, track: int) -> Song:
         mel = None if self.mels.where[track] is None else self.mels.levels(track)
         row = None if self.precomputed is None or np.isnan(self.precomputed[track, 0]) else self.precomputed[track]
@@ -147,6 +152,11 @@ class SongReader:
             start = int(rng.integers(len(mel) - view.crop + 1))
             mel = mel[start : start + view.crop]
         return Song(mel, None if text is None else leave_out(text, view.forget, rng), song.precomputed)
+
+
+def length_key(frames: int, text: str | None) -> int:
+    """Sort key of a song's length: by the mel, songs of equal mels by the text."""
+    return 1000 * frames + len(text or "")
 
 
 def leave_out(text: str, chance: float, rng: np.random.Generator) -> str:

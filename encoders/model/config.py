@@ -79,38 +79,29 @@ def preset_config(preset: Preset, vocabulary: int = 30522) -> HtclConfig:
     if preset == "paper":
         return HtclConfig(text_config=CONFIG_MAPPING["bert"](vocab_size=105_879))
     if preset == "small":
-        audio = HtclAudioConfig(
-            conv_filters=[256, 256, 256],
-            hidden_size=256,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            intermediate_size=1024,
-            dropout=0.0,
-        )
-        return HtclConfig(
-            audio_config=audio,
-            text_config=_small_bert(vocabulary, 256, 4),
-            text_pooling="mean",
-            statistics_hidden=256,
-            head_dropout=0.0,
-        )
+        return _compact(vocabulary, 256, 4)
     if preset == "demo":
-        audio = HtclAudioConfig(
-            conv_filters=[128, 128, 128],
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=512,
-            dropout=0.0,
-        )
-        return HtclConfig(
-            audio_config=audio,
-            text_config=_small_bert(vocabulary, 128, 2),
-            text_pooling="mean",
-            statistics_hidden=256,
-            head_dropout=0.0,
-        )
+        return _compact(vocabulary, 128, 2)
     raise UserError(f'no preset "{preset}"', "Take demo, small or paper.")
+
+
+def _compact(vocabulary: int, hidden: int, layers: int) -> HtclConfig:
+    """Both towers of the same width and depth, without dropout, and band statistics beside the audio tower."""
+    audio = HtclAudioConfig(
+        conv_filters=[hidden] * 3,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=4 * hidden,
+        dropout=0.0,
+    )
+    return HtclConfig(
+        audio_config=audio,
+        text_config=_small_bert(vocabulary, hidden, layers),
+        text_pooling="mean",
+        statistics_hidden=256,
+        head_dropout=0.0,
+    )
 
 
 def _small_bert(vocabulary: int, hidden: int, layers: int) -> Any:

@@ -31,7 +31,7 @@ PARTS = {
 }
 
 
-def load_published(model: nn.Module, parts: Mapping[str, str | Path | dict[str, Tensor]]) -> None:
+def load_original_weights(model: nn.Module, parts: Mapping[str, str | Path | dict[str, Tensor]]) -> None:
     """Load published state dicts, by published part name, into an HtclModel. Raises UserError where one does not fit.
 
     Nothing is loaded unless everything fits.
@@ -40,7 +40,7 @@ def load_published(model: nn.Module, parts: Mapping[str, str | Path | dict[str, 
     for name, given in parts.items():
         weights = dict(given) if isinstance(given, dict) else read_weights(Path(given))
         if name == "audio_model":
-            weights = audio_names(weights)
+            weights = from_original_names(weights)
         if name == "text_model":
             # Buffers that older transformers saved; today's models make them.
             weights = {key: value for key, value in weights.items() if not key.endswith("position_ids")}
@@ -66,7 +66,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def audio_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_original_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published names of the audio tower -> ours; in_proj (3D, D) is split into q, k and v."""
     ours: dict[str, Tensor] = {}
     for published_name, value in published.items():
@@ -79,8 +79,8 @@ def audio_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def published_names(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our names of the audio tower -> the published ones; q, k and v are joined. The inverse of `audio_names`."""
+def to_original_names(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our names of the audio tower -> the original ones, with q, k and v joined; inverts `from_original_names`."""
     published: dict[str, Tensor] = {}
     for name, value in model.items():
         joined = re.sub(r"\.q_proj\.", ".in_proj_", name)
@@ -91,10 +91,10 @@ def published_names(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return published
 
 
-def published_parts(model: nn.Module) -> dict[str, dict[str, Tensor]]:
+def original_parts(model: nn.Module) -> dict[str, dict[str, Tensor]]:
     """The five state dicts of an HtclModel under the published names of parts and tensors."""
     found = {part: dict(model.get_submodule(ours).state_dict()) for part, ours in PARTS.items()}
-    return found | {"audio_model": published_names(found["audio_model"])}
+    return found | {"audio_model": to_original_names(found["audio_model"])}
 
 
 def _renamed(name: str, beginnings: Iterable[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from data.console.command import run
 from encoders import convert
 from encoders.htcl import HtclModel
-from encoders.model.original_weights import PARTS, audio_names, published_names, published_parts
+from encoders.model.original_weights import PARTS, from_original_names, original_parts, to_original_names
 from tests.encoders.toys import tiny_model
 
 
@@ -30,7 +30,7 @@ def published(tmp_path: Path) -> Path:
     """The five parts of a small model under the published names, and its configuration."""
     model, folder = as_published(), tmp_path / "published"
     folder.mkdir()
-    for name, weights in published_parts(model).items():
+    for name, weights in original_parts(model).items():
         if name == "text_mlp":
             torch.save(weights, folder / "text_mlp.pt")
         else:
@@ -41,10 +41,10 @@ def published(tmp_path: Path) -> Path:
 
 def test_names_there_and_back() -> None:
     ours = as_published().audio_model.state_dict()
-    there = published_names(ours)
+    there = to_original_names(ours)
     assert "transformer_encoder.layers.0.self_attn.in_proj_weight" in there
     assert not any("q_proj" in name or "k_proj" in name for name in there)
-    back = audio_names(there)
+    back = from_original_names(there)
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
 
@@ -60,7 +60,7 @@ def test_into_a_model_folder_and_back(
     assert call(monkeypatch, "--model", tmp_path / "model", "--out", tmp_path / "again") == 0
     for part in PARTS:
         again = load_file(tmp_path / "again" / f"{part}.safetensors")
-        expected = published_parts(as_published())[part]
+        expected = original_parts(as_published())[part]
         assert again.keys() == expected.keys()
         assert all(torch.equal(again[name], expected[name]) for name in expected)
 

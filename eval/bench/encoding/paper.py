@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from encoders.htcl import HtclModel
-from encoders.model.original_weights import published_parts
+from encoders.model.original_weights import original_parts
 from encoders.model.outputs import SongVectors
 from encoders.training.gradient_cache import loss_and_gradient
 from encoders.training.loop import TrainingSettings, descend, parameter_groups
@@ -67,7 +67,7 @@ def parity(sizes: Sizes) -> float:
     config = sizes.full
     config.fusion = "mlp"
     model = fresh_model(config).eval()
-    again = HtclModel.from_published(**published_parts(model), config=config)
+    again = HtclModel.from_published(**original_parts(model), config=config)
     songs = batch_of(noise_mels(STEP_BATCH, sizes.frames), noise_words(config, STEP_BATCH))
     ours, theirs = model(**songs), again(**songs)
     return max(float((a - b).abs().max()) for a, b in ((getattr(ours, n), getattr(theirs, n)) for n in VECTORS))

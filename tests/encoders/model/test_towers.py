@@ -14,7 +14,7 @@ from transformers import BertConfig
 from data.errors import UserError
 from encoders.htcl import HtclModel
 from encoders.model.config import HtclAudioConfig, HtclConfig, preset_config
-from encoders.model.original_weights import audio_names, published_names, published_parts
+from encoders.model.original_weights import from_original_names, original_parts, to_original_names
 from encoders.model.outputs import SongVectors
 from encoders.model.towers import AudioTower, EncoderLayer, FeatureTower, Head
 from encoders.training.losses import contrastive_loss, preference_loss, semantic_loss
@@ -50,7 +50,7 @@ class TestGoldenFiles:
     def test_tower_and_head_give_the_published_outputs(self) -> None:
         golden, config = golden_tower()
         tower, head = AudioTower(config).eval(), Head((64, 32, 16, 10), 0.1).eval()
-        tower.load_state_dict(audio_names(below(golden, "weight.")))
+        tower.load_state_dict(from_original_names(below(golden, "weight.")))
         head.load_state_dict(below(golden, "mlp."))
         with torch.no_grad():
             tokens, pooled = tower(golden["input_features"])
@@ -61,7 +61,7 @@ class TestGoldenFiles:
     def test_a_full_mask_gives_the_published_outputs_too(self) -> None:
         golden, config = golden_tower()
         tower = AudioTower(config).eval()
-        tower.load_state_dict(audio_names(below(golden, "weight.")))
+        tower.load_state_dict(from_original_names(below(golden, "weight.")))
         with torch.no_grad():
             near(tower(golden["input_features"], torch.ones(3, 203))[1], golden["pooled"])
 
@@ -125,26 +125,26 @@ class TestPublishedShapes:
     def test_the_way_back_gives_the_published_names_and_shapes(self) -> None:
         with torch.device("meta"):
             tower = AudioTower(preset_config("paper").audio_config)
-            found = published_names(tower.state_dict())
+            found = to_original_names(tower.state_dict())
         assert {name: list(value.shape) for name, value in found.items()} == SHAPES["audio_model"]
 
     def test_every_part_goes_back_under_the_published_names(self) -> None:
         with torch.device("meta"):
-            parts = published_parts(HtclModel(preset_config("paper")))
+            parts = original_parts(HtclModel(preset_config("paper")))
         assert set(parts) == {*SHAPES, "text_model"}
         for part, shapes in SHAPES.items():
             assert {name: list(value.shape) for name, value in parts[part].items()} == shapes, part
 
     def test_a_published_fusion_is_what_fuses(self) -> None:
         model = tiny_model(fusion="mlp", statistics_hidden=0)
-        again = HtclModel.from_published(**published_parts(model), config=tiny_model(statistics_hidden=0).config)
+        again = HtclModel.from_published(**original_parts(model), config=tiny_model(statistics_hidden=0).config)
         audio, text, there = torch.randn(3, 16), torch.randn(3, 16), torch.ones(3, dtype=torch.bool)
         torch.testing.assert_close(again.fuse(audio, text, there, there), model.fuse(audio, text, there, there))
 
     def test_every_published_tensor_of_the_tower_has_a_place(self) -> None:
         with torch.device("meta"):
             tower = AudioTower(preset_config("paper").audio_config)
-            ours = audio_names({name: torch.empty(shape) for name, shape in SHAPES["audio_model"].items()})
+            ours = from_original_names({name: torch.empty(shape) for name, shape in SHAPES["audio_model"].items()})
         assert {name: value.shape for name, value in ours.items()} == {
             name: value.shape for name, value in tower.state_dict().items()
         }
@@ -233,7 +233,9 @@ def test_split_projections_equal_torchs_fused_encoder_layer(padded: bool) -> Non
         nn.init.normal_(parameter, std=0.3)
     published = {f"transformer_encoder.layers.0.{name}": value for name, value in theirs.state_dict().items()}
     ours = EncoderLayer(config)
-    ours.load_state_dict({name.removeprefix("layers.0."): value for name, value in audio_names(published).items()})
+    ours.load_state_dict(
+        {name.removeprefix("layers.0."): value for name, value in from_original_names(published).items()}
+    )
     x = torch.randn(3, 11, 32)
     real = torch.ones(3, 11, dtype=torch.bool)
     if padded:
@@ -244,7 +246,7 @@ def test_split_projections_equal_torchs_fused_encoder_layer(padded: bool) -> Non
 
 def test_fused_projection_is_split_in_the_order_q_k_v() -> None:
     fused = torch.arange(6.0)[:, None].expand(6, 2)
-    split = audio_names({"transformer_encoder.layers.3.self_attn.in_proj_weight": fused})
+    split = from_original_names({"transformer_encoder.layers.3.self_attn.in_proj_weight": fused})
     assert [split[f"layers.3.attention.{letter}_proj.weight"][0, 0].item() for letter in "qkv"] == [0, 2, 4]
 
 
