@@ -53,7 +53,7 @@ class WordSense(BaseModel):
     def in_words(self) -> str:
         """The measurement, as one clause."""
         if not self.songs:
-            return f"words not measured (fewer than {LEAST} songs with audio and text were kept out of training)"
+            return f"not measured: fewer than {LEAST} songs with audio and text were left out, or by an older version"
         return (
             f"of {self.songs:,} songs kept out of training, {self.found:.0%} of the texts find their own sound among "
             f"the first {FIRST} (chance {self.chance:.0%})"
