@@ -116,8 +116,7 @@ def _fitted(space: Workspace, asked: Evaluation, tasks: Sequence[Task]) -> Fitte
 
 
 def _questions(fitted: Fitted, asked: Evaluation, tasks: Sequence[Task]) -> list[Question]:
-    """The questions of every task, or of every requested scenario; empty ones are left out, but a lone
-    one stays."""
+    """The questions of every task, or of every requested scenario; some may be empty, which `_measured` skips."""
     dataset, split = fitted.dataset, fitted.split
     if asked.scenarios:
         most = min(asked.max_queries, SCENARIO_QUERIES)
