@@ -1,4 +1,4 @@
-"""Candidate sources: each proposes songs for queries. A new source is one file here and one line in `SOURCES`."""
+"""Candidate sources: each proposes songs for queries. CONTRIBUTING.md lists what a new one needs."""
 
 from collections.abc import Callable
 
