@@ -46,7 +46,7 @@ def _first_playlist(file: Path) -> tuple[int, str]:
 
 @dataclass
 class _Rows:
-    """What was read and not yet handed over."""
+    """Rows read from a file and not yet yielded as a part."""
 
     playlists: list[tuple[object, ...]] = field(default_factory=list)
     entries: list[tuple[object, ...]] = field(default_factory=list)
@@ -72,6 +72,13 @@ class _Rows:
                 words = [_text(song.get(key)) for key in ("track_name", "artist_name", "album_name")]
                 self.tracks[track] = (track, *words, _whole(song.get("duration_ms")))
 
+    def clear(self) -> None:
+        """Forget all rows; `rejects` stays the list that the file's reader appends to."""
+        self.playlists.clear()
+        self.entries.clear()
+        self.tracks.clear()
+        self.rejects.clear()
+
     def parts(self, source: str) -> Iterator[Part]:
         schema = {**_text_columns("playlist_id", "title", "description"), "modified_at": pl.Int64}
         playlists = pl.DataFrame(self.playlists, schema, orient="row")
@@ -92,8 +99,7 @@ def _read_file(file: Path, prefix: str) -> Iterator[Part]:
         rows.add(playlist, prefix)
         if len(rows.entries) >= PART_ENTRIES:
             yield from rows.parts(file.name)
-            rows = _Rows(rejects=rows.rejects)
-            rows.rejects.clear()
+            rows.clear()
     yield from rows.parts(file.name)
 
 
