@@ -4,7 +4,7 @@ The three weigh the matrix as the library implicit does. With them go what a tun
 similarities that few listeners vouch for (Bell and Koren 2007), and plays that count less the older they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,11 +14,8 @@ from scipy.sparse import csr_matrix
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions
-from recsys.candidates.collaborative.item_similarity import Neighbours, best_others, pattern
-from recsys.candidates.contract import State
+from recsys.candidates.collaborative.item_similarity import Neighbours, SimilaritySource, best_others, pattern
 from recsys.candidates.history import HistorySettings
-from recsys.queries import Query
-from recsys.ranked import Ranked
 
 BM25_K1, BM25_B = 1.2, 0.75
 
@@ -35,13 +32,13 @@ class ItemKnnSettings(HistorySettings):
     "A training play counts half after so many days; None: all plays count the same."
 
 
-class ItemKnn:
+class ItemKnn(SimilaritySource):
     """Sums the similarities of the history's songs to every other song."""
 
     name = "item-knn"
 
     def __init__(self, settings: ItemKnnSettings | None = None) -> None:
-        self.settings = settings or ItemKnnSettings()
+        self.settings: ItemKnnSettings = settings or ItemKnnSettings()
 
     def fit(self, dataset: Dataset) -> Self:
         s, matrix = self.settings, interactions(dataset, self.settings.half_life_days)
@@ -55,19 +52,6 @@ class ItemKnn:
 
         similarity = best_others(weighted.T, weighted, s.neighbours, shrink if s.shrinkage else None)
         self.songs = Neighbours(similarity, matrix.getnnz(axis=0) > 0)
-        return self
-
-    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return self.songs.rank(queries, k, self.settings)
-
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.songs.because(query, tracks, self.settings)
-
-    def state(self) -> State:
-        return self.songs.to_state()
-
-    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.songs = Neighbours.from_state(state)
         return self
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks, runs
 from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
 from recsys.queries import Query
@@ -77,6 +78,26 @@ class Neighbours:
         """For each song, the song of the history that adds most to its mean; None where none adds anything."""
         similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
         return best_reason(query, tracks, similarity, settings, self.known)
+
+
+class SimilaritySource:
+    """What item-kNN and RP3beta share. A subclass has a name, settings, and `fit`, which sets `songs`."""
+
+    settings: HistorySettings
+    songs: Neighbours
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        return self.songs.rank(queries, k, self.settings)
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        return self.songs.because(query, tracks, self.settings)
+
+    def state(self) -> State:
+        return self.songs.to_state()
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        self.songs = Neighbours.from_state(state)
+        return self
 
 
 def to_state(similarity: csr_matrix) -> State:

@@ -1,12 +1,18 @@
 """Latent factors of songs and listeners, and scoring with them: shared by BPR and logistic factorisation."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
+from data.dataset import Dataset
+from recsys.candidates.collaborative.interactions import interactions, known_rows, seen
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
@@ -49,3 +55,45 @@ class Factors:
             return vectors @ self.items.T, self.seen & answers[:, None]
 
         return rank_in_blocks(queries, k, len(self.seen), score)
+
+
+class FactorSettings(BaseModel):
+    """How a query is described by factors."""
+
+    history: bool = True
+    "Describe a query by the mean factors of its history; else by the listener's own factors where training knows them."
+    half_life: float | None = 20.0
+    "Plays of the query's history after which one counts half."
+
+
+class FactorSource(ABC):
+    """What BPR and LMF share. A subclass has a name, settings, the column of the songs' biases, and `learn`."""
+
+    bias: ClassVar[int]
+    settings: FactorSettings
+    factors: Factors
+
+    @abstractmethod
+    def learn(self, matrix: csr_matrix) -> Any:
+        """The library's model, fitted to (listeners and playlists, songs). Called with one thread of BLAS."""
+
+    def fit(self, dataset: Dataset) -> Self:
+        matrix, listeners = interactions(dataset), len(dataset.user_ids)
+        with threadpool_limits(1, "blas"):
+            model = self.learn(matrix)
+        users, known = model.user_factors[:listeners], known_rows(matrix, listeners)
+        self.factors = Factors(model.item_factors, users, seen(matrix), known)
+        return self
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        return self.factors.rank(queries, k, self.settings.half_life, own=not self.settings.history, bias=self.bias)
+
+    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+        return [None] * len(tracks)
+
+    def state(self) -> State:
+        return self.factors.to_state()
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        self.factors = Factors.from_state(state)
+        return self

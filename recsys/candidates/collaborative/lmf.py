@@ -1,26 +1,14 @@
 """LMF: the probability that a listener plays a song, as a logistic factorisation (Johnson 2014), by implicit."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
-
 import numpy as np
 from implicit.cpu.lmf import LogisticMatrixFactorization
-from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveFloat, PositiveInt
-from threadpoolctl import threadpool_limits
+from pydantic import PositiveFloat, PositiveInt
+from scipy.sparse import csr_matrix
 
-from data.dataset import Dataset
-from recsys.candidates.collaborative.interactions import interactions, known_rows, seen
-from recsys.candidates.collaborative.latent_factors import Factors
-from recsys.candidates.contract import State
-from recsys.queries import Query
-from recsys.ranked import Ranked
-
-BIAS = -2
-"""implicit appends two columns: the songs' biases, which meet a 1 in listeners, then the listeners', which meet a 1."""
+from recsys.candidates.collaborative.latent_factors import FactorSettings, FactorSource
 
 
-class LmfSettings(BaseModel):
+class LmfSettings(FactorSettings):
     """The factorisation, on one thread: on several it is not reproducible."""
 
     factors: PositiveInt = 32
@@ -31,23 +19,21 @@ class LmfSettings(BaseModel):
     iterations: PositiveInt = 30
     negatives: PositiveInt = 30
     "Songs sampled as not played per song played; implicit takes no more than factors + 2 a listener."
-    history: bool = True
-    "Describe a query by the mean factors of its history; else by the listener's own factors where training knows them."
-    half_life: float | None = 20.0
-    "Plays of the query's history after which one counts half."
     seed: int = 20260101
 
 
-class Lmf:
+class Lmf(FactorSource):
     """Scores songs against the listener's factors or, for playlists and new listeners, those of the history's songs."""
 
     name = "lmf"
+    bias = -2
+    "implicit appends two columns: the songs' biases, which meet a 1 in listeners, then the listeners', which meet a 1."
 
     def __init__(self, settings: LmfSettings | None = None) -> None:
-        self.settings = settings or LmfSettings()
+        self.settings: LmfSettings = settings or LmfSettings()
 
-    def fit(self, dataset: Dataset) -> Self:
-        s, matrix = self.settings, interactions(dataset)
+    def learn(self, matrix: csr_matrix) -> LogisticMatrixFactorization:
+        s = self.settings
         model = LogisticMatrixFactorization(
             s.factors,
             s.learning_rate,
@@ -57,23 +43,5 @@ class Lmf:
             num_threads=1,
             random_state=s.seed,
         )
-        with threadpool_limits(1, "blas"):
-            model.fit(matrix * np.float32(s.alpha), show_progress=False)
-        listeners = len(dataset.user_ids)
-        self.factors = Factors(
-            model.item_factors, model.user_factors[:listeners], seen(matrix), known_rows(matrix, listeners)
-        )
-        return self
-
-    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return self.factors.rank(queries, k, self.settings.half_life, own=not self.settings.history, bias=BIAS)
-
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
-
-    def state(self) -> State:
-        return self.factors.to_state()
-
-    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.factors = Factors.from_state(state)
-        return self
+        model.fit(matrix * np.float32(s.alpha), show_progress=False)
+        return model

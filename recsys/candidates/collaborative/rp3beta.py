@@ -1,20 +1,15 @@
 """RP3beta: random walks of three steps from a listener to songs, popular ones discounted (Paudel et al. 2017)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 from scipy.sparse import csr_matrix, diags_array
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions
-from recsys.candidates.collaborative.item_similarity import Neighbours, best_others
-from recsys.candidates.contract import State
+from recsys.candidates.collaborative.item_similarity import Neighbours, SimilaritySource, best_others
 from recsys.candidates.history import HistorySettings
-from recsys.queries import Query
-from recsys.ranked import Ranked
 
 
 class Rp3BetaSettings(HistorySettings):
@@ -28,13 +23,13 @@ class Rp3BetaSettings(HistorySettings):
     "Likeliest songs kept for each."
 
 
-class Rp3Beta:
+class Rp3Beta(SimilaritySource):
     """The first step is the query's history, the other two are a sparse song-by-song matrix: song, listener, song."""
 
     name = "rp3beta"
 
     def __init__(self, settings: Rp3BetaSettings | None = None) -> None:
-        self.settings = settings or Rp3BetaSettings()
+        self.settings: Rp3BetaSettings = settings or Rp3BetaSettings()
 
     def fit(self, dataset: Dataset) -> Self:
         s, matrix = self.settings, interactions(dataset)
@@ -42,19 +37,6 @@ class Rp3Beta:
         to_listeners = _transitions(csr_matrix(matrix.T), s.alpha)
         to_songs = _transitions(matrix, s.alpha) @ diags_array(discount.astype(np.float32))
         self.songs = Neighbours(best_others(to_listeners, to_songs, s.neighbours), matrix.getnnz(axis=0) > 0)
-        return self
-
-    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return self.songs.rank(queries, k, self.settings)
-
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.songs.because(query, tracks, self.settings)
-
-    def state(self) -> State:
-        return self.songs.to_state()
-
-    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
-        self.songs = Neighbours.from_state(state)
         return self
 
 
