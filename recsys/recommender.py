@@ -221,8 +221,8 @@ class Recommender:
         fused = Ranked.from_rows([(tracks[:k], scores[:k]) for tracks, scores in fused])
         explained = explain(queries, fused, proposals, settings, self.models.sources[task])
         return [
-            self._name(tracks, scores, explanations, question)
-            for (tracks, scores), explanations in zip(fused, explained, strict=True)
+            self._name(tracks, scores, explanations, question, titled=bool(query.text))
+            for query, (tracks, scores), explanations in zip(queries, fused, explained, strict=True)
         ]
 
     def _name(
@@ -232,6 +232,7 @@ class Recommender:
         explanations: Sequence[Explanation],
         question: Question,
         reason: str | None = None,
+        titled: bool = False,
     ) -> list[Recommendation]:
         """The rows as Recommendations. reason: of all of them; else each explanation in words."""
         ids, table = self.dataset.track_ids.names, self.dataset.tracks[tracks.tolist()]
@@ -242,7 +243,7 @@ class Recommender:
                 title=table["title"][at],
                 artist=table["artist"][at],
                 score=float(scores[at]),
-                reason=reason or reason_in_words(self.dataset, int(track), explanations[at], question),
+                reason=reason or reason_in_words(self.dataset, int(track), explanations[at], question, titled),
                 sources=explanations[at].sources,
                 because=None if (row := explanations[at].because) is None else ids[row],
                 album=table["album"][at],

@@ -38,18 +38,30 @@ FOR_SONGS: dict[str, str] = {
 "Where the question is about songs and no listener."
 
 
-def reason_in_words(dataset: Dataset, track: int, explanation: Explanation, question: Question) -> str:
-    """One line about the source with the largest part, or the next where that one cannot name a played song."""
+def reason_in_words(
+    dataset: Dataset, track: int, explanation: Explanation, question: Question, titled: bool = False
+) -> str:
+    """One line: the reason of the source with the largest part, and the played song behind the recommendation.
+
+    A source that compares with played songs and can name none is passed over. Where another source than the one with
+    the largest part names the song, its own reason goes with it. titled: whether a playlist's title was given.
+    """
     sentences = REASONS | (FOR_SONGS if question == "songs" else {})
-    named = explanation.because is not None and explanation.because != track
     for source in explanation.sources:
-        sentence = sentences[source]
-        if "{song}" not in sentence:
-            if not named or explanation.because is None:
-                return sentence
-            return f"{sentence}; near {song_name(dataset, explanation.because)}"
-        if source == explanation.by and named and explanation.because is not None:
-            return sentence.format(song=song_name(dataset, explanation.because))
+        if "{song}" not in sentences[source]:
+            named = _named(dataset, track, explanation, sentences)
+            return f"{sentences[source]}; {named}" if named else sentences[source]
         if source == explanation.by:
-            return sentences["repeat"] if question == "listener" else "it is among these songs"
-    return "matches the title" if explanation.sources else ""
+            return _named(dataset, track, explanation, sentences) or sentences["repeat"]
+    if titled:
+        return "fits the title"
+    return "fits what you play" if question == "listener" else "fits these songs"
+
+
+def _named(dataset: Dataset, track: int, explanation: Explanation, sentences: dict[str, str]) -> str:
+    """The reason of the source that names a played song; empty where none does, or the song is the track itself."""
+    if explanation.by is None or explanation.because is None or explanation.because == track:
+        return ""
+    if "{song}" not in sentences[explanation.by]:
+        return ""
+    return sentences[explanation.by].format(song=song_name(dataset, explanation.because))

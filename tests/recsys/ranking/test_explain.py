@@ -1,13 +1,17 @@
 """Explanations are the fusion's own numbers: the source named first really counted most."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+from data.dataset import Dataset, load_dataset, save_dataset
+from data.storage.workspace import Workspace
+from data.tables import Imported
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.fusion import PARTS, FusionSettings, Method, Proposals
-from recsys.ranking.reasons import FOR_SONGS, REASONS
+from recsys.ranking.reasons import FOR_SONGS, REASONS, reason_in_words
 
 TRACKS, QUERIES = 30, 7
 WEIGHTS = {"item-knn": 1.0, "popularity": 0.5, "htcl-stage2": 2.0}
@@ -64,3 +68,33 @@ def test_a_song_nobody_can_name_a_reason_for_has_sources_all_the_same() -> None:
 def test_no_listener_is_spoken_of_where_songs_alone_are_given() -> None:
     for source, sentence in (REASONS | FOR_SONGS).items():
         assert "you" not in sentence.split(), source
+
+
+class TestReasons:
+    @pytest.fixture(scope="class")
+    def dataset(self, tmp_path_factory) -> Dataset:
+        tracks = pl.DataFrame({"track_id": ["a", "b"], "title": ["One", "Two"], "artist": ["X", None]})
+        workspace = Workspace(tmp_path_factory.mktemp("songs"))
+        save_dataset(workspace, Imported({"tracks": tracks}), {"importer": "test"})
+        return load_dataset(workspace)
+
+    @pytest.mark.parametrize(
+        ("explanation", "question", "titled", "words"),
+        [
+            (Explanation(("item-knn", "ials"), 0, "item-knn"), "listener", False, "played together with One by X"),
+            # The largest part cannot name a song; the one that names it says in what way.
+            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "listener", False,
+             "listeners like you play it; often follows One by X"),
+            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "songs", False,
+             "listeners of these songs play it; often follows One by X"),
+            (Explanation(("item-knn", "same-artist"), 0, "same-artist"), "listener", False, "same artist as One by X"),
+            (Explanation(("item-knn",), 1, "item-knn"), "listener", False, "you play it often"),
+            (Explanation(("item-knn",), 1, "item-knn"), "songs", False, "it is among these songs"),
+            (Explanation(("popularity",)), "songs", False, "popular"),
+            (Explanation(("htcl-stage2",)), "songs", True, "fits the title"),
+            (Explanation(("htcl-stage2",)), "songs", False, "fits these songs"),
+            (Explanation(("htcl-stage2",)), "listener", False, "fits what you play"),
+        ],
+    )  # fmt: skip
+    def test_words_say_what_counted(self, dataset, explanation, question, titled, words) -> None:
+        assert reason_in_words(dataset, 1, explanation, question, titled) == words
