@@ -133,8 +133,10 @@ def neighbours(
     entry = np.repeat(np.arange(len(held)), held)
     at = index.starts[current.tracks][entry] + positions(held)
     rows, sessions = current.rows[entry], index.holders[at]
-    order = np.lexsort((sessions, rows))  # stable: the latest song stays first within a session
-    begins = np.flatnonzero(_changes(rows[order], sessions[order]))
+    pairs = rows * len(index.days) + sessions
+    # Stable: the latest song stays first within a session. Each song's sessions stand in order, so runs are merged.
+    order = np.argsort(pairs, kind="stable")
+    begins = np.flatnonzero(_changes(pairs[order]))
     first = order[begins]
     shared = by_age[current.ages[entry]][order]
     similarity = np.add.reduceat(shared, begins) if len(begins) else np.zeros(0)
