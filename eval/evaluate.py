@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from data.console.names import as_called
 from data.console.progress import say
+from data.console.results import results_console
 from data.dataset import Dataset
 from data.errors import UserError
 from data.split import Split
@@ -101,7 +100,7 @@ def evaluate(space: Workspace, asked: Evaluation, json_file: Path | None = None)
 def say_what_next(workspace: str, task: str, report: Path) -> None:
     """Print the report's path and two commands to try."""
     where = "" if workspace == "workspace" else f" --workspace {workspace}"
-    out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
+    out = results_console(soft_wrap=True)
     out.print(f"\nReport: {report}", markup=False)
     other = "python -m recsys.recommend --user USER" if task == "all" else "python -m eval.run --task all"
     out.print(as_called(f"Next:   python -m eval.report {report}{where}\n        {other}{where}"), markup=False)

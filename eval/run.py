@@ -22,6 +22,7 @@ EXTERNAL_HELP = "Folder of a transformers audio model, measured under semantic; 
 FOLDS_HELP = "With --task semantic: cross-validate. Train N encoders, each without 1/N of the songs; measure all."
 AMONG_NEW_HELP = 'Rank new songs only (no plays before the test), so that knowing "is new" gives no advantage.'
 REPEATS_HELP = "Train what depends on a seed N times, and report how far the trainings lie apart."
+SPACES_HELP = "Measure nothing; show what is tried for each model on validation, and how often."
 COMPARE_HELP = "A.json,B.json: measure nothing; report what changed from A to B, and whether it is more than noise."
 
 
@@ -39,6 +40,7 @@ def main(
     repeats: Annotated[int, typer.Option(min=1, help=REPEATS_HELP)] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as well.")] = None,
     compare: Annotated[str | None, typer.Option(help=COMPARE_HELP)] = None,
+    spaces: Annotated[bool, typer.Option("--spaces", help=SPACES_HELP)] = False,
 ) -> None:
     """Measure every model on held-out listening. Builds whatever the workspace lacks first."""
     if compare is not None:
@@ -46,6 +48,11 @@ def main(
         from eval.results.comparison import show_comparison
 
         show_comparison(*files, json_file)
+        return
+    if spaces:
+        from eval.results.search_spaces import show_search_spaces
+
+        show_search_spaces()
         return
     _check(task, external, new_only, repeats, folds)
     scenarios = chosen_scenarios(task, scenario, seeds)

@@ -41,7 +41,7 @@ Means = dict[str, dict[str, float]]
 
 def depends_on_seed(name: str) -> bool:
     """Whether training a model again with another seed gives another one."""
-    return name in ("htcl-stage2", "fused") or (name in SOURCES and "seed" in SOURCES[name][1].model_fields)
+    return name in ("htcl-stage2", "fused") or (name in SOURCES and "seed" in SOURCES[name].Settings.model_fields)
 
 
 def ensure_repeats(
@@ -108,7 +108,7 @@ def reseeded(choices: Choices, seed_offset: int) -> Choices:
     def changed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         if name not in SOURCES or not depends_on_seed(name):
             return settings
-        return settings | {"seed": SOURCES[name][1](**settings).model_dump()["seed"] + seed_offset}
+        return settings | {"seed": SOURCES[name].Settings(**settings).model_dump()["seed"] + seed_offset}
 
     settings = {
         task: {name: changed(name, of) for name, of in chosen.items()} for task, chosen in choices.settings.items()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from data.console.command import WorkspaceOption, run
+from data.console.results import results_console
 from data.errors import UnknownIdError, UserError, closest
 
 if TYPE_CHECKING:  # importing them takes seconds, and a name that does not exist is refused before
@@ -45,7 +45,7 @@ def main(
     if as_json:
         sys.stdout.write(json.dumps([asdict(song) for song in found], ensure_ascii=False, indent=1) + "\n")
         return
-    Console(width=None if sys.stdout.isatty() else 110).print(table(heading, found))
+    results_console().print(table(heading, found))
 
 
 def _open(root: Path) -> "Dataset":

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from data.console.command import run
 from data.console.progress import done, say
+from data.console.results import results_console
 from data.errors import UserError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def report(bench: str, rows: "list[Row]", json_file: Path | None) -> None:
     from eval.bench.rows import circumstances, rows_table, write_rows
 
     where = circumstances()
-    out = Console(width=None if Console().is_terminal else 110, highlight=False)
+    out = results_console()
     out.print(rows_table(rows, f"bench: {bench}"))
     for row in rows:
         if row.note:

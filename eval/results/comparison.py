@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
 
+from data.console.results import results_console
 from data.errors import UserError
 from data.storage.atomic_files import write_text
 from eval.metrics.registry import SEMANTIC, TESTED, lower_is_better
@@ -192,7 +192,7 @@ def _told(metric: str) -> bool:
 def show_comparison(a: Path, b: Path, json_file: Path | None = None) -> None:
     """Print what changed from report `a` to report `b`, and write it as JSON where that is wanted."""
     found = compare(read_report(a), read_report(b))
-    out = Console(width=None if Console().is_terminal else 110, highlight=False, soft_wrap=True)
+    out = results_console(soft_wrap=True)
     for line in lines(found):
         out.print(line, markup=False)
     if json_file is not None:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from data.console.results import results_console
 from data.storage.atomic_files import write_text
 from data.storage.workspace import Workspace
 from eval.results.per_query import PerQuery, save_per_query
@@ -46,7 +45,7 @@ def chosen_on_validation(fitted: FittedSources, task: Task) -> dict[str, Any]:
 
 def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str]) -> None:
     """A result as a table, its protocol and its headline tests."""
-    console = Console(width=None if Console().is_terminal else 110, highlight=False)
+    console = results_console()
     shown = [name for name in columns if any(name in found for found in result["models"].values())]
     console.print()
     console.print(result_table(result, shown))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from data.dataset import Dataset
+from recsys.candidates.declaration import Reason
 from recsys.queries import Query, excluded
 from recsys.ranked import Ranked, rank_scores
 
@@ -28,7 +29,11 @@ class CandidateSource(Protocol):
 
     @property
     def settings(self) -> BaseModel:
-        """What it was made with."""
+        """What it was made with, an instance of its `Settings`."""
+
+    @property
+    def reason(self) -> Reason:
+        """Why it proposes a song, in words."""
 
     def fit(self, dataset: Dataset) -> Self:
         """Learn from the listening of the dataset handed in, which must be a training part."""
@@ -44,6 +49,25 @@ class CandidateSource(Protocol):
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
         """The counterpart of `state`."""
+
+
+class SourceKind(Protocol):
+    """The class of a source that needs nothing but settings, and what it declares."""
+
+    @property
+    def name(self) -> str:
+        """As of its sources."""
+
+    @property
+    def Settings(self) -> type[BaseModel]:
+        """Defaults, bounds, what is tried on validation, and which settings matter only when it is asked."""
+
+    @property
+    def reason(self) -> Reason:
+        """As of its sources."""
+
+    def __call__(self, settings: Any = None) -> CandidateSource:
+        """A source with these settings, not fitted yet."""
 
 
 def rank_in_blocks(

@@ -6,23 +6,25 @@ the weight of repeats, for every source that sums similarities.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, NonNegativeFloat
 from scipy.sparse import csr_matrix, diags_array
 
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range
 from recsys.queries import Query, history_matrix
 
 
 class HistorySettings(BaseModel):
     """How the plays of a history are weighted."""
 
-    half_life: float | None = 5.0
+    half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = 5.0
     "Plays after which a play's vote for similar songs has halved; None: no decay."
-    again: NonNegativeFloat = 3.0
+    again: Annotated[NonNegativeFloat, Range(0.1, 30.0, log=True), AtQuery] = 3.0
     "Weight of a play for its own song; its most similar song gets about 1."
-    again_half_life: float | None = None
+    again_half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = None
     "Plays after which a play's vote for its own song has halved; None: no decay."
 
 

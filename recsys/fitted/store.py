@@ -106,8 +106,8 @@ def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
     """A source of the registry with settings. Raises UserError for a name that is not there."""
     if name not in SOURCES:
         raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
-    kind, settings_kind = SOURCES[name]
-    return kind(settings_kind(**settings))
+    kind = SOURCES[name]
+    return kind(kind.Settings(**settings))
 
 
 def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:

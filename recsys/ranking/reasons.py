@@ -3,39 +3,11 @@
 from typing import Literal
 
 from data.dataset import Dataset, song_name
+from recsys.candidates import REASONS
 from recsys.ranking.explain import Explanation
 
 Question = Literal["listener", "songs"]
 """For whom: a listener with a history, or songs alone (a playlist, a session), without a listener."""
-
-REASONS: dict[str, str] = {
-    "htcl-stage1": "sounds and reads like {song}",
-    "htcl-stage2": "sounds and reads like {song}",
-    "features": "sounds like {song}",
-    "item-knn": "played together with {song}",
-    "rp3beta": "played together with {song}",
-    "ease": "played together with {song}",
-    "vsknn": "in the same sessions as {song}",
-    "vstan": "in the same sessions as {song}",
-    "sequential-rules": "often follows {song}",
-    "markov": "often follows {song}",
-    "same-artist": "same artist as {song}",
-    "repeat": "you play it often",
-    "ials": "listeners like you play it",
-    "bpr": "listeners like you play it",
-    "lmf": "listeners like you play it",
-    "sasrec": "listeners like you play it next",
-    "popularity": "popular",
-    "random": "drawn at random",
-}
-FOR_SONGS: dict[str, str] = {
-    "repeat": "it is among these songs",
-    "ials": "listeners of these songs play it",
-    "bpr": "listeners of these songs play it",
-    "lmf": "listeners of these songs play it",
-    "sasrec": "listeners of these songs play it next",
-}
-"Where the question is about songs and no listener."
 
 
 def reason_in_words(
@@ -46,7 +18,7 @@ def reason_in_words(
     A source that compares with played songs and can name none is passed over. Where another source than the one with
     the largest part names the song, its own reason goes with it. titled: whether a playlist's title was given.
     """
-    sentences = REASONS | (FOR_SONGS if question == "songs" else {})
+    sentences = {name: reason.words(about_songs=question == "songs") for name, reason in REASONS.items()}
     for source in explanation.sources:
         if "{song}" not in sentences[source]:
             named = _named(dataset, track, explanation, sentences)

@@ -11,7 +11,7 @@ from recsys.candidates import State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
 from recsys.tasks import TASKS, Task
-from recsys.tuning.search_space import AT_ASKING
+from recsys.tuning.search_space import QUERY_SETTINGS
 
 DEPTH = 500
 """Candidates each source brings to the fusion."""
@@ -46,4 +46,4 @@ class Chosen:
 
 def fit_key(name: str, settings: Mapping[str, Any]) -> str:
     """Names a fit: sources that differ only in settings at asking share it."""
-    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in AT_ASKING})[:8]}"
+    return f"{name}-{short_hash({key: value for key, value in settings.items() if key not in QUERY_SETTINGS})[:8]}"

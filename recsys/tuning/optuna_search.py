@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from recsys.tuning.search_space import Range, SearchSpace
+from recsys.candidates.declaration import Range, SearchSpace
 
 SEED = 20260101
 

@@ -146,6 +146,14 @@ def test_the_table_is_for_people(commands, workspace):
         assert words in result.out
 
 
+def test_what_is_tried_for_each_model_is_shown(commands):
+    result = commands.run("eval.run", "--spaces")
+    assert result.code == 0, result.err
+    assert all(name in result.out for name in (*ALL_BASELINES, "htcl-stage1", "htcl-stage2"))
+    for words in ("5 to 1000, log", "at query", "trials for each model"):
+        assert words in result.out
+
+
 def test_two_runs_are_compared(commands, workspace):
     files = [workspace / f"out/{name}.json" for name in ("before", "after", "compared")]
     for file, models in zip(files[:2], ("random,ials", "random,popularity"), strict=True):

@@ -1,16 +1,13 @@
 """The names that cost nothing to import are those of the classes behind them."""
 
-from pydantic import BaseModel
-
-from recsys.candidates import SOURCES
+from recsys.candidates import REASONS, SETTINGS, SOURCES
 from recsys.line_up import BASELINES, BUILT, EVERY_NAME, FUSED, HTCL_NAMES, SOURCE_NAMES
-from recsys.ranking.reasons import REASONS
 from recsys.tuning.search_space import SPACE
 
 
 def test_names_and_classes_are_the_same_in_the_same_order() -> None:
     assert tuple(SOURCES) == SOURCE_NAMES
-    assert all(issubclass(settings, BaseModel) for _, settings in SOURCES.values())
+    assert tuple(SETTINGS) == tuple(REASONS) == (*SOURCE_NAMES, *HTCL_NAMES)
 
 
 def test_every_source_is_fused_or_a_baseline_and_has_a_reason_and_a_search_space() -> None:

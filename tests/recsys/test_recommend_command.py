@@ -8,8 +8,8 @@ from dataclasses import fields
 import polars as pl
 import pytest
 
+from recsys.candidates import REASONS
 from recsys.line_up import FUSED
-from recsys.ranking.reasons import REASONS
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender
 

@@ -6,7 +6,7 @@ dense, so where the catalogue is larger than the memory allows, only the most pl
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from data.dataset import Dataset
 from data.errors import UserError
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import Range, Reason
 from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -32,7 +33,7 @@ BLOCK_ROWS = 256
 class EaseSettings(HistorySettings):
     """The regularisation, the memory, and how the history counts."""
 
-    regularization: PositiveFloat = 100.0
+    regularization: Annotated[PositiveFloat, Range(1.0, 1e7, log=True)] = 100.0
     "Lambda: what is added to each song's summed squares."
     memory_gb: PositiveFloat = 0.3
     """What the matrices may take while it learns: 0.3 are 5,000 songs, 1.6 are 11,547. The most played ones take part.
@@ -43,6 +44,8 @@ class Ease:
     """Sums what the history's songs say about every other song that takes part."""
 
     name = "ease"
+    Settings = EaseSettings
+    reason = Reason("played together with {song}")
 
     def __init__(self, settings: EaseSettings | None = None) -> None:
         self.settings = settings or EaseSettings()

@@ -1,7 +1,7 @@
 """iALS: matrix factorisation for implicit feedback (Hu, Koren, Volinsky 2008) by the library implicit."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, seen
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range, Reason
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -19,12 +20,12 @@ from recsys.ranked import Ranked
 class IalsSettings(BaseModel):
     """The factorisation. More than any other model this one needs tuning."""
 
-    factors: PositiveInt = 64
-    regularization: PositiveFloat = 0.01
-    alpha: PositiveFloat = 10.0
+    factors: Annotated[PositiveInt, Range(8, 128, log=True)] = 64
+    regularization: Annotated[PositiveFloat, Range(1e-3, 100, log=True)] = 0.01
+    alpha: Annotated[PositiveFloat, Range(1, 100, log=True)] = 10.0
     "Confidence of a play over the unobserved."
     iterations: PositiveInt = 15
-    half_life: float | None = 20.0
+    half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = 20.0
     "Plays of the query's history after which one counts half."
     seed: int = 20260101
 
@@ -33,6 +34,8 @@ class Ials:
     """Solves each query's vector from its history against fixed song factors, so new listeners are no special case."""
 
     name = "ials"
+    Settings = IalsSettings
+    reason = Reason("listeners like you play it", about_songs="listeners of these songs play it")
 
     def __init__(self, settings: IalsSettings | None = None) -> None:
         self.settings = settings or IalsSettings()

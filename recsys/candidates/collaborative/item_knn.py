@@ -5,7 +5,7 @@ similarities that few listeners vouch for (Bell and Koren 2007), and plays that 
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.collaborative.item_similarity import Neighbours, SimilaritySource, best_others, pattern
+from recsys.candidates.declaration import OneOf, Range, Reason
 from recsys.candidates.history import HistorySettings
 
 BM25_K1, BM25_B = 1.2, 0.75
@@ -23,12 +24,12 @@ BM25_K1, BM25_B = 1.2, 0.75
 class ItemKnnSettings(HistorySettings):
     """The similarity, and how the history counts."""
 
-    kind: Literal["cosine", "tfidf", "bm25"] = "cosine"
-    neighbours: PositiveInt = 200
+    kind: Annotated[Literal["cosine", "tfidf", "bm25"], OneOf(("cosine", "tfidf", "bm25"))] = "cosine"
+    neighbours: Annotated[PositiveInt, Range(5, 1000, log=True)] = 200
     "Most similar songs kept for each."
-    shrinkage: NonNegativeFloat = 0.0
+    shrinkage: Annotated[NonNegativeFloat, OneOf((0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))] = 0.0
     "Two songs that n listeners and playlists share keep n / (n + shrinkage) of their similarity."
-    half_life_days: PositiveFloat | None = None
+    half_life_days: Annotated[PositiveFloat | None, OneOf((None, 10.0, 30.0, 90.0))] = None
     "A training play counts half after so many days; None: all plays count the same."
 
 
@@ -36,6 +37,8 @@ class ItemKnn(SimilaritySource):
     """Sums the similarities of the history's songs to every other song."""
 
     name = "item-knn"
+    Settings = ItemKnnSettings
+    reason = Reason("played together with {song}")
 
     def __init__(self, settings: ItemKnnSettings | None = None) -> None:
         self.settings: ItemKnnSettings = settings or ItemKnnSettings()

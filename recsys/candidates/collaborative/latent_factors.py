@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, known_rows, seen
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -60,15 +61,16 @@ class Factors:
 class FactorSettings(BaseModel):
     """How a query is described by factors."""
 
-    history: bool = True
+    history: Annotated[bool, OneOf((True, False)), AtQuery] = True
     "Describe a query by the mean factors of its history; else by the listener's own factors where training knows them."
-    half_life: float | None = 20.0
+    half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = 20.0
     "Plays of the query's history after which one counts half."
 
 
 class FactorSource(ABC):
     """What BPR and LMF share. A subclass has a name, settings, the column of the songs' biases, and `learn`."""
 
+    reason = Reason("listeners like you play it", about_songs="listeners of these songs play it")
     bias: ClassVar[int]
     settings: FactorSettings
     factors: Factors

@@ -1,6 +1,6 @@
 """RP3beta: random walks of three steps from a listener to songs, popular ones discounted (Paudel et al. 2017)."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -9,17 +9,18 @@ from scipy.sparse import csr_matrix, diags_array
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.collaborative.item_similarity import Neighbours, SimilaritySource, best_others
+from recsys.candidates.declaration import Range, Reason
 from recsys.candidates.history import HistorySettings
 
 
 class Rp3BetaSettings(HistorySettings):
     """The walk, and how the history counts."""
 
-    alpha: float = Field(default=0.8, ge=0, le=2)
+    alpha: Annotated[float, Range(0.0, 2.0)] = Field(default=0.8, ge=0, le=2)
     "Power of the transition probabilities; 1 is the plain walk."
-    beta: float = Field(default=0.4, ge=0, le=2)
+    beta: Annotated[float, Range(0.0, 2.0)] = Field(default=0.4, ge=0, le=2)
     "Power of a song's listeners and playlists by which it is divided; 0 does not discount."
-    neighbours: PositiveInt = 200
+    neighbours: Annotated[PositiveInt, Range(5, 1000, log=True)] = 200
     "Likeliest songs kept for each."
 
 
@@ -27,6 +28,8 @@ class Rp3Beta(SimilaritySource):
     """The first step is the query's history, the other two are a sparse song-by-song matrix: song, listener, song."""
 
     name = "rp3beta"
+    Settings = Rp3BetaSettings
+    reason = Reason("played together with {song}")
 
     def __init__(self, settings: Rp3BetaSettings | None = None) -> None:
         self.settings: Rp3BetaSettings = settings or Rp3BetaSettings()

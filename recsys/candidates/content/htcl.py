@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from data.errors import UserError
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings, closeness
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import AtQuery, Reason
 from recsys.candidates.history import add_repeats
 from recsys.index import VectorIndex
 from recsys.queries import Query
@@ -23,12 +24,15 @@ TextEncoder = Callable[[list[str]], NDArray[np.float32]]
 class HtclSettings(VectorNeighbourSettings):
     """How neighbours are counted, and those of words beside them."""
 
-    text_weight: float = 0.3
+    text_weight: Annotated[float, AtQuery] = 0.3
     "Weight of the title's or text's neighbours beside the history's."
 
 
 class Htcl:
     """Neighbours in an index of item vectors. Songs without a vector contribute nothing and are never recommended."""
+
+    Settings = HtclSettings
+    reason = Reason("sounds and reads like {song}")
 
     def __init__(
         self,

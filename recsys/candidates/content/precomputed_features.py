@@ -14,6 +14,7 @@ from data.dataset import Dataset
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import Reason
 from recsys.candidates.history import add_repeats
 from recsys.index import ExactIndex
 from recsys.line_up import no_features
@@ -28,6 +29,8 @@ class Features:
     """Neighbours by cosine in the standardised columns of the features table. Knows songs nobody played."""
 
     name = "features"
+    Settings = VectorNeighbourSettings
+    reason = Reason("sounds like {song}")
     _latest: tuple[str, VectorNeighbours] | None = None
     "Of all features: trials and tasks ask the same vectors in other ways, and one copy of them is enough."
 

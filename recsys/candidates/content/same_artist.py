@@ -1,7 +1,7 @@
 """Same artist: other songs by the artists of the history. It beats most models on playlists."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.simple.popularity import play_counts
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
@@ -18,7 +19,7 @@ from recsys.ranked import Ranked
 class SameArtistSettings(BaseModel):
     """How the history counts."""
 
-    half_life: float | None = 20.0
+    half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = 20.0
     "Plays after which one counts half."
 
 
@@ -26,6 +27,8 @@ class SameArtist:
     """Songs by the artists of the history, by weight of the artist, then by popularity. Knows songs nobody played."""
 
     name = "same-artist"
+    Settings = SameArtistSettings
+    reason = Reason("same artist as {song}")
 
     def __init__(self, settings: SameArtistSettings | None = None) -> None:
         self.settings = settings or SameArtistSettings()

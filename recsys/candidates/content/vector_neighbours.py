@@ -4,6 +4,7 @@ Each song of the history votes for its own neighbours, so several tastes are not
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
 from encoders.encoding.vector_files import Vectors
+from recsys.candidates.declaration import AtQuery, Range
 from recsys.candidates.history import HistorySettings, best_reason, history_shares
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
@@ -25,7 +27,7 @@ class VectorNeighbourSettings(HistorySettings):
 
     neighbours: PositiveInt = 1000
     "Nearest songs that each song of the history votes for."
-    temperature: PositiveFloat = 0.2
+    temperature: Annotated[PositiveFloat, Range(0.02, 0.4, log=True), AtQuery] = 0.2
     "A song at cosine c counts exp((c - 1) / temperature)."
 
 

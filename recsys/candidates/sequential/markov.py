@@ -1,11 +1,12 @@
 """First-order Markov chain: what was played right after a song."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, PositiveFloat
 
 from data.dataset import Dataset
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.sequential.sequences import sequences
 from recsys.candidates.sequential.transitions import Transitions, followers, shares
 
@@ -13,9 +14,9 @@ from recsys.candidates.sequential.transitions import Transitions, followers, sha
 class MarkovSettings(BaseModel):
     """How transitions count."""
 
-    shrinkage: NonNegativeFloat = 5.0
+    shrinkage: Annotated[NonNegativeFloat, OneOf((0.0, 1.0, 5.0, 20.0, 50.0, 200.0))] = 5.0
     "Transitions added to those seen from a song before shares are taken: a song seen once says little."
-    half_life: PositiveFloat | None = 1.0
+    half_life: Annotated[PositiveFloat | None, OneOf((0.1, 0.5, *HALF_LIFE)), AtQuery] = 1.0
     "Plays after which one counts half; far below 1 the last song decides alone."
 
 
@@ -26,6 +27,8 @@ class Markov(Transitions):
     """
 
     name = "markov"
+    Settings = MarkovSettings
+    reason = Reason("often follows {song}")
 
     def __init__(self, settings: MarkovSettings | None = None) -> None:
         self.settings = settings or MarkovSettings()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import Reason
 from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, best_device, train
 from recsys.candidates.sequential.sequences import sequences
 from recsys.queries import Query
@@ -22,6 +23,8 @@ class Sasrec:
     """Trained on each listener's wanted plays and on playlists, in their order; asked from the last wanted plays."""
 
     name = "sasrec"
+    Settings = SasrecSettings
+    reason = Reason("listeners like you play it next", about_songs="listeners of these songs play it next")
 
     def __init__(self, settings: SasrecSettings | None = None) -> None:
         self.settings = settings or SasrecSettings()

@@ -13,6 +13,9 @@ from data.listening.sessions import sessions
 Weighting = Literal["same", "inverse", "quadratic", "logarithmic", "linear"]
 """How fast a weight falls with the number of songs between: `weigh`."""
 
+WEIGHTINGS: tuple[Weighting, ...] = ("inverse", "linear", "same")
+"""Those tried on validation."""
+
 
 @dataclass(frozen=True)
 class Sequences:

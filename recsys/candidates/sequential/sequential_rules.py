@@ -1,26 +1,27 @@
 """Sequential rules: what followed a song within a few places of a session (Ludewig and Jannach 2018, "SR")."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import BaseModel, PositiveFloat, PositiveInt
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.item_similarity import best_of_rows
-from recsys.candidates.sequential.sequences import Weighting, sequences, weigh
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range, Reason
+from recsys.candidates.sequential.sequences import WEIGHTINGS, Weighting, sequences, weigh
 from recsys.candidates.sequential.transitions import Transitions, followers, shares
 
 
 class SequentialRulesSettings(BaseModel):
     """What makes a rule."""
 
-    reach: PositiveInt = 10
+    reach: Annotated[PositiveInt, Range(2, 30, log=True)] = 10
     "Places that may lie between a song and one it leads to."
-    weighting: Weighting = "inverse"
+    weighting: Annotated[Weighting, OneOf(WEIGHTINGS)] = "inverse"
     "How a rule counts by these places; the authors take 1/d."
     rules: PositiveInt = 500
     "Strongest rules kept for each song."
-    half_life: PositiveFloat | None = 0.1
+    half_life: Annotated[PositiveFloat | None, OneOf((0.1, 0.5, *HALF_LIFE)), AtQuery] = 0.1
     "Plays after which one counts half; far below 1, as by the authors, the last song decides alone."
 
 
@@ -28,6 +29,8 @@ class SequentialRules(Transitions):
     """Pairs of songs d places apart in a session or playlist count the more the nearer; asked from the last song."""
 
     name = "sequential-rules"
+    Settings = SequentialRulesSettings
+    reason = Reason("often follows {song}")
 
     def __init__(self, settings: SequentialRulesSettings | None = None) -> None:
         self.settings = settings or SequentialRulesSettings()

@@ -1,26 +1,29 @@
 """VSKNN: songs of the sessions most similar to the current one (Ludewig and Jannach 2018, "V-SkNN")."""
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, PositiveInt
 
-from recsys.candidates.sequential.sequences import Weighting, weigh
+from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
+from recsys.candidates.sequential.sequences import WEIGHTINGS, Weighting, weigh
 from recsys.candidates.sequential.session_knn import SessionKnn, Weights
 
 
 class VsknnSettings(BaseModel):
     """How sessions are compared, and how their songs count."""
 
-    last: PositiveInt = 10
+    last: Annotated[PositiveInt, OneOf((5, 10, 20, 50)), AtQuery] = 10
     "Plays that are taken for the current session: a query has no times that would tell where it began."
-    nearest: PositiveInt = 500
+    nearest: Annotated[PositiveInt, Range(50, 1500, log=True), AtQuery] = 500
     "Most similar sessions whose songs are proposed."
-    sample: PositiveInt = 1000
+    sample: Annotated[PositiveInt, Range(500, 10_000, log=True), AtQuery] = 1000
     "Newest sessions with one of the songs that are compared at all."
-    position: Weighting = "inverse"
+    position: Annotated[Weighting, OneOf(WEIGHTINGS), AtQuery] = "inverse"
     "How a song of the current session counts in the similarity; 1 is the last one."
-    match: Weighting = "inverse"
+    match: Annotated[Weighting, OneOf(WEIGHTINGS), AtQuery] = "inverse"
     "How a session counts by the latest song it shares; 1 is the last one."
-    idf: NonNegativeFloat = 0.0
+    idf: Annotated[NonNegativeFloat, OneOf((0.0, 1.0, 2.0, 5.0, 10.0)), AtQuery] = 0.0
     "How much more a rare song counts: 1 + idf * log(sessions / sessions with the song)."
 
 
@@ -28,6 +31,8 @@ class Vsknn(SessionKnn):
     """Cosine between the current session, weighted by position, and the sessions of training, each song counting 1."""
 
     name = "vsknn"
+    Settings = VsknnSettings
+    reason = Reason("in the same sessions as {song}")
 
     def __init__(self, settings: VsknnSettings | None = None) -> None:
         self.settings = settings or VsknnSettings()

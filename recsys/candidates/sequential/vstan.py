@@ -4,30 +4,33 @@ STAN (Garg et al. 2019) with the idf weights and the decay by the latest match o
 exp(-x / lambda) are written as half-lives: half-life = lambda * ln 2.
 """
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
 from recsys.candidates.sequential.session_knn import SessionKnn, Weights, decays
 
 
 class VstanSettings(BaseModel):
     """How sessions are compared, and how their songs count."""
 
-    last: PositiveInt = 20
+    last: Annotated[PositiveInt, OneOf((5, 10, 20, 50)), AtQuery] = 20
     "Plays that are taken for the current session: a query has no times that would tell where it began."
-    nearest: PositiveInt = 500
+    nearest: Annotated[PositiveInt, Range(50, 1500, log=True), AtQuery] = 500
     "Most similar sessions whose songs are proposed."
-    sample: PositiveInt = 1000
+    sample: Annotated[PositiveInt, Range(500, 10_000, log=True), AtQuery] = 1000
     "Newest sessions with one of the songs that are compared at all."
-    half_life: PositiveFloat | None = 2.0
+    half_life: Annotated[PositiveFloat | None, OneOf((1.0, 2.0, 5.0, 10.0, 30.0, None)), AtQuery] = 2.0
     "Plays after which a song of the current session counts half in the similarity."
-    match_half_life: PositiveFloat | None = 5.0
+    match_half_life: Annotated[PositiveFloat | None, OneOf((1.0, 5.0, 20.0, None)), AtQuery] = 5.0
     "Plays after which the latest song shared makes a session count half."
-    session_half_life_days: PositiveFloat | None = 30.0
+    session_half_life_days: Annotated[PositiveFloat | None, OneOf((3.0, 10.0, 30.0, 100.0, None)), AtQuery] = 30.0
     "Days after which a session counts half."
-    spread: PositiveFloat | None = 5.0
+    spread: Annotated[PositiveFloat | None, OneOf((1.0, 2.0, 5.0, 10.0, None)), AtQuery] = 5.0
     "Songs away from the match, before or after, at which a song of the session counts half."
-    idf: NonNegativeFloat = 0.0
+    idf: Annotated[NonNegativeFloat, OneOf((0.0, 1.0, 2.0, 5.0, 10.0)), AtQuery] = 0.0
     "How much more a rare song counts: 1 + idf * log(sessions / sessions with the song)."
 
 
@@ -39,6 +42,8 @@ class Vstan(SessionKnn):
     """
 
     name = "vstan"
+    Settings = VstanSettings
+    reason = Reason("in the same sessions as {song}")
 
     def __init__(self, settings: VstanSettings | None = None) -> None:
         self.settings = settings or VstanSettings()

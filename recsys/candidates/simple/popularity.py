@@ -1,7 +1,7 @@
 """Popularity: the most played songs, recent plays counting more; and random, the floor of every comparison."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,17 @@ from pydantic import BaseModel
 from data.dataset import POSITIVE, Dataset
 from recsys.candidates.collaborative.interactions import aged
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import OneOf, Reason
 from recsys.queries import Query
 from recsys.ranked import Ranked
+
+DAYS = (None, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0, 21.0, 30.0, 60.0, 90.0, 180.0)
 
 
 class PopularitySettings(BaseModel):
     """How plays count."""
 
-    half_life_days: float | None = None
+    half_life_days: Annotated[float | None, OneOf(DAYS)] = None
     "A play counts half after so many days; None: all plays count the same."
 
 
@@ -25,6 +28,8 @@ class Popularity:
     """The songs with the most wanted plays and playlist entries, whoever asks."""
 
     name = "popularity"
+    Settings = PopularitySettings
+    reason = Reason("popular")
 
     def __init__(self, settings: PopularitySettings | None = None) -> None:
         self.settings = settings or PopularitySettings()
@@ -69,6 +74,8 @@ class Random:
     """A fresh random order of the catalogue for each query; the same query gets the same one."""
 
     name = "random"
+    Settings = RandomSettings
+    reason = Reason("drawn at random")
 
     def __init__(self, settings: RandomSettings | None = None) -> None:
         self.settings = settings or RandomSettings()

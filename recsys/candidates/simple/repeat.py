@@ -5,7 +5,7 @@ Where heard songs must not be answered it has no answer.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from pydantic import BaseModel, PositiveInt
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.queries import EVIDENCE, Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -21,7 +22,7 @@ from recsys.ranked import Ranked
 class RepeatSettings(BaseModel):
     """How plays count."""
 
-    half_life: float | None = 20.0
+    half_life: Annotated[float | None, OneOf((*HALF_LIFE, 200.0, 500.0)), AtQuery] = 20.0
     "Plays after which one counts half."
     remembered: PositiveInt = 1000
     "Latest training plays kept of each listener."
@@ -31,6 +32,8 @@ class Repeat:
     """The listener's training plays, where training knows them, and then the query's history, as one row of plays."""
 
     name = "repeat"
+    Settings = RepeatSettings
+    reason = Reason("you play it often", about_songs="it is among these songs")
 
     def __init__(self, settings: RepeatSettings | None = None) -> None:
         self.settings = settings or RepeatSettings()

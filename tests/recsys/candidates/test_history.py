@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from recsys.candidates.declaration import search_space
 from recsys.candidates.history import HistorySettings, history_shares
 from recsys.queries import Query
-from recsys.tuning.search_space import AGAIN, AT_ASKING, SPACE
+from recsys.tuning.search_space import QUERY_SETTINGS, SPACE
 from tests.recsys.candidates.source_toys import MUTE, make, many_queries, songs
 from tests.recsys.candidates.source_toys import history_shares as history_shares_of
 
@@ -92,5 +93,6 @@ def test_shares_sum_to_one_whatever_their_sign():
 
 
 def test_is_chosen_at_asking_for_every_source_that_has_it():
-    assert set(AGAIN) == set(HistorySettings.model_fields) <= AT_ASKING
-    assert {name for name, space in SPACE.items() if set(AGAIN) <= set(space)} >= {*SUMMING[:4], "htcl-stage2"}
+    shared = set(search_space(HistorySettings))
+    assert shared == set(HistorySettings.model_fields) <= QUERY_SETTINGS
+    assert {name for name, space in SPACE.items() if shared <= set(space)} >= {*SUMMING[:4], "htcl-stage2"}

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from data.dataset import Dataset
+from recsys.candidates.declaration import Range
 from recsys.candidates.sequential.sequences import sequences, weigh
 from recsys.queries import Query
-from recsys.tuning.search_space import AT_ASKING, SPACE, Range
+from recsys.tuning.search_space import QUERY_SETTINGS, SPACE
 from tests.recsys.candidates.source_toys import START, assert_same, cycle_world, make, many_queries
 
 SESSION_SOURCES = ("markov", "sequential-rules", "vsknn", "vstan", "sasrec")
@@ -315,7 +316,7 @@ class TestEverySessionSource:
         asked = {
             key: choice.low if isinstance(choice, Range) else choice[0]
             for key, choice in SPACE[name].items()
-            if key in AT_ASKING
+            if key in QUERY_SETTINGS
         }
         settings = {**asked, **quick}
         other = make(name, training, **quick).fit(training).state()

@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.candidates import SOURCES, HtclSettings
+from recsys.candidates import SETTINGS, SOURCES
+from recsys.candidates.declaration import Range, query_settings
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.tasks import HeldOut
 from recsys.tasks.targets import Targets
 from recsys.tuning.choices import Choices, fit_key
 from recsys.tuning.optuna_search import run_trials
-from recsys.tuning.search_space import AT_ASKING, SPACE, Range
+from recsys.tuning.search_space import QUERY_SETTINGS, SPACE
 from recsys.tuning.source_settings import choose_settings
 
 
@@ -60,7 +61,7 @@ class TestRunTrials:
 class TestSpace:
     @pytest.mark.parametrize("name", SPACE)
     def test_every_setting_is_one_of_the_source_and_the_default_lies_inside(self, name):
-        kind = SOURCES[name][1] if name in SOURCES else HtclSettings
+        kind = SETTINGS[name]
         defaults = kind().model_dump()
         for setting, choice in SPACE[name].items():
             value = defaults[setting]
@@ -70,6 +71,14 @@ class TestSpace:
 
     def test_every_source_has_one(self):
         assert set(SPACE) == {*SOURCES, "htcl-stage1", "htcl-stage2"}
+
+    def test_a_class_s_own_settings_are_drawn_before_those_it_shares(self):
+        assert list(SPACE["ease"]) == ["regularization", "half_life", "again", "again_half_life"]
+        assert list(SPACE["htcl-stage2"]) == ["temperature", "half_life", "again", "again_half_life"]
+
+    def test_a_setting_matters_at_the_query_for_every_source_that_has_it_or_for_none(self):
+        for settings in SETTINGS.values():
+            assert query_settings(settings) == QUERY_SETTINGS & set(settings.model_fields)
 
 
 class Knob:
@@ -110,5 +119,5 @@ def test_each_task_keeps_its_own_best_and_only_fits_that_are_needed_stay(monkeyp
     choices = Choices()
     choices.add("knob", chosen)
     assert choices.settings["discovery"]["knob"] == {}
-    assert "half_life" in AT_ASKING
+    assert "half_life" in QUERY_SETTINGS
     assert fit_key("knob", {"at": 3, "half_life": 1.0}) == fit_key("knob", {"at": 3, "half_life": 2.0})
