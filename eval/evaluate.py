@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from data.console.names import as_called
 from data.console.progress import say
@@ -23,6 +22,7 @@ from eval.new_songs_only import among_new, answering_with_new
 from eval.results.comparison import name_of
 from eval.results.per_query import PerQuery
 from eval.results.show_and_write import chosen_on_validation, show, write_report
+from eval.results.task_result import TaskResult
 from eval.semantic.cross_validation import folds as cross_validation
 from eval.semantic.embeddings import open_externals, spaces_of
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
@@ -130,7 +130,7 @@ def _questions(fitted: Fitted, asked: Evaluation, tasks: Sequence[Task]) -> list
 
 def _measured(
     space: Workspace, fitted: Fitted, asked: Evaluation, questions: Sequence[Question]
-) -> tuple[list[dict[str, Any]], dict[str, PerQuery]]:
+) -> tuple[list[TaskResult], dict[str, PerQuery]]:
     """A result per question, shown as it is there, and the values of every query by the result's name."""
     results = []
     per_query: dict[str, PerQuery] = {}
@@ -158,7 +158,7 @@ def _models(fitted: Fitted, asked: Evaluation, task: Task) -> dict[str, Model]:
 
 
 def _complete(
-    result: dict[str, Any], fitted: Fitted, asked: Evaluation, question: Question, models: Mapping[str, Model]
+    result: TaskResult, fitted: Fitted, asked: Evaluation, question: Question, models: Mapping[str, Model]
 ) -> None:
     """Add what stands beside the metrics: scenario or curve over seeds, chosen settings, repeats, notes."""
     dataset, split, task = fitted.dataset, fitted.split, question.held_out.task
@@ -182,7 +182,7 @@ def _measured_semantic(
     externals: Sequence[ExternalModel],
     count: int | None,
     asked_for: bool,
-) -> list[dict[str, Any]]:
+) -> list[TaskResult]:
     try:
         if count is None:
             measured = [Fold(split.held_out_only, spaces_of(space.tuning, dataset, externals))]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from encoders.encoding.vector_files import Vectors
 from eval.metrics.beyond_accuracy import beyond
 from eval.metrics.catalogue_facts import CatalogueFacts, QueryFacts
 from eval.metrics.curves import CUTOFFS, over_k
+from eval.metrics.metric import Metric
 from eval.metrics.registry import METRICS, TESTED, all_metrics, lower_is_better
 from eval.metrics.slices import EXPLAINED, HEADLINE, Slice, slices
 from eval.models import Model
 from eval.results.per_query import PerQuery
-from eval.statistics import adjust, bootstrap_intervals, compare_all
+from eval.results.task_result import DatasetFacts, Protocol, TaskResult
+from eval.statistics import Interval, adjust, bootstrap_intervals, compare_all
 from recsys.line_up import HTCL_NAMES
 from recsys.line_up import SOURCE_NAMES as BASELINES
 from recsys.ranked import Ranked
@@ -59,7 +62,7 @@ def measure(
     baselines: Collection[str] = BASELINES,
     vectors: Vectors | None = None,
     fitted: str = FITTED,
-) -> tuple[dict[str, Any], PerQuery]:
+) -> tuple[TaskResult, PerQuery]:
     """The result of one task as it goes into JSON, and what every query contributed to it.
 
     The best of the baselines is what the others are tested against. vectors: of the songs, for the diversity of the
@@ -73,57 +76,93 @@ def measure(
     started = time.monotonic()
     past = split.past(dataset)
     songs = CatalogueFacts.of(dataset, past, vectors)
-    asked = QueryFacts.of(question.queries, question.targets, past)
     parts = slices(question, split, songs.plays)
-    values: dict[str, Values] = {}
-    seconds: dict[str, float] = {}
-    further: dict[str, Any] = {}
-    curves: dict[str, Any] = {"k": list(CUTOFFS), "recall": {}, "ndcg": {}}
+    answers = _ask(
+        question, models, parts, dataset, songs, QueryFacts.of(question.queries, question.targets, past), resamples
+    )
+    # A listener's queries resemble each other, so whole listeners are drawn; a playlist is one query.
+    groups = {part.prefix: question.groups[part.asked] for part in parts}
+    tests = _tests(answers.values, groups, baselines)
+    result: TaskResult = {
+        "task": question.task,
+        "dataset": describe(dataset),
+        "protocol": _protocol(question, parts, dataset, split, fitted, resamples, len(tests)),
+        "models": {name: _intervals(found, groups, resamples) for name, found in answers.values.items()},
+        "beyond": answers.beyond,
+        "curves": answers.curves,
+        "tests": tests,
+        "stage2_gain": _gain(answers.values, groups),
+        "seconds": round(time.monotonic() - started, 2),
+        "seconds_per_model": answers.seconds,
+    }
+    return result, PerQuery.of(dataset, question, parts, answers.values)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is kept of every model's answers: model -> values, beyond accuracy, seconds; and curves by metric."""
+
+    values: dict[str, Values] = field(default_factory=dict)
+    beyond: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, Any] = field(default_factory=lambda: {"k": list(CUTOFFS), "recall": {}, "ndcg": {}})
+
+
+def _ask(
+    question: HeldOut,
+    models: Mapping[str, Model],
+    parts: list[Slice],
+    dataset: Dataset,
+    songs: CatalogueFacts,
+    facts: QueryFacts,
+    resamples: int,
+) -> Answers:
+    """Ask one model after the other; of its rankings only what they reach is kept."""
+    answers = Answers()
     with meter(question.task, len(models)) as progress:
         for name, model in models.items():
             begun = time.monotonic()
             ranked = model(question.queries, DEPTH)
-            seconds[name] = round(time.monotonic() - begun, 3)
-            values[name] = values_of(ranked, parts, dataset)
-            further[name] = beyond(ranked, asked, songs, question.groups, resamples)
+            answers.seconds[name] = round(time.monotonic() - begun, 3)
+            answers.values[name] = values_of(ranked, parts, dataset)
+            answers.beyond[name] = beyond(ranked, facts, songs, question.groups, resamples)
             for metric, points in over_k(ranked, question.targets, len(songs)).items():
-                curves[metric][name] = points
+                answers.curves[metric][name] = points
             progress.advance(name)
-    # A listener's queries resemble each other, so whole listeners are drawn; a playlist is one query.
-    groups = {part.prefix: question.groups[part.asked] for part in parts}
-    intervals: dict[str, dict[str, Any]] = {name: {} for name in models}
-    for name, found in values.items():
-        for prefix, of_slice in groups.items():
-            wanted = {metric: value for metric, value in found.items() if _prefix(metric) == prefix}
-            intervals[name] |= bootstrap_intervals(wanted, groups=of_slice, resamples=resamples)
-    tests = _tests(values, groups, baselines)
-    result = {
-        "task": question.task,
-        "dataset": describe(dataset),
-        "protocol": {
-            "text": question.protocol,
-            "fitted": fitted,
-            "queries": {part.prefix or "all": int(part.asked.sum()) for part in parts},
-            "targets": {part.prefix or "all": len(part.targets.tracks) for part in parts},
-            "catalogue": len(dataset.track_ids),
-            "depth": DEPTH,
-            "intervals": f"95 % percentile bootstrap, {resamples} resamples of listeners (playlists)",
-            "slices": EXPLAINED,
-            "family": f"paired sign-flip tests; Holm over all {len(tests)} of this task",
-            "split": split.fingerprint,
-        },
-        "models": intervals,
-        "beyond": further,
-        "curves": curves,
-        "tests": tests,
-        "stage2_gain": _gain(values, groups),
-        "seconds": round(time.monotonic() - started, 2),
-        "seconds_per_model": seconds,
+    return answers
+
+
+def _intervals(found: Values, groups: Mapping[str, NDArray[np.int64]], resamples: int) -> dict[str, Interval]:
+    """Mean and interval of each metric of one model. groups: prefix of a slice -> who asks its queries."""
+    intervals: dict[str, Interval] = {}
+    for prefix, of_slice in groups.items():
+        wanted = {metric: value for metric, value in found.items() if Metric.parse(metric).prefix == prefix}
+        intervals |= bootstrap_intervals(wanted, groups=of_slice, resamples=resamples)
+    return intervals
+
+
+def _protocol(
+    question: HeldOut, parts: list[Slice], dataset: Dataset, split: Split, fitted: str, resamples: int, tests: int
+) -> Protocol:
+    """What is asked, of whom and of how many, and how sure the numbers are. tests: how many there are."""
+    protocol: Protocol = {
+        "text": question.protocol,
+        "fitted": fitted,
+        "queries": {part.prefix or "all": int(part.asked.sum()) for part in parts},
+        "targets": {part.prefix or "all": len(part.targets.tracks) for part in parts},
+        "catalogue": len(dataset.track_ids),
+        "depth": DEPTH,
+        "intervals": f"95 % percentile bootstrap, {resamples} resamples of listeners (playlists)",
+        "slices": EXPLAINED,
+        "family": f"paired sign-flip tests; Holm over all {tests} of this task",
+        "split": split.fingerprint,
     }
-    return result, PerQuery.of(dataset, question, parts, values)
+    if question.given == "seeds":
+        protocol["seeds"] = question.seeds
+    return protocol
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
+def describe(dataset: Dataset) -> DatasetFacts:
     """What the numbers were measured on."""
     facts = dataset.manifest.facts
     return {
@@ -186,7 +225,3 @@ def _gain(values: Mapping[str, Values], groups: Mapping[str, NDArray[np.int64]])
             tests += compare_all(stages, metric=metric, baselines={first}, groups=groups[prefix])
     told = ("difference", "low", "high", "p", "p_holm", "verdict")
     return {test["metric"]: {key: test[key] for key in told} for test in adjust(tests)}  # type: ignore[literal-required]
-
-
-def _prefix(metric: str) -> str:
-    return metric[: metric.rfind("/") + 1]

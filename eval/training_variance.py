@@ -24,8 +24,10 @@ from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import choose_recipe
 from eval.measurement import values_of
+from eval.metrics.metric import Metric
 from eval.metrics.slices import slices
 from eval.models import Model, models_of
+from eval.results.task_result import Repeats, Spread
 from recsys.candidates import SOURCES
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen
@@ -67,9 +69,8 @@ def measure_repeats(
     first: Mapping[str, Mapping[str, Any]],
     others: Sequence[FittedSources],
     metrics: Sequence[str],
-) -> dict[str, Any]:
-    """How far the trainings of a model lie apart, as it goes into JSON: {"trainings", "models": model -> metric ->
-    {"mean", "deviation", "low", "high", "values"}}.
+) -> Repeats:
+    """How far the trainings of a model lie apart, as it goes into JSON.
 
     first: what the published models reached. deviation: of a single training, with n - 1. A metric that a model was not
     measured on is left out.
@@ -81,7 +82,7 @@ def measure_repeats(
             line = models_of(models, question.task, names)
             further.append(means(dataset, split, question, line, metrics))
             progress.to(len(further) * len(names))
-    spread: dict[str, dict[str, Any]] = {}
+    spread: dict[str, dict[str, Spread]] = {}
     for name in names:
         told = [metric for metric in metrics if metric in first[name]]
         values = {metric: [first[name][metric]["mean"], *(one[name][metric] for one in further)] for metric in told}
@@ -93,7 +94,7 @@ def means(
     dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, Model], metrics: Sequence[str]
 ) -> Means:
     """What each model reaches by these metrics, on those of their slices that there are."""
-    wanted = {"", *(metric[: metric.rfind("/") + 1] for metric in metrics)}
+    wanted = {"", *(Metric.parse(metric).prefix for metric in metrics)}
     parts = [part for part in slices(question, split, play_counts(split.past(dataset))) if part.prefix in wanted]
     found: Means = {}
     for name, model in models.items():
@@ -145,7 +146,7 @@ def _ensure_fits(published: Path, target: Path, past: Dataset, seed_offset: int)
             (draft.folder / kept.name).write_bytes(kept.read_bytes())
 
 
-def _spread(values: Sequence[float]) -> dict[str, Any]:
+def _spread(values: Sequence[float]) -> Spread:
     return {
         "mean": float(np.mean(values)),
         "deviation": float(np.std(values, ddof=1)),

@@ -7,6 +7,7 @@ leave out, and an error here. `n_relevant` is the number of targets of a query, 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.metrics.metric import Metric
 from recsys.ranked import Ranked
 from recsys.tasks import Task
 from recsys.tasks.accuracy import (
@@ -44,8 +45,8 @@ METRICS = (
 TESTED = ("ndcg@100", "recall@20")
 "The metrics that are tested between models."
 
-SEMANTIC = ("probe_", "zero_shot_", "text_to_audio_", "audio_to_text_")
-"How the names of `eval.semantic.measure`'s metrics begin."
+SEMANTIC = {"probe_": "probes", "zero_shot_": "zero-shot", "text_to_audio_": "retrieval", "audio_to_text_": "retrieval"}
+"How the names of `eval.semantic.measure`'s metrics begin, and what they are about."
 
 LOWER_IS_BETTER = frozenset({"clicks", "text_to_audio_median_rank", "audio_to_text_median_rank"})
 
@@ -57,10 +58,15 @@ ARTIST_CREDIT = 0.25
 
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller value is the better one, also of a slice (`cold/clicks`). Raises ValueError for no metric."""
-    name = metric.rpartition("/")[2]
-    if name not in METRICS and not name.startswith(SEMANTIC):
+    name = Metric.parse(metric).plain
+    if name not in METRICS and semantic_kind(name) is None:
         raise ValueError(f'no metric "{metric}" (there are: {", ".join(METRICS)})')
     return name in LOWER_IS_BETTER
+
+
+def semantic_kind(metric: str) -> str | None:
+    """What a metric of the semantic task is about; None for other metrics."""
+    return next((kind for begins, kind in SEMANTIC.items() if metric.startswith(begins)), None)
 
 
 def all_metrics(

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from data.console.progress import say
 from data.errors import UserError
 from data.storage.atomic_files import write_text
 from data.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from eval.results.task_result import TaskResult
 
 app = typer.Typer(add_completion=False, help=__doc__)
 NEEDED = ("task", "dataset", "protocol", "models", "tests")
@@ -51,7 +54,7 @@ def newest(space: Workspace) -> Path:
     raise UserError(f"no evaluation in {space.reports}", "Run python -m eval.run first, or name its JSON file.")
 
 
-def read_report(path: Path) -> list[dict[str, Any]]:
+def read_report(path: Path) -> "list[TaskResult]":
     """A result per task. Raises UserError where the file is not what eval.run writes."""
     if not path.is_file():
         raise UserError(f"no file {path}", "Name a JSON file that eval.run wrote.")
@@ -61,7 +64,7 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     return results
 
 
-def _results(path: Path) -> list[dict[str, Any]] | None:
+def _results(path: Path) -> "list[TaskResult] | None":
     try:
         content = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError):

@@ -16,9 +16,9 @@ from encoders.encoding.vector_files import read_vectors
 from eval.measurement import refuse_leaks
 from eval.models import models_of
 from eval.report.catalogue_map import CatalogueMap, catalogue_map
-from eval.report.figures import Result
 from eval.report.provenance import Cost, costs, steps
 from eval.report.queries import Asked, ask
+from eval.results.task_result import TaskResult
 from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
 from recsys.line_up import BASELINES
@@ -38,7 +38,7 @@ class Evidence:
     manifests: list[tuple[str, Manifest]] = field(default_factory=list)
 
 
-def gather(workspace: Workspace, results: Sequence[Result]) -> Evidence:
+def gather(workspace: Workspace, results: Sequence[TaskResult]) -> Evidence:
     """Everything of the workspace that belongs to these results."""
     found = Evidence()
     if read_manifest(workspace.dataset) is None:
@@ -67,7 +67,7 @@ def gather(workspace: Workspace, results: Sequence[Result]) -> Evidence:
     return found
 
 
-def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> tuple[Split, FittedSources]:
+def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[TaskResult]) -> tuple[Split, FittedSources]:
     """Raises UserError where the models are not there, saw the test part, or the split is another than was measured."""
     split = ensure_split(workspace, dataset)
     if any(result["protocol"]["split"] != split.fingerprint for result in asked):
@@ -79,20 +79,11 @@ def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[Result]) -> 
     return split, models
 
 
-def _ask(found: Evidence, result: Result, dataset: Dataset, split: Split, models: FittedSources) -> None:
-    task: Task = result["task"]
+def _ask(found: Evidence, result: TaskResult, dataset: Dataset, split: Split, models: FittedSources) -> None:
+    task: Task = result["task"]  # type: ignore[assignment]
     names = [name for name in result["models"] if name in LINE_UP]
-    question = held_out(dataset, split, task, "test", _seeds(result["protocol"]["text"]))
+    question = held_out(dataset, split, task, "test", result["protocol"].get("seeds"))
     if question.protocol != result["protocol"]["text"]:
         found.asked_notes[task] = f"Another protocol than was measured: {question.protocol}."
     found.asked[task] = ask(dataset, split, question, models_of(models, task, names))
     found.costs[task] = costs(models, task, names)
-
-
-def _seeds(protocol: str) -> int | None:
-    """Songs given of each playlist, as `held_out` words it; None where it gives the half."""
-    if "the title alone given" in protocol:
-        return 0
-    _, found, rest = protocol.partition("the first ")
-    first = rest.split(" ")[0]
-    return int(first) if found and first.isdigit() else None

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from eval.metrics.metric import Metric
 from eval.metrics.registry import lower_is_better
+from eval.results.task_result import TaskResult
 from eval.results.terminal import label
 from recsys.line_up import HTCL_NAMES
 from recsys.line_up import SOURCE_NAMES as BASELINES
-
-Result = Mapping[str, Any]
 
 HEADLINE = "ndcg@100"
 "What models are chosen and compared by."
@@ -50,12 +50,12 @@ def figure(value: Any) -> Figure | None:
     return Figure(value, value, value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def measured(result: Result, model: str, metric: str) -> Figure | None:
+def measured(result: TaskResult, model: str, metric: str) -> Figure | None:
     """What a model reached, None where it was not measured on this."""
     return figure(result["models"].get(model, {}).get(metric))
 
 
-def metrics_of(result: Result) -> list[str]:
+def metrics_of(result: TaskResult) -> list[str]:
     """Every metric that any model was measured by, in the order of the file."""
     return list(dict.fromkeys(metric for found in result["models"].values() for metric in found))
 
@@ -68,7 +68,7 @@ def smaller_wins(metric: str) -> bool:
         return False
 
 
-def by_mean(result: Result, metric: str, models: Iterable[str] | None = None) -> list[str]:
+def by_mean(result: TaskResult, metric: str, models: Iterable[str] | None = None) -> list[str]:
     """The models that were measured on this, best mean first."""
     found = {name: measured(result, name, metric) for name in (result["models"] if models is None else models)}
     sign = 1 if smaller_wins(metric) else -1
@@ -76,7 +76,7 @@ def by_mean(result: Result, metric: str, models: Iterable[str] | None = None) ->
     return sorted(means, key=lambda name: means[name])
 
 
-def styles(result: Result) -> dict[str, str]:
+def styles(result: TaskResult) -> dict[str, str]:
     """Model -> style: `s1`..`s6` for ours and the three best baselines, grey for the rest."""
     best = [name for name in by_mean(result, HEADLINE) if name not in OURS][:3]
     shown = [name for name in OURS if name in result["models"]]
@@ -84,9 +84,9 @@ def styles(result: Result) -> dict[str, str]:
     return dict.fromkeys(result["models"], PLAIN_STYLE) | ours | {name: f"s{at}" for at, name in enumerate(best, 4)}
 
 
-def slice_families(result: Result) -> list[Slices]:
+def slice_families(result: TaskResult) -> list[Slices]:
     """The slices that were measured, those of one kind together: by songs given, by history, by popularity."""
-    prefixes = list(dict.fromkeys(name.rpartition("/")[0] for name in metrics_of(result) if "/" in name))
+    prefixes = [of for of in dict.fromkeys(Metric.parse(name).slice for name in metrics_of(result)) if of]
     families = []
     for title, begins in KINDS.items():
         found = sorted((each for each in prefixes if each.startswith(begins)), key=_first_number)
@@ -113,10 +113,6 @@ def told(metric: str, value: Figure) -> str:
     return f"{number(metric, value.mean)} [{number(metric, value.low)}, {number(metric, value.high)}]"
 
 
-def p_value(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
 def is_baseline(model: str) -> bool:
     return model in BASELINES
 
@@ -132,13 +128,13 @@ def metric_label(metric: str) -> str:
     >>> metric_label("cold/ndcg@100"), metric_label("probe_genre_macro_f1")
     ('NDCG@100', 'Probe genre macro f1')
     """
-    name = label(metric.rpartition("/")[2])
+    name = label(Metric.parse(metric).plain)
     return name.replace("_", " ").capitalize() if "_" in name else name
 
 
 def sliced_label(metric: str) -> str:
     """`metric_label` after the slice it was measured on."""
-    return " ".join([*metric.split("/")[:-1], metric_label(metric)])
+    return " ".join([*Metric.parse(metric).slice.split("/"), metric_label(metric)]).strip()
 
 
 def _first_number(text: str) -> tuple[float, str]:

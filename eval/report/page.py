@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eval.metrics.registry import COLUMNS
 from eval.report.evidence import Evidence
-from eval.report.figures import OURS, Result, is_baseline, styles
+from eval.report.figures import OURS, is_baseline, styles
 from eval.report.literature import PUBLISHED
 from eval.report.provenance import data_facts, step_rows, versions
 from eval.report.summary import summary
 from eval.report.tasks import beyond_table, charts, full_tables, gain_rows, metric_table, repeats_table, test_rows
+from eval.results.task_result import TaskResult
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 
 TITLES = {
@@ -27,7 +28,7 @@ TITLES = {
 DEFAULT_COLUMNS = ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@100"]
 
 
-def render(results: Sequence[Result], evidence: Evidence, source: str, made_at: str) -> str:
+def render(results: Sequence[TaskResult], evidence: Evidence, source: str, made_at: str) -> str:
     """The page. source: the report's file name; made_at: when this page was written.
 
     Everything that comes from outside (titles, names, settings) is escaped by the template. The content policy allows
@@ -50,7 +51,7 @@ def render(results: Sequence[Result], evidence: Evidence, source: str, made_at: 
     )
 
 
-def _task(result: Result, evidence: Evidence) -> dict[str, Any]:
+def _task(result: TaskResult, evidence: Evidence) -> dict[str, Any]:
     task = result["task"]
     columns = SEMANTIC_COLUMNS if task == "semantic" else {str(k): v for k, v in COLUMNS.items()}.get(task)
     return {

@@ -5,21 +5,21 @@ from typing import Any
 
 from eval.report.figures import (
     HEADLINE,
-    Result,
     by_mean,
     is_baseline,
     measured,
     metric_label,
     number,
-    p_value,
     told,
 )
+from eval.results.task_result import TaskResult
+from eval.results.terminal import p_value
 
 SLICES = {"": "Over all queries", "warm/": "On songs that the models know", "cold/": "On songs new to the models"}
 NO_DIFFERENCE = "no difference shown"
 
 
-def summary(result: Result) -> list[str]:
+def summary(result: TaskResult) -> list[str]:
     """Sentences on all queries, on warm and on cold songs, as far as they were measured."""
     if result["task"] == "semantic":
         return _semantic(result)
@@ -34,7 +34,7 @@ def summary(result: Result) -> list[str]:
     return sentences
 
 
-def verdict(result: Result, metric: str) -> str:
+def verdict(result: TaskResult, metric: str) -> str:
     """Who is ahead by a metric and whether the paired test against the best baseline shows it.
 
     A lead is called a win only where the test, adjusted for the family, says so.
@@ -59,7 +59,7 @@ def verdict(result: Result, metric: str) -> str:
     return f"{kind}{best} wins with {value}; {ours}, the best of ours, has {_difference(test, 'it')}"
 
 
-def _semantic(result: Result) -> list[str]:
+def _semantic(result: TaskResult) -> list[str]:
     sentences = []
     for metric, what in (
         ("text_to_audio_recall@10", "A text finds its own sound among the first ten"),
@@ -92,7 +92,7 @@ def _cost(cost: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
     return [f"Stage 2 against stage 1: {changes}; the other {len(cost) - len(moved)} intervals hold 0 (not adjusted)"]
 
 
-def _told(result: Result, model: str, metric: str) -> str:
+def _told(result: TaskResult, model: str, metric: str) -> str:
     value = measured(result, model, metric)
     return "" if value is None else told(metric, value)
 

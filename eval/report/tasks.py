@@ -4,19 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from eval.metrics.metric import Metric
 from eval.metrics.registry import CUTOFFS
 from eval.report.charts import Chart, bar_chart, line_chart, scatter_chart
 from eval.report.figures import (
     HEADLINE,
     Figure,
-    Result,
     by_mean,
     figure,
     measured,
     metric_label,
     metrics_of,
     number,
-    p_value,
     slice_families,
     slice_name,
     sliced_label,
@@ -24,6 +23,8 @@ from eval.report.figures import (
     styles,
     told,
 )
+from eval.results.task_result import Spread, TaskResult
+from eval.results.terminal import p_value
 
 BEYOND = {
     "coverage": "share of the catalogue that is ever answered",
@@ -66,7 +67,7 @@ class TestRow(NamedTuple):
     verdict: str
 
 
-def metric_table(result: Result, metrics: Sequence[str]) -> Table:
+def metric_table(result: TaskResult, metrics: Sequence[str]) -> Table:
     """Models by metrics, the best mean of each column marked."""
     shown = [metric for metric in metrics if by_mean(result, metric)]
     best = {metric: measured(result, by_mean(result, metric)[0], metric) for metric in shown}
@@ -77,9 +78,9 @@ def metric_table(result: Result, metrics: Sequence[str]) -> Table:
     return Table(tuple((sliced_label(metric), _direction(metric)) for metric in shown), tuple(rows))
 
 
-def repeats_table(result: Result, metrics: Sequence[str]) -> Table | None:
+def repeats_table(result: TaskResult, metrics: Sequence[str]) -> Table | None:
     """How far several trainings of a model lie apart; None where it was trained once. No best is marked."""
-    models: Mapping[str, Mapping[str, Mapping[str, float]]] = result.get("repeats", {}).get("models", {})
+    models = result["repeats"]["models"] if "repeats" in result else {}
     shown = [metric for metric in metrics if any(metric in found for found in models.values())]
     if not shown:
         return None
@@ -89,33 +90,35 @@ def repeats_table(result: Result, metrics: Sequence[str]) -> Table | None:
     return Table(tuple((sliced_label(metric), _direction(metric)) for metric in shown), rows)
 
 
-def _spread_cell(metric: str, spread: Mapping[str, float] | None) -> Cell | None:
+def _spread_cell(metric: str, spread: Spread | None) -> Cell | None:
     if spread is None:
         return None
-    mean, deviation, low, high = (number(metric, spread[end]) for end in ("mean", "deviation", "low", "high"))
+    mean, deviation, low, high = (
+        number(metric, value) for value in (spread["mean"], spread["deviation"], spread["low"], spread["high"])
+    )
     return Cell(f"{mean} ± {deviation}", f"{low} to {high}", best=False)
 
 
-def beyond_table(result: Result) -> Table | None:
+def beyond_table(result: TaskResult) -> Table | None:
     """Coverage, novelty and the like; None where they were not measured. No best is marked: none of them is a goal."""
     beyond: Mapping[str, Mapping[str, Any]] = result.get("beyond") or {}
     names = list(dict.fromkeys(name for found in beyond.values() for name in found))
     if not names:
         return None
-    columns = tuple((_beyond_label(name), BEYOND.get(name.partition("@")[0], "")) for name in names)
+    columns = tuple((_beyond_label(name), BEYOND.get(Metric.parse(name).name, "")) for name in names)
     values = {model: [figure(found.get(name)) for name in names] for model, found in beyond.items()}
     return Table(columns, tuple((model, tuple(_cell("", each, None) for each in row)) for model, row in values.items()))
 
 
-def full_tables(result: Result) -> list[tuple[str, Table]]:
+def full_tables(result: TaskResult) -> list[tuple[str, Table]]:
     """Every metric of every slice, a table a slice."""
-    prefixes = dict.fromkeys(metric.rpartition("/")[0] for metric in metrics_of(result))
+    slices = dict.fromkeys(Metric.parse(metric).slice for metric in metrics_of(result))
     return [
         (
-            slice_name(prefix),
-            metric_table(result, [name for name in metrics_of(result) if name.rpartition("/")[0] == prefix]),
+            slice_name(of),
+            metric_table(result, [name for name in metrics_of(result) if Metric.parse(name).slice == of]),
         )
-        for prefix in prefixes
+        for of in slices
     ]
 
 
@@ -131,13 +134,13 @@ def test_rows(tests: Sequence[Mapping[str, Any]]) -> list[TestRow]:
     return rows
 
 
-def gain_rows(result: Result) -> list[TestRow]:
+def gain_rows(result: TaskResult) -> list[TestRow]:
     """What stage 2 adds to stage 1, as tests."""
     pair = {"model": "htcl-stage2", "baseline": "htcl-stage1"}
     return test_rows([{**pair, "metric": metric, **found} for metric, found in result.get("stage2_gain", {}).items()])
 
 
-def charts(result: Result) -> list[Chart]:
+def charts(result: TaskResult) -> list[Chart]:
     """Every chart that the result has the numbers for."""
     if result["task"] == "semantic":
         return []
@@ -148,7 +151,7 @@ def charts(result: Result) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def _curve(result: Result, name: str, style: Mapping[str, str]) -> Chart | None:
+def _curve(result: TaskResult, name: str, style: Mapping[str, str]) -> Chart | None:
     curves = result.get("curves") or {}
     metric = f"{name}@100"
     if curves.get("k") and curves.get(name):
@@ -159,13 +162,13 @@ def _curve(result: Result, name: str, style: Mapping[str, str]) -> Chart | None:
         values = {model: [measured(result, model, f"{name}@{k}") for k in cutoffs] for model in result["models"]}
     if len(cutoffs) < 2 or not any(any(row) for row in values.values()):
         return None
-    title = f"{metric_label(metric).partition('@')[0]} over k"
+    title = f"{metric_label(name)} over k"
     places = [math.log(k) for k in cutoffs]
     names = [f"{k:,}" for k in cutoffs]
     return line_chart(title, "k, songs answered", metric, names, values, style, places, _readable(places))
 
 
-def _over_seeds(result: Result, style: Mapping[str, str]) -> Chart | None:
+def _over_seeds(result: TaskResult, style: Mapping[str, str]) -> Chart | None:
     """Quality against the songs given of the same playlists; 0 is the title alone."""
     curve = (result.get("curves") or {}).get("seeds")
     if not curve:
@@ -176,7 +179,7 @@ def _over_seeds(result: Result, style: Mapping[str, str]) -> Chart | None:
     return line_chart(title, "songs given; 0: the title alone", HEADLINE, names, values, style)
 
 
-def _warm_cold(result: Result) -> Chart | None:
+def _warm_cold(result: TaskResult) -> Chart | None:
     kinds = {kind: f"{kind}/{HEADLINE}" for kind in ("warm", "cold")}
     if not all(by_mean(result, metric) for metric in kinds.values()):
         return None
@@ -185,7 +188,7 @@ def _warm_cold(result: Result) -> Chart | None:
     return bar_chart(f"Known (warm) and new (cold) songs, {metric_label(HEADLINE)}", HEADLINE, models, values)
 
 
-def _over_slices(result: Result, style: Mapping[str, str]) -> list[Chart]:
+def _over_slices(result: TaskResult, style: Mapping[str, str]) -> list[Chart]:
     drawn = []
     for family in slice_families(result):
         names = [name for name, _ in family.parts]
@@ -199,7 +202,7 @@ def _over_slices(result: Result, style: Mapping[str, str]) -> list[Chart]:
     return drawn
 
 
-def _against(result: Result, name: str, x_label: str, style: Mapping[str, str]) -> Chart | None:
+def _against(result: TaskResult, name: str, x_label: str, style: Mapping[str, str]) -> Chart | None:
     beyond: Mapping[str, Mapping[str, Any]] = result.get("beyond") or {}
     values: dict[str, tuple[Figure, Figure]] = {}
     for model in result["models"]:

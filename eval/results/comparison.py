@@ -15,8 +15,10 @@ import numpy as np
 from data.console.results import results_console
 from data.errors import UserError
 from data.storage.atomic_files import write_text
-from eval.metrics.registry import SEMANTIC, TESTED, lower_is_better
+from eval.metrics.metric import Metric
+from eval.metrics.registry import TESTED, lower_is_better, semantic_kind
 from eval.results.per_query import PerQuery, load_per_query
+from eval.results.task_result import TaskResult
 from eval.results.terminal import label
 from eval.statistics import Comparison, PairedTest, adjust, paired_tests
 
@@ -28,7 +30,7 @@ class Report:
     """A report that was read: results by task, and their values per query as far as they were kept."""
 
     path: Path
-    results: dict[str, dict[str, Any]]
+    results: dict[str, TaskResult]
     per_query: dict[str, PerQuery]
 
 
@@ -38,7 +40,7 @@ def read_report(path: Path) -> Report:
         content = json.loads(path.read_text("utf-8"))
         results = {name_of(result): result for result in content.get("tasks", [content])}
         for result in results.values():
-            result["models"], result["protocol"]["text"]
+            result["models"], result["dataset"], result["protocol"]["text"]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -54,7 +56,7 @@ def read_report(path: Path) -> Report:
     return Report(path, results, load_per_query(file))
 
 
-def name_of(result: Mapping[str, Any]) -> str:
+def name_of(result: TaskResult) -> str:
     """The task, and the scenario where there are several of one task."""
     return " ".join([str(result["task"]), *([str(result["scenario"])] if result.get("scenario") else [])])
 
@@ -94,19 +96,18 @@ def compare(a: Report, b: Report) -> dict[str, Any]:
     return {"a": str(a.path), "b": str(b.path), "family": len(tested), "tasks": tasks}
 
 
-def circumstances(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+def circumstances(a: TaskResult, b: TaskResult) -> dict[str, Any]:
     """What two results of a task do not have in common beside the models, as sentences: {"changed"}."""
     changed = []
-    for what, at, value in (
-        ("the data", ("dataset", "fingerprint"), "contents"),
-        ("the split", ("protocol", "split"), "splits"),
-        ("the protocol", ("protocol", "text"), "rules"),
-        ("what the models have seen", ("protocol", "fitted"), "fits"),
+    for what, shown, fact in (
+        ("the data differ", " (contents {} and {})", lambda result: result["dataset"].get("fingerprint")),
+        ("the split differs", " (splits {} and {})", lambda result: result["protocol"].get("split")),
+        ("the protocol differs", ": {} / {}", lambda result: result["protocol"].get("text")),
+        ("what the models have seen differs", ": {} / {}", lambda result: result["protocol"].get("fitted")),
     ):
-        one, other = (result.get(at[0], {}).get(at[1]) for result in (a, b))
+        one, other = fact(a), fact(b)
         if one != other:
-            shown = f": {one} / {other}" if at[1] in ("text", "fitted") else f" ({value} {one} and {other})"
-            changed.append(f"{what} differ{'' if what == 'the data' else 's'}{shown}")
+            changed.append(what + shown.format(one, other))
     chosen = [result.get("chosen_on_validation", {}).get("settings", {}) for result in (a, b)]
     others = [name for name in chosen[0] if name in chosen[1] and chosen[0][name] != chosen[1][name]]
     if others:
@@ -145,8 +146,8 @@ def _paired(a: PerQuery, b: PerQuery) -> tuple[list[tuple[Comparison, float, flo
     """A test and both means per model and metric, on the queries that both asked; and how many these are."""
     _, in_a, in_b = np.intersect1d(a.keys, b.keys, return_indices=True)
     found = []
-    for metric in (name for name in a.values if name in b.values and name.rpartition("/")[2] in TESTED):
-        prefix = metric[: metric.rfind("/") + 1]
+    for metric in (name for name in a.values if name in b.values and Metric.parse(name).plain in TESTED):
+        prefix = Metric.parse(metric).prefix
         both = a.asked[prefix][in_a] & b.asked[prefix][in_b]
         if not both.any():
             continue
@@ -173,7 +174,7 @@ def _judged(metric: str, model: str, test: PairedTest) -> Comparison:
     return Comparison(metric=metric, model=model, baseline="", **test, p_holm=test["p"], verdict=verdict)
 
 
-def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _untested(a: TaskResult, b: TaskResult) -> list[dict[str, Any]]:
     rows = []
     for model, before in a["models"].items():
         after = b["models"].get(model, {})
@@ -186,7 +187,7 @@ def _untested(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]
 
 def _told(metric: str) -> bool:
     """Recommendation tasks are compared by their tested metrics, the semantic task by all of its metrics."""
-    return metric.rpartition("/")[2] in TESTED or metric.startswith(SEMANTIC)
+    return Metric.parse(metric).plain in TESTED or semantic_kind(metric) is not None
 
 
 def show_comparison(a: Path, b: Path, json_file: Path | None = None) -> None:

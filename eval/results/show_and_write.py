@@ -9,7 +9,9 @@ from typing import Any
 from data.console.results import results_console
 from data.storage.atomic_files import write_text
 from data.storage.workspace import Workspace
+from eval.metrics.registry import semantic_kind
 from eval.results.per_query import PerQuery, save_per_query
+from eval.results.task_result import TaskResult
 from eval.results.terminal import cost_lines, gain_line, repeats_table, result_table, test_lines
 from recsys.fitted.store import FittedSources
 from recsys.tasks import Task, tuned_for
@@ -18,7 +20,11 @@ GAIN_SHOWN = ("recall@20", "recall@100", "ndcg@100", "ndcg@500", "cold/recall@10
 
 
 def write_report(
-    space: Workspace, task: str, results: Any, also: Path | None, per_query: Mapping[str, PerQuery] | None = None
+    space: Workspace,
+    task: str,
+    results: TaskResult | list[TaskResult],
+    also: Path | None,
+    per_query: Mapping[str, PerQuery] | None = None,
 ) -> Path:
     """A JSON file per evaluation below reports/, and a copy where the user wants one; values per query beside each."""
     content = {"tasks": results} if isinstance(results, list) else results
@@ -43,7 +49,7 @@ def chosen_on_validation(fitted: FittedSources, task: Task) -> dict[str, Any]:
     }
 
 
-def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str]) -> None:
+def show(result: TaskResult, columns: Sequence[str], headlines: Sequence[str]) -> None:
     """A result as a table, its protocol and its headline tests."""
     console = results_console()
     shown = [name for name in columns if any(name in found for found in result["models"].values())]
@@ -59,7 +65,7 @@ def show(result: dict[str, Any], columns: Sequence[str], headlines: Sequence[str
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
     if "repeats" in result:
         console.print(repeats_table(result["repeats"], shown))
-    costs = [name for name in result.get("semantic_cost", {}) if name in shown or name.startswith("probe_")]
+    costs = [name for name in result.get("semantic_cost", {}) if name in shown or semantic_kind(name) == "probes"]
     headline = [test for test in result["tests"] if test["metric"] in headlines]
-    for line in [*test_lines({"tests": headline}), *cost_lines(result, costs), *gain_line(result, GAIN_SHOWN)]:
+    for line in [*test_lines(headline), *cost_lines(result, costs), *gain_line(result, GAIN_SHOWN)]:
         console.print(line, markup=False, soft_wrap=True)

@@ -7,7 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from eval.metrics.registry import lower_is_better
+from eval.metrics.metric import Metric
+from eval.metrics.registry import lower_is_better, semantic_kind
+from eval.results.task_result import Repeats, Spread, TaskResult
+from eval.statistics import Interval
 from recsys.line_up import SOURCE_NAMES as BASELINES
 
 LABELS = {
@@ -34,13 +37,13 @@ LABELS = {
 """A metric that is not here is shown under its own name."""
 
 
-def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+def result_table(result: TaskResult, metrics: Sequence[str]) -> Table:
     """Models by metrics, the best of each column bold. Nine models and five metrics fit 100 columns.
 
     result: {"task", "dataset", "models": {model: {metric: {"mean", "low", "high"}}}, "seconds"}. A metric that a model
     was not measured on is shown as "-".
     """
-    models: Mapping[str, Mapping[str, Mapping[str, float]]] = result["models"]
+    models = result["models"]
     table = Table(title=_title(result), caption=_caption(result, metrics), box=SIMPLE_HEAD, title_justify="left")
     table.caption_justify = "left"
     table.add_column("Model", overflow="fold")
@@ -53,7 +56,7 @@ def result_table(result: Mapping[str, Any], metrics: Sequence[str]) -> Table:
     return table
 
 
-def repeats_table(repeats: Mapping[str, Any], metrics: Sequence[str]) -> Table:
+def repeats_table(repeats: Repeats, metrics: Sequence[str]) -> Table:
     """How far several trainings of a model lie apart: models by metrics.
 
     repeats: {"trainings", "models": {model: {metric: {"mean", "deviation", "low", "high"}}}}.
@@ -69,26 +72,27 @@ def repeats_table(repeats: Mapping[str, Any], metrics: Sequence[str]) -> Table:
     return table
 
 
-def spread_cell(metric: str, spread: Mapping[str, float] | None) -> str:
+def spread_cell(metric: str, spread: Spread | None) -> str:
     """One model's trainings by one metric, "-" where it was not measured."""
     if spread is None:
         return "-"
     digits = _digits(metric)
-    mean, deviation, low, high = (f"{spread[key]:.{digits}f}" for key in ("mean", "deviation", "low", "high"))
+    numbers = (spread["mean"], spread["deviation"], spread["low"], spread["high"])
+    mean, deviation, low, high = (f"{number:.{digits}f}" for number in numbers)
     return f"{mean} ±{deviation}\n{low}-{high}"
 
 
-def test_lines(result: Mapping[str, Any]) -> list[str]:
+def test_lines(tests: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each paired test as a sentence: who against whom, by how much, how sure, and what that means."""
     return [
         f"{test['model']} against {test['baseline']}{' (best baseline)' if test['baseline'] in BASELINES else ''}: "
         f"{_signed(test, 'difference')} {label(test['metric'])} [{_signed(test, 'low')}, {_signed(test, 'high')}], "
-        f"{_p(test['p_holm'])} (Holm): {test['verdict']}"
-        for test in result["tests"]
+        f"{p_value(test['p_holm'])} (Holm): {test['verdict']}"
+        for test in tests
     ]
 
 
-def cost_lines(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+def cost_lines(result: TaskResult, metrics: Sequence[str]) -> list[str]:
     """What stage 2 costs in semantics against stage 1, a line for the probes, zero-shot tags and retrieval each.
 
     result: may have {"semantic_cost": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
@@ -96,14 +100,14 @@ def cost_lines(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
     cost = result.get("semantic_cost", {})
     lines: dict[str, list[str]] = {}
     for metric in (metric for metric in metrics if metric in cost):
-        family = {"probe": "probes", "zero": "zero-shot"}.get(metric.partition("_")[0], "retrieval")
+        family = semantic_kind(metric) or "others"
         told = {"metric": metric, **cost[metric]}
         change = f"{_signed(told, 'difference')} [{_signed(told, 'low')}, {_signed(told, 'high')}]"
         lines.setdefault(family, []).append(f"{label(metric)} {change}")
     return [f"Stage 2 against stage 1, {family}: {', '.join(told)}" for family, told in lines.items()]
 
 
-def gain_line(result: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+def gain_line(result: TaskResult, metrics: Sequence[str]) -> list[str]:
     """What stage 2 adds to stage 1 in one line; none where it was not measured.
 
     result: may have {"stage2_gain": {metric: {"difference", "low", "high"}}}; of these, `metrics` are told.
@@ -122,19 +126,19 @@ def label(metric: str) -> str:
     >>> label("ndcg@100"), label("cold/recall@20")
     ('NDCG@100', 'cold Recall@20')
     """
-    *kind, plain = metric.split("/")
-    name, at, cutoff = plain.partition("@")
-    return " ".join([*kind, LABELS.get(name, name) + at + cutoff])
+    of, name, k = Metric.parse(metric)
+    shown = LABELS.get(name, name)
+    return " ".join([*of.split("/"), shown if k is None else f"{shown}@{k}"]).strip()
 
 
-def _title(result: Mapping[str, Any]) -> Text:
+def _title(result: TaskResult) -> Text:
     dataset = result["dataset"]
     words = [result["task"], *([result["scenario"]] if "scenario" in result else [])]
     words += ["on", dataset["name"]] if "name" in dataset else []
     return Text(" ".join([*words, *(["(simulated data)"] if dataset.get("simulated") else [])]))
 
 
-def _caption(result: Mapping[str, Any], metrics: Sequence[str]) -> Text:
+def _caption(result: TaskResult, metrics: Sequence[str]) -> Text:
     notes = [f"±: farther end of the {result.get('level', 0.95):.0%} interval", "bold: best"]
     if any(lower_is_better(metric) for metric in metrics):
         notes.append("↓: lower is better")
@@ -146,13 +150,13 @@ def _header(metric: str) -> Text:
     return Text(label(metric).replace(" ", "\n", 1) + arrow)
 
 
-def _best(models: Mapping[str, Mapping[str, Mapping[str, float]]], metric: str) -> float | None:
+def _best(models: Mapping[str, Mapping[str, Interval]], metric: str) -> float | None:
     means = [measured[metric]["mean"] for measured in models.values() if metric in measured]
     choose = min if lower_is_better(metric) else max
     return choose(means, default=None)
 
 
-def _cell(metric: str, interval: Mapping[str, float] | None, best: float | None) -> Text:
+def _cell(metric: str, interval: Interval | None, best: float | None) -> Text:
     if interval is None:
         return Text("-")
     mean, digits = interval["mean"], _digits(metric)
@@ -165,8 +169,9 @@ def _signed(test: Mapping[str, Any], field: str) -> str:
 
 
 def _digits(metric: str) -> int:
-    return 2 if metric == "clicks" else 3
+    return 2 if Metric.parse(metric).name == "clicks" else 3
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """As it is printed: three digits, and no more is claimed of a smaller one."""
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"

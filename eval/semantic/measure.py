@@ -21,6 +21,7 @@ from data.errors import UserError
 from data.split import Split
 from encoders.encoding.retrieval import ranks_of_own
 from eval.measurement import describe
+from eval.results.task_result import TaskResult
 from eval.semantic.embeddings import Embedding
 from eval.semantic.probes import (
     Floats,
@@ -165,7 +166,7 @@ class Measured:
         return found | {metric: resampled(of, *samples) for metric, (of, samples) in self.sampled.items()}
 
 
-def measure_semantic(dataset: Dataset, split: Split, folds: Sequence[Fold]) -> dict[str, Any]:
+def measure_semantic(dataset: Dataset, split: Split, folds: Sequence[Fold]) -> TaskResult:
     """The result as it goes into JSON. Raises UserError where too few held-out songs have a vector in every space.
 
     folds: one, of the songs that took part in no training; or several, that together hold every song once.

@@ -45,4 +45,5 @@ def scenario(
         f"RecSys Challenge 2018, scenario {asked.name}: {asked.given} given; held-out playlists of the {part} part "
         f"with {max(SHORTEST, asked.seeds + 1)} to {LONGEST} songs by at least {LEAST_ARTISTS} artists; targets: the "
         "rest; the whole catalogue but the given songs is ranked",
+        asked.seeds,
     )

@@ -49,6 +49,7 @@ def playlists(
         f"whole held-out playlists of the {part} part, {given_text} given with the title; "
         + ("targets: the songs that are not in what the models learned from; " if cold_only else "targets: the rest; ")
         + "the whole catalogue but the given songs is ranked",
+        seeds,
     )
 
 
@@ -62,8 +63,13 @@ def songs_of(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[int, N
 
 
 def playlist_questions(
-    task: Task, queries: list[Query], targets: list[NDArray[np.int32]], rows: list[int], protocol: str
+    task: Task,
+    queries: list[Query],
+    targets: list[NDArray[np.int32]],
+    rows: list[int],
+    protocol: str,
+    seeds: int | None,
 ) -> HeldOut:
     found = Targets.from_rows(targets)
     repeats = np.zeros(len(found.tracks), np.bool_)
-    return HeldOut(task, queries, found, repeats, np.array(rows, np.int64), protocol, given="seeds")
+    return HeldOut(task, queries, found, repeats, np.array(rows, np.int64), protocol, "seeds", seeds)

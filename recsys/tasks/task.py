@@ -23,6 +23,8 @@ class HeldOut:
     protocol: str
     given: Literal["history", "seeds"] = "history"
     "What a query's songs are: plays of a listener, or the first songs of a playlist."
+    seeds: int | None = None
+    "Songs given of each playlist, 0 is the title alone; None is the first half, or that it is not about playlists."
 
     @property
     def has_repeats(self) -> bool:
