@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.console.progress import meter
 from data.errors import UserError
 from data.ids import IdMap
 from data.importers.data_set import Part
 from data.ingest.assemble import Assembled, assemble
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
+from data.reporting import meter
 from data.storage.hashing import inside
 from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.parquet import scan_parquet

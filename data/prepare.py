@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from data.console.command import WorkspaceOption, run
-from data.console.progress import done, meter, say
+from data.console.progress import say
 from data.dataset import ORDERED, load_dataset, save_dataset, save_parts, summary
 from data.errors import UserError
 from data.importers.data_set import DataSet
@@ -19,6 +19,7 @@ from data.importers.library.importer import import_folder
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
 from data.ingest.assemble import Assembled
+from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
 from data.storage.workspace import Workspace

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data.console.progress import say
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import logger
 from data.split import Split
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, read_manifest
@@ -47,6 +47,8 @@ from recsys.candidates import Htcl
 from recsys.fitted.store import exact_index
 from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
 from recsys.tuning.source_settings import choose_settings, validation_questions
+
+log = logger(__name__)
 
 WHOLE = "stage 2"
 FITTED = "encoders of the training part; validation chooses how they are asked and is not folded in"
@@ -111,7 +113,7 @@ def run_ablation(space: Workspace, only: str | None, max_queries: int, json_file
         show(semantic, SEMANTIC_COLUMNS, ())
         results.append(semantic)
     except UserError as error:
-        say(f"semantic: skipped, {error}")
+        log.warning(f"semantic: skipped, {error}")
     return write_report(space, "ablation", results, json_file)
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.console.names import as_called
-from data.console.progress import say
 from data.console.results import results_console
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import logger
 from data.split import Split
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
@@ -31,6 +31,8 @@ from eval.training_variance import ensure_repeats, measure_repeats
 from eval.workspace_checks import answerable, ready
 from recsys.fitted.store import FittedSources
 from recsys.tasks import UNTUNED, HeldOut, Scenario, Task, held_out, scenario, tuned_for
+
+log = logger(__name__)
 
 SCENARIO_QUERIES = 1000
 """Playlists of each scenario, as in the challenge."""
@@ -138,7 +140,7 @@ def _measured(
     for question in questions:
         task = question.held_out.task
         if not question.held_out.queries and len(questions) > 1:
-            say(f"{' '.join([task, question.scenario]).strip()}: skipped, the dataset has nothing of the kind.")
+            log.warning(f"{' '.join([task, question.scenario]).strip()}: skipped, the dataset has nothing of the kind.")
             continue
         models = _models(fitted, asked, task)
         result, values = measure(fitted.dataset, fitted.split, question.held_out, models, vectors=vectors)
@@ -192,7 +194,7 @@ def _measured_semantic(
     except UserError as error:
         if asked_for:
             raise
-        say(f"semantic: skipped, {error}")
+        log.warning(f"semantic: skipped, {error}")
         return []
     show(result, SEMANTIC_COLUMNS, SEMANTIC_HEADLINES)
     return [result]

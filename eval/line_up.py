@@ -1,8 +1,10 @@
 """The line-up: which models an evaluation measures, chosen by name."""
 
-from data.console.progress import say
 from data.errors import UserError, closest
+from data.reporting import logger
 from recsys.line_up import BASELINES, EVERY_NAME, no_features
+
+log = logger(__name__)
 
 DEFAULT = tuple(name for name in EVERY_NAME if name not in BASELINES)
 """What an evaluation takes unless told otherwise: the models that are fitted anyway."""
@@ -25,5 +27,5 @@ def chosen_names(models: str | None, features: bool = True) -> tuple[str, ...]:
         return names
     if models.strip() != "all":
         raise no_features()
-    say(f"{FEATURES}: left out, the dataset has no precomputed features.")
+    log.warning(f"{FEATURES}: left out, the dataset has no precomputed features.")
     return tuple(name for name in names if name != FEATURES)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.console.progress import meter
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import meter
 from data.split import Split
 from data.storage.manifest import Manifest
 from encoders.encoding.vector_files import Vectors

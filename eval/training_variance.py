@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from data.console.progress import done, meter, say
 from data.dataset import Dataset
+from data.reporting import done, logger, meter
 from data.split import Split
 from data.storage.manifest import is_current, verify
 from data.storage.publishing import publishing
@@ -37,6 +37,8 @@ from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 from recsys.tuning.choices import Choices
 
+log = logger(__name__)
+
 Means = dict[str, dict[str, float]]
 """Model -> metric -> mean over the queries."""
 
@@ -55,7 +57,7 @@ def ensure_repeats(
     with meter("repeats", repeats - 1) as progress:
         for number in range(2, repeats + 1):
             started = time.monotonic()
-            say(f"Training {number} of {repeats}, with other seeds:")
+            log.info(f"Training {number} of {repeats}, with other seeds:")
             found.append(_ensure_repeat(space, dataset, split, baselines, number))
             progress.advance()
             done("repeats", f"training {number} of {repeats}", time.monotonic() - started)

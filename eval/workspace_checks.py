@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from data.console.progress import say
 from data.dataset import Dataset, is_ordered
 from data.errors import UserError
+from data.reporting import logger
 from data.split import Split
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
@@ -18,6 +18,8 @@ from recsys.index.publishing import read_index
 from recsys.line_up import BASELINES
 from recsys.pipeline import build
 from recsys.tasks import NEEDS_ORDER, Task
+
+log = logger(__name__)
 
 
 def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Split, FittedSources]:
@@ -55,7 +57,7 @@ def answerable(space: Workspace, asked: str, tasks: tuple[Task, ...]) -> tuple[T
             f"Take {', '.join(left)} or semantic.",
         )
     for task in senseless:
-        say(f"{task}: skipped, the order of plays in the dataset ({manifest.facts['importer']}) is drawn.")
+        log.warning(f"{task}: skipped, the order of plays in the dataset ({manifest.facts['importer']}) is drawn.")
     return tuple(task for task in tasks if task not in senseless)
 
 

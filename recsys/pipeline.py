@@ -7,9 +7,9 @@ skipped, one that was cut off goes on where it stopped.
 
 import time
 
-from data.console.progress import done, say
 from data.dataset import Dataset, load_dataset
 from data.prepare import prepare_demo
+from data.reporting import done, logger
 from data.split import Split, SplitSettings, ensure_split
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
@@ -21,6 +21,8 @@ from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import Recipe, choose_recipe
 from recsys.fitted.fit import ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
+
+log = logger(__name__)
 
 NO_WORDS = (
     "No pre-trained text encoder: words are learned from this catalogue's own texts alone, and a search by words will "
@@ -42,9 +44,9 @@ def build(
     """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
     recipe = recipe or choose_recipe(workspace, None, None)
     if recipe.preset == "small" and recipe.tower is None:
-        say(NO_WORDS)
+        log.warning(NO_WORDS)
     if read_manifest(workspace.dataset) is None:
-        say(DEMO_NOTICE.format(root=workspace.root))
+        log.info(DEMO_NOTICE.format(root=workspace.root))
         started = time.monotonic()
         prepare_demo(workspace)
         done("catalogue", load_dataset(workspace).summary(), time.monotonic() - started)
@@ -66,5 +68,5 @@ def build(
     started = time.monotonic()
     done("index", ensure_index(workspace, dataset, index), time.monotonic() - started)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
-    say(f"  words       {words.refused or words.in_words()}")
+    log.info(f"  words       {words.refused or words.in_words()}")
     return dataset, split

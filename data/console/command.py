@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from data.console.names import as_called
-from data.console.progress import console
+from data.console.progress import console, listen
 from data.errors import UserError
 
 WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder that holds everything a run makes.")]
@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 def run(app: typer.Typer) -> None:
     """Run a typer application under the project's rules for errors and exit codes."""
+    listen()
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:

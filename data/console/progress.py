@@ -1,5 +1,6 @@
-"""Progress of a run, on stderr, so that stdout holds results and nothing else."""
+"""What a run tells while it works, on stderr, so that stdout holds results and nothing else."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data import reporting
 from data.console.names import as_called
 
 FIRST = os.environ.get("RANK", "0") == "0"
@@ -16,19 +18,31 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 PLAIN_EVERY_S = 20.0
 
 
+def listen() -> None:
+    """Show this process's log of `htcl` from INFO on, and its progress, on stderr."""
+    log = logging.getLogger(reporting.ROOT)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.handlers = [ConsoleHandler()]
+    reporting.show_progress(console_meter)
+
+
 def say(text: str) -> None:
-    """One line to the person watching."""
+    """One line of a command to the person watching."""
     if FIRST:
         console.print(as_called(text), markup=False)
 
 
-def done(step: str, facts: str, seconds: float) -> None:
-    """The line a finished step leaves: name, what came of it, how long it took."""
-    if FIRST:
-        console.print(f"  {step:<11} {facts:<72} {seconds:6.0f} s", markup=False)
+class ConsoleHandler(logging.Handler):
+    """Prints records as lines; a finished step as columns: name, what came of it, how long it took."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        step = vars(record).get("step")
+        say(record.getMessage() if step is None else f"  {step:<11} {record.facts:<72} {record.seconds:6.0f} s")  # type: ignore[attr-defined]
 
 
-class Meter:
+class ConsoleMeter:
     """Advances a bar on a terminal; elsewhere prints a line now and then, so that logs show life."""
 
     def __init__(self, step: str, total: int | None, bar: Progress | None, before: int = 0) -> None:
@@ -65,10 +79,10 @@ class Meter:
 
 
 @contextmanager
-def meter(step: str, total: int | None, before: int = 0) -> Iterator[Meter]:
+def console_meter(step: str, total: int | None, before: int = 0) -> Iterator[ConsoleMeter]:
     """Progress of one step. total: None where it is not known beforehand. before: what an earlier run has done."""
     if not (console.is_terminal and FIRST):
-        yield Meter(step, total, None, before)
+        yield ConsoleMeter(step, total, None, before)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -78,4 +92,4 @@ def meter(step: str, total: int | None, before: int = 0) -> Iterator[Meter]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        yield Meter(step, total, bar, before)
+        yield ConsoleMeter(step, total, bar, before)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from data.console.progress import say
+from data.reporting import logger
 from data.tables import SCHEMAS
+
+log = logger(__name__)
 
 SHOWN_REASONS = 8
 SHOWN_ROWS = 3
@@ -46,7 +48,7 @@ class Tally:
             if not reasons:
                 continue
             rejected = sum(rows for rows, _ in reasons.values())
-            say(f"{table}: {kept.get(table, 0):,} kept, {rejected:,} rejected" + (f" ({path})" if path else ""))
+            log.warning(f"{table}: {kept.get(table, 0):,} kept, {rejected:,} rejected" + (f" ({path})" if path else ""))
             most = sorted(reasons.items(), key=lambda item: -item[1][0])
             for reason, (rows, shown) in most[:SHOWN_REASONS]:
-                say(f"  {rows:>6,}  {reason:<40} {', '.join(dict.fromkeys(shown))}")
+                log.warning(f"  {rows:>6,}  {reason:<40} {', '.join(dict.fromkeys(shown))}")

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data.console.progress import say
+from data.reporting import logger
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Workspace:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"Another process is building in {self.root}; waiting for it.")
+            log.warning(f"Another process is building in {self.root}; waiting for it.")
             lock.acquire()
         try:
             yield

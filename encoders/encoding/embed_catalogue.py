@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-from data.console.progress import done
 from data.dataset import Dataset
+from data.reporting import done
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, read_manifest
 from data.storage.publishing import adopt, publishing

@@ -18,13 +18,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from data.audio.reading import AudioError
-from data.console.progress import meter, say
+from data.console.progress import console_meter
+from data.reporting import logger
 from encoders.encoding.audio_inputs import Audio, Unreadable, is_file, try_mel
 from encoders.encoding.decoding_pool import in_order, read_files, read_here
 from encoders.encoding.song_batches import Song, collate_songs, length_key
 from encoders.model.network import HtclNetwork
 from encoders.model.processing import collate_mels
 from encoders.model.text import tokenize
+
+log = logger(__name__)
 
 Precision = Literal["float32", "float16", "int8"]
 OnError = Literal["raise", "skip", "record"]
@@ -143,7 +146,7 @@ def encode(
     training = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        shown = meter(kind.name, len(items)) if options.show_progress_bar else nullcontext()
+        shown = console_meter(kind.name, len(items)) if options.show_progress_bar else nullcontext()
         with torch.inference_mode(), shown as progress, closing(_read(items, kind)) as read:
             for start, block in _blocks(read, SORTED * options.batch_size):
                 good = []
@@ -168,9 +171,9 @@ def encode(
             module.training = trained
     if options.on_error == "skip":
         for row, reason in list(errors.items())[:SAID]:
-            say(f"  {kind.name} {row} left out: {reason}")
+            log.warning(f"  {kind.name} {row} left out: {reason}")
         if len(errors) > SAID:
-            say(f"  ... and {len(errors) - SAID:,} more")
+            log.warning(f"  ... and {len(errors) - SAID:,} more")
         found = found[[row for row in range(len(items)) if row not in errors]]
     answer = _convert(found[0] if alone and len(found) else found, options)
     return (answer, errors) if options.on_error == "record" else answer

@@ -22,13 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from data.audio.reading import load_mono
-from data.console.progress import meter, say
 from data.dataset import Dataset
 from data.errors import DamagedError
+from data.reporting import logger, meter
 from data.storage.atomic_files import write_text
 from data.storage.hashing import sha256, short_hash
 from encoders.encoding.decoding_pool import TransientError, read_files
 from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
+
+log = logger(__name__)
 
 CHUNK = 128
 OPEN = 2
@@ -99,7 +101,7 @@ def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> M
     digests = [cache.digests.get(key) if key else None for key in keys]
     rejects = {track: cache.refused[key] for track, key in enumerate(keys) if key in cache.refused}
     for track, reason in list(rejects.items())[:5] if missing else []:
-        say(f"  no audio for {dataset.track_ids.names[track]}: {reason}")
+        log.warning(f"  no audio for {dataset.track_ids.names[track]}: {reason}")
     return Mels(mapped(cache.chunks), where, rejects, digests)
 
 
@@ -183,7 +185,7 @@ def _read_cache(folder: Path) -> Cache:
         path = description.with_suffix(".npy")
         content = _content(path, description)
         if content is None:
-            say(f"  {path} is damaged or of another format; its songs are decoded again")
+            log.warning(f"  {path} is damaged or of another format; its songs are decoded again")
             description.unlink()
             path.unlink(missing_ok=True)
             continue

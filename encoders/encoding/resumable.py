@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from data.console.progress import meter
+from data.reporting import meter
 
 Block = dict[str, NDArray[Any]]
 

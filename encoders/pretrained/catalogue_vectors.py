@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.audio.reading import load_mono
-from data.console.progress import done, say
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import done, logger
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current
 from data.storage.publishing import publishing
@@ -24,6 +24,8 @@ from encoders.encoding.vector_files import Vectors, write_vectors
 from encoders.model.mel import MAX_SECONDS
 from encoders.model.text import track_texts
 from encoders.pretrained.audio_model import ExternalModel
+
+log = logger(__name__)
 
 SONGS, TEXTS = 16, 256
 """Per block: what is lost where a run is cut off. Two minutes at 48 kHz take 23 MB a song."""
@@ -93,7 +95,7 @@ def _hear(external: ExternalModel, dataset: Dataset, pool: ThreadPoolExecutor, r
                 raise samples
             found[row] = external.encode_sound(samples)
         except (ValueError, OSError) as error:
-            say(f"  {external.name}: no vector for {dataset.track_ids.names[row]}: {error}")
+            log.warning(f"  {external.name}: no vector for {dataset.track_ids.names[row]}: {error}")
     empty = np.zeros((0, 0), np.float32)
     return {"tracks": np.array(list(found), np.int32), "values": np.stack(list(found.values())) if found else empty}
 

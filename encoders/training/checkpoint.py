@@ -12,7 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data.console.progress import say
+from data.reporting import logger
+
+log = logger(__name__)
 
 Weights = dict[str, Tensor]
 
@@ -80,14 +82,14 @@ class Checkpoint:
             with safe_open(self.path, framework="pt") as file:
                 facts = file.metadata() or {}
                 if facts.get("identity") != self.identity:
-                    say(f"  {self.path} is of other data or settings; training starts afresh")
+                    log.warning(f"  {self.path} is of other data or settings; training starts afresh")
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             history = facts.get("history", "")
             if facts.get("digest") != _digest(tensors, history):
                 raise OSError("its checksum is not the one written")
         except (SafetensorError, OSError) as error:
-            say(f"  {self.path} is damaged ({error}); training starts afresh")
+            log.warning(f"  {self.path} is damaged ({error}); training starts afresh")
             return None
         state = State(History.model_validate_json(history))
         for name, value in tensors.items():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from data.console.progress import meter
+from data.reporting import meter
 from encoders.model.mel import band_statistics, standardised
 from encoders.model.network import HtclNetwork
 from encoders.model.text import tokenize

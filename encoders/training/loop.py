@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from data.console.progress import Meter, meter, say
+from data.reporting import Meter, logger, meter
 from data.storage.hashing import short_hash
 from encoders.encoding.prefetch import moved, prefetched
 from encoders.encoding.song_batches import SongReader, View
@@ -32,6 +32,8 @@ from encoders.model.outputs import SongVectors
 from encoders.training import distributed
 from encoders.training.checkpoint import Checkpoint, History, State, load_optimizer, optimizer_tensors
 from encoders.training.gradient_cache import loss_and_gradient
+
+log = logger(__name__)
 
 
 class TrainingSettings(BaseModel):
@@ -122,7 +124,7 @@ def train(model: HtclNetwork, plan: TrainingPlan, scratch: Path, logs: Path | No
     if history.epochs:
         model.load_state_dict(state.model)
         load_optimizer(optimizer, state.optimizer)
-        say(f"  {plan.name}: going on after epoch {history.epochs} of {settings.epochs}")
+        log.info(f"  {plan.name}: going on after epoch {history.epochs} of {settings.epochs}")
     elif plan.begin is not None:
         plan.begin()
     distributed.same_weights(model)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.console.progress import done
 from data.dataset import Dataset
 from data.errors import UserError
 from data.listening.pairs import PairSettings, mine_pairs, mine_skips
+from data.reporting import done
 from data.split import Extent, Split, ensure_split
 from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import adopt, publishing

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data.console.command import run
-from data.console.progress import done, say
+from data.console.progress import say
 from data.console.results import results_console
 from data.errors import UserError
+from data.reporting import done
 
 if TYPE_CHECKING:
     from eval.bench.encoding.sizes import Sizes

@@ -14,9 +14,11 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from data.console.progress import say
 from data.dataset import Dataset
+from data.reporting import logger
 from encoders.encoding.vector_files import Vectors
+
+log = logger(__name__)
 
 MOST = 5000
 "Songs that are drawn; t-SNE of as many takes about half a minute on one core."
@@ -58,7 +60,7 @@ def catalogue_map(dataset: Dataset, vectors: Vectors, most: int = MOST) -> Catal
         chosen = np.sort(np.random.default_rng(SEED).choice(chosen, most, replace=False))
     if len(chosen) < 3:
         return None
-    say(f"Placing {len(chosen):,} songs on the map (5,000 take about half a minute)")
+    log.info(f"Placing {len(chosen):,} songs on the map (5,000 take about half a minute)")
     places, method = place(vectors.values[chosen])
     if len(chosen) < len(vectors.tracks):
         method += f"; {len(chosen):,} of {len(vectors.tracks):,} songs, drawn at random"

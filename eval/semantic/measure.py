@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.console.progress import meter
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import meter
 from data.split import Split
 from encoders.encoding.retrieval import ranks_of_own
 from eval.measurement import describe

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from data.console.progress import done, meter
 from data.dataset import Dataset
+from data.reporting import done, meter
 from data.split import Extent, Split
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, verify

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import polars as pl
 
-from data.console.progress import say
 from data.importers.data_set import DataSet, Part
 from data.importers.formats.delimited import PACKED, blocks, find, named_records, nothing_found, refuse, rejected
 from data.importers.own_tables.parsing import parse
 from data.importers.public.play_counts import one_listen_each
+from data.reporting import logger
 from data.tables import STRINGS, TIME
+
+log = logger(__name__)
 
 TIMES, COUNTS, TAGS = "userid_trackid_timestamp.tsv", "userid_trackid_count.tsv", "id_tags_dict.tsv"
 MUSIC4ALL: dict[str, dict[str, str]] = {
@@ -54,7 +56,7 @@ def read(path: Path) -> Iterator[Part]:
         yield from _tracks(path, metadata)
     if features:
         others = f" (also there: {', '.join(file.name for file in features[1:])})" if features[1:] else ""
-        say(f"features: {features[0].name}{others}")
+        log.info(f"features: {features[0].name}{others}")
         yield from _features(features[0])
 
 

@@ -15,15 +15,17 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from data.console.progress import say
 from data.dataset import Dataset
 from data.errors import UserError
+from data.reporting import logger
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Range, Reason
 from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
 from recsys.queries import Query
 from recsys.ranked import Ranked
+
+log = logger(__name__)
 
 BYTES_PER_PAIR = 12
 """float64 to invert, for in float32 a small lambda is lost, and the float32 weights made of it."""
@@ -144,4 +146,4 @@ def _invert(gram: NDArray[np.float64], regularization: float) -> NDArray[np.floa
 @cache
 def _say_once(text: str) -> None:
     """Tuning fits a source many times."""
-    say(text)
+    log.warning(text)

@@ -10,7 +10,7 @@ def test_what_an_earlier_run_did_says_nothing_of_the_time_left(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.meter("stage 1", 20_000, before=15_000) as bar:
+    with progress.console_meter("stage 1", 20_000, before=15_000) as bar:
         now[0] += 50.0
         bar.to(15_100)
     said = capsys.readouterr().err

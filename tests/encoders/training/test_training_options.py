@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from data.console.progress import console_meter
 from encoders.encoding.song_batches import SongReader
 from encoders.htcl import HtclModel
 from encoders.training.loop import Batch, TrainingPlan, TrainingSettings, schedule, train
@@ -100,6 +101,7 @@ def test_the_line_without_a_terminal_tells_loss_temperature_speed_and_time_left(
     toy_reader: SongReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("data.console.progress.PLAIN_EVERY_S", 0.0)
+    monkeypatch.setattr("data.reporting._progress", console_meter)
     stage_1(toy_reader, tmp_path, FAST)
     line = r"stage 1 +8/8  epoch 4/4  loss \d\.\d\d  scale 1\d\.\d  \d+ songs/s  0 s left"
     assert re.search(line, capsys.readouterr().err)
