@@ -11,13 +11,16 @@ Preset = Literal["demo", "small", "paper"]
 Stage = Literal["semantic", "preference"]
 STAGES: tuple[Stage, ...] = ("semantic", "preference")
 Extent = Literal["split", "all"]
+TRAINING_TABLES = ("semantic", "preference", "pairs")
+PRODUCT_TABLES = ("tuning", "ranking", "index")
+"""The tables of a settings file: those that training reads, and those of what is built on it (`recsys.settings`)."""
 
 PRESET_HELP = "demo, small or paper; default: as built before, else small for a music folder, else demo."
 TEXT_ENCODER_HELP = (
     "Pre-trained BERT-like model for the text tower: a folder, a hub id (organisation/model), or none. "
     "Default for small: the one that the extra 'words' installs."
 )
-SETTINGS_HELP = "TOML file with tables semantic, preference and pairs: what is to differ from the preset."
+SETTINGS_HELP = f"TOML file of what is to differ, in tables {', '.join((*TRAINING_TABLES, *PRODUCT_TABLES))}."
 TRAIN_ON_HELP = "split: what lies before the test, for measuring. all: everything, for production."
 
 PresetOption = Annotated[str | None, typer.Option(help=PRESET_HELP)]

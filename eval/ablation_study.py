@@ -45,6 +45,7 @@ from eval.semantic.measure import Fold, measure_semantic
 from eval.workspace_checks import ready
 from recsys.candidates import Htcl
 from recsys.fitted.store import exact_index
+from recsys.settings import RankingSettings, TuningSettings
 from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
 from recsys.tuning.source_settings import choose_settings, validation_questions
 
@@ -97,7 +98,7 @@ def run_ablation(space: Workspace, only: str | None, max_queries: int, json_file
     with space.lock():
         spaces = every_space(space.tuning, dataset, split, [name.strip() for name in only.split(",")] if only else None)
     results = []
-    questions = validation_questions(dataset, split)
+    questions = validation_questions(dataset, split, TuningSettings().queries)
     asked = {name: _asked(found, dataset, questions) for name, found in spaces.items()}
     for task in TASKS:
         question = held_out(dataset, split, task, "test", None, max_queries)
@@ -192,6 +193,8 @@ def _asked(found: Found, dataset: Dataset, questions: Mapping[Task, HeldOut]) ->
         lambda settings, _: source.with_settings(settings),
         len(dataset.track_ids),
         lambda: None,
+        TuningSettings().trials,
+        RankingSettings().depth,
     )
     return {task: source.with_settings(chosen.settings[task]).candidates for task in questions}
 

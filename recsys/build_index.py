@@ -35,12 +35,14 @@ def main(
         raise UserError(f'no split "{split}"{closest(split or "", get_args(Method))}', "Take time or leave-last-out.")
     from encoders.training.recipe import choose_recipe
     from recsys.pipeline import build
+    from recsys.settings import ProductSettings
 
     if split == "leave-last-out":
         say(f"leave-last-out: {LEAKS}.")
     space = Workspace(Path(workspace))
+    product = None if settings is None else ProductSettings.from_toml(settings)
     with space.lock():
-        build(space, choose_recipe(space, preset, text_encoder, settings), train_on, index, split)
+        build(space, choose_recipe(space, preset, text_encoder, settings), train_on, index, split, product)
     say(f"Index in {space.index}. Next: python -m recsys.recommend --workspace {workspace} --help")
     say(f"          or: python -m eval.run --task all --workspace {workspace}")
 

@@ -19,8 +19,9 @@ from encoders.encoding.words import WordSense
 from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import Recipe, choose_recipe
-from recsys.fitted.fit import ensure_choices, ensure_models
+from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
+from recsys.settings import ProductSettings
 
 log = logger(__name__)
 
@@ -40,9 +41,12 @@ def build(
     train_on: str = "split",
     index: str | None = None,
     method: str | None = None,
+    product: ProductSettings | None = None,
 ) -> tuple[Dataset, Split]:
-    """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe: as built before."""
+    """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe, product: as built
+    before."""
     recipe = recipe or choose_recipe(workspace, None, None)
+    product = product or chosen_before(workspace)
     if recipe.preset == "small" and recipe.tower is None:
         log.warning(NO_WORDS)
     if read_manifest(workspace.dataset) is None:
@@ -62,11 +66,11 @@ def build(
             train_stage(place, dataset, stage, recipe, extent)
             embed_stage(place, dataset, mels, stage)
         if place.below:
-            ensure_choices(workspace, dataset, split)
+            ensure_choices(workspace, dataset, split, product)
         else:
             ensure_models(workspace, dataset, split, extent)
     started = time.monotonic()
-    done("index", ensure_index(workspace, dataset, index), time.monotonic() - started)
+    done("index", ensure_index(workspace, dataset, index or product.index.backend), time.monotonic() - started)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
     log.info(f"  words       {words.refused or words.in_words()}")
     return dataset, split

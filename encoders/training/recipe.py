@@ -3,26 +3,25 @@
 A workspace remembers it: whoever gives no preset gets what was built before.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from data.errors import UserError, closest
+from data.errors import UserError
 from data.listening.pairs import RULES, PairSettings
+from data.settings_file import read_settings
 from data.storage.hashing import sha256
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from encoders.options import STAGES, Preset, Stage, check_preset
+from encoders.options import PRODUCT_TABLES, STAGES, Preset, Stage, check_preset
 from encoders.pretrained.text_tower import NONE, find_tower, installed_tower
 from encoders.training.initialisation import START
 from encoders.training.loop import TrainingSettings
 from encoders.training.presets import PreferenceSettings, stage_settings
 
-SEE = "encoders/README.md says where settings stand."
 TABLES: dict[str, type[BaseModel]] = {
     "semantic": TrainingSettings,
     "preference": PreferenceSettings,
@@ -41,23 +40,8 @@ class Changes(BaseModel):
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
-        """Raises UserError for a file that cannot be read, an unknown setting, and a value out of its range."""
-        try:
-            written = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}).") from error
-        for table, values in written.items():
-            if table not in TABLES or not isinstance(values, dict):
-                raise UserError(f"{path}: {table} is no table of settings{closest(table, TABLES)}.", SEE)
-            try:
-                TABLES[table].model_validate(values)
-            except ValidationError as error:
-                first = error.errors()[0]
-                name, said = str(first["loc"][0]), f" {first['msg']}."
-                if first["type"] == "extra_forbidden":
-                    said = f" no such setting{closest(name, TABLES[table].model_fields)}."
-                raise UserError(f"{path}: [{table}] {name}:{said}", SEE) from error
-        return cls.model_validate(written)
+        """The file's tables of training. Raises UserError for an unknown table or setting and a value out of range."""
+        return cls.model_validate(read_settings(path, TABLES, PRODUCT_TABLES))
 
     def of(self, stage: Stage) -> dict[str, dict[str, Any]]:
         """The tables that this stage depends on, those that change anything."""

@@ -8,15 +8,15 @@ from rich.table import Table
 from data.console.results import results_console
 from recsys.candidates import SETTINGS
 from recsys.candidates.declaration import Range
-from recsys.tuning.search_space import QUERY_SETTINGS, SPACE, TRIALS
+from recsys.settings import TuningSettings
+from recsys.tuning.search_space import QUERY_SETTINGS, SPACE
 
 
 def show_search_spaces() -> None:
     """Print, for each source, its settings, what they may be and their defaults. stdout."""
     table = Table(title="What is tried on validation", box=SIMPLE_HEAD, title_justify="left")
-    table.caption = (
-        f"{TRIALS} trials for each model that has settings, the defaults first. log: on a logarithmic scale."
-    )
+    trials = TuningSettings().trials
+    table.caption = f"{trials} trials for each model with settings, its defaults first. log: on a logarithmic scale."
     table.caption_justify = "left"
     for heading in ("Model", "Setting", "Tried", "Default", "Matters"):
         table.add_column(heading, overflow="fold")

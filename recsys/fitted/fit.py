@@ -19,7 +19,7 @@ from data.dataset import Dataset
 from data.reporting import done, meter
 from data.split import Extent, Split
 from data.storage.hashing import short_hash
-from data.storage.manifest import is_current, verify
+from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
@@ -29,15 +29,13 @@ from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, make_source, re
 from recsys.line_up import BUILT, FUSED, HTCL_NAMES
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
+from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task
 from recsys.tuning import search_space
-from recsys.tuning.choices import DEPTH, Choices, Chosen, fit_key
-from recsys.tuning.fusion_weights import MIN_GAIN, SAFETY_MARGIN, UNPLAYED_WEIGHTS, WEIGHTS
+from recsys.tuning.choices import Choices, Chosen, fit_key
+from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS
 from recsys.tuning.source_settings import (
-    FUSION_QUERIES,
-    NEW_SONGS,
     OBJECTIVE_AT,
-    TUNING_QUERIES,
     choose_fusion,
     choose_settings,
     quality,
@@ -45,19 +43,28 @@ from recsys.tuning.source_settings import (
 )
 
 
-def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split) -> None:
+def chosen_before(workspace: Workspace) -> ProductSettings:
+    """What the workspace's choices were made by; the defaults where there are none yet."""
+    if read_manifest(workspace.tuning.models) is None:
+        return ProductSettings()
+    choices = read_choices(workspace.tuning.models)
+    return ProductSettings(tuning=choices.tuning, ranking=choices.ranking)
+
+
+def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product: ProductSettings) -> None:
     """Choose the settings of the product's sources and their fusion, unless that has been done from the same things."""
     tuning = workspace.tuning
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from |= {stage: verify(tuning.vectors(stage)).fingerprint for stage in STAGES}
     spaces = {name: search_space.SPACE[name] for name in BUILT}
-    tried = [spaces, search_space.TRIALS, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, MIN_GAIN, SAFETY_MARGIN]
-    tried += [TUNING_QUERIES, FUSION_QUERIES, NEW_SONGS]
-    settings = {"space": short_hash(tried)}
+    t = product.tuning
+    tried = [spaces, t.trials, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, t.min_gain, t.safety_margin]
+    tried += [t.queries, t.fusion_queries, t.new_songs]
+    settings = {"space": short_hash(tried), **product.ranking.model_dump(exclude_defaults=True)}
     if is_current(tuning.models, made_from, settings):
         return
     started = time.monotonic()
-    choices = _tune_product(tuning, dataset, split)
+    choices = _tune_product(tuning, dataset, split, product)
     with publishing(tuning.models, "choices", made_from, settings, _trained_on("train", split)) as draft:
         _write_choices(draft.folder, choices)
         draft.facts["validation_ndcg@100"] = choices.validation
@@ -83,14 +90,17 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     """The same for sources that are only compared with, on everything before the test."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     asked: Mapping[Task, HeldOut] = {}
-    ground = TuningData(dataset, split.training(dataset), {})
+    product = chosen_before(workspace)
+    tuning, ranking = product.tuning, product.ranking
+    ground = TuningData(dataset, split.training(dataset), {}, product)
     for name in names:
-        tried = [search_space.SPACE[name], search_space.TRIALS, TASKS, TUNING_QUERIES]
-        tuned, settings = workspace.tuning.baseline(name), {"space": short_hash(tried)}
+        tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries]
+        tuned = workspace.tuning.baseline(name)
+        settings = {"space": short_hash(tried), **ranking.model_dump(exclude_defaults=True)}
         if not is_current(tuned, made_from, settings):
-            asked = asked or validation_questions(dataset, split)
-            started, choices = time.monotonic(), Choices()
-            with meter(f"tuning {name}", _trials([name])) as progress:
+            asked = asked or validation_questions(dataset, split, tuning.queries)
+            started, choices = time.monotonic(), Choices(tuning=tuning, ranking=ranking)
+            with meter(f"tuning {name}", _trials([name], tuning.trials)) as progress:
                 choices.add(name, ground.choose(name, asked, progress.advance))
             with publishing(tuned, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
                 _write_choices(draft.folder, choices)
@@ -110,6 +120,7 @@ class TuningData:
     dataset: Dataset
     training: Dataset
     htcl: Mapping[str, Htcl]
+    product: ProductSettings
 
     def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
         """A ready source; its fit is added to `fits` where it is missing."""
@@ -124,28 +135,39 @@ class TuningData:
         """The source's best settings for each task."""
         defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
         source_of = partial(self.source, name)
-        return choose_settings(name, defaults.model_dump(), asked, source_of, len(self.dataset.track_ids), progress)
+        return choose_settings(
+            name,
+            defaults.model_dump(),
+            asked,
+            source_of,
+            len(self.dataset.track_ids),
+            progress,
+            self.product.tuning.trials,
+            self.product.ranking.depth,
+        )
 
 
-def _tune_product(tuning: Workspace, dataset: Dataset, split: Split) -> Choices:
+def _tune_product(tuning: Workspace, dataset: Dataset, split: Split, product: ProductSettings) -> Choices:
     """Settings of every source and the fusion, for each task."""
-    choices, asked = Choices(), validation_questions(dataset, split)
-    ground = TuningData(dataset, split.training(dataset), htcl_sources(tuning, dataset))
+    choices = Choices(tuning=product.tuning, ranking=product.ranking)
+    asked = validation_questions(dataset, split, product.tuning.queries)
+    ground = TuningData(dataset, split.training(dataset), htcl_sources(tuning, dataset), product)
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
-    with meter("tuning", _trials(BUILT)) as progress:
+    with meter("tuning", _trials(BUILT, product.tuning.trials)) as progress:
         for name in BUILT:
             chosen = ground.choose(name, asked, partial(progress.advance, name))
             choices.add(name, chosen)
             best[name] = chosen.ranked
             fits |= chosen.fits
     unplayed = play_counts(ground.training) == 0
-    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
+    for task, question in validation_questions(dataset, split, product.tuning.fusion_queries).items():
         known = rankings = {name: best[name][task] for name in FUSED}
         if len(question.queries) > len(asked[task].queries):
             sources = {name: ground.source(name, choices.settings[task][name], fits) for name in FUSED}
-            rankings = {name: source.candidates(question.queries, DEPTH) for name, source in sources.items()}
-        choices.fusion[task] = choose_fusion(rankings, question, unplayed)
+            depth = product.ranking.depth
+            rankings = {name: source.candidates(question.queries, depth) for name, source in sources.items()}
+        choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     return choices
@@ -182,6 +204,6 @@ def _trained_on(part: str, split: Split) -> dict[str, str]:
     return {"part": part, "split": split.fingerprint}
 
 
-def _trials(names: Sequence[str]) -> int:
+def _trials(names: Sequence[str], each: int) -> int:
     """How many trials these sources take; one without settings takes one."""
-    return sum(search_space.TRIALS if search_space.SPACE[name] else 1 for name in names)
+    return sum(each if search_space.SPACE[name] else 1 for name in names)

@@ -31,7 +31,7 @@ from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import fuse
 from recsys.tasks import Task
-from recsys.tuning.choices import DEPTH, Choices, fit_key
+from recsys.tuning.choices import Choices, fit_key
 
 UNPLAYED = "unplayed"
 CHOICES = "choices.json"
@@ -54,7 +54,10 @@ class FittedSources:
     def rankings(self, task: Task, queries: Sequence[Query]) -> dict[str, Ranked]:
         """What each source that takes part proposes."""
         sources = self.sources[task]
-        return {name: sources[name].candidates(queries, DEPTH) for name in self.choices.fusion[task].taking_part()}
+        return {
+            name: sources[name].candidates(queries, self.choices.ranking.depth)
+            for name in self.choices.fusion[task].taking_part()
+        }
 
     def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
         return fuse(rankings, self.choices.fusion[task], self.unplayed, k)

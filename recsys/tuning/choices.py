@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from data.storage.hashing import short_hash
 from recsys.candidates import State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
+from recsys.settings import RankingSettings, TuningSettings
 from recsys.tasks import TASKS, Task
 from recsys.tuning.search_space import QUERY_SETTINGS
-
-DEPTH = 500
-"""Candidates each source brings to the fusion."""
 
 
 class Choices(BaseModel):
@@ -24,6 +22,9 @@ class Choices(BaseModel):
     fusion: dict[Task, FusionSettings] = {}
     validation: dict[Task, dict[str, float]] = {}
     trials: dict[str, int] = {}
+    tuning: TuningSettings = Field(default_factory=TuningSettings)
+    ranking: RankingSettings = Field(default_factory=RankingSettings)
+    "What they were chosen by, and are answered with."
 
     def add(self, name: str, chosen: "Chosen") -> None:
         """Note what was chosen for a source."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import METHODS, FusionSettings, Method, Proposals
+from recsys.settings import TuningSettings
 from recsys.tasks.targets import Targets
 from recsys.tuning.fusion_objective import TargetRanks
 
@@ -15,16 +16,16 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 UNPLAYED_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Higher, as one content source competes with the sum of those that learn from plays."""
 PASSES = 2
-SAFETY_MARGIN = 0.01
-"""Safety margin: the fusion must beat the best single source by 1 % on the tuning queries."""
-MIN_GAIN = 0.005
-"""Source weights whose joint gain is below this relative NDCG are dropped: on a few hundred queries that is noise, and
-every source costs time per answer."""
 Quality = Callable[[FusionSettings], float]
 
 
 def tune_fusion(
-    rankings: Mapping[str, Ranked], targets: Targets, gain: NDArray[np.float64], unplayed: NDArray[np.bool_], k: int
+    rankings: Mapping[str, Ranked],
+    targets: Targets,
+    gain: NDArray[np.float64],
+    unplayed: NDArray[np.bool_],
+    k: int,
+    tuning: TuningSettings,
 ) -> tuple[float, FusionSettings]:
     """The best settings found, and the `TargetRanks.quality` they reach; the floor is the best source alone.
 
@@ -42,9 +43,9 @@ def tune_fusion(
         )
         alone = [_weighing(method, {name: float(name == only) for name in rankings}, near) for only in rankings]
         floor, best = max(((near.reached(one, k)[0], one) for one in alone), key=lambda item: item[0])
-        quality = partial(near.quality, k=k, floor=floor * (1 + SAFETY_MARGIN))
+        quality = partial(near.quality, k=k, floor=floor * (1 + tuning.safety_margin))
         equal = _weighing(method, dict.fromkeys(rankings, 1.0), near)
-        found = [_pruned(quality, _ascend(quality, start)) for start in (equal, best)]
+        found = [_pruned(quality, _ascend(quality, start), tuning.min_gain) for start in (equal, best)]
         judged += [(full.quality(settings, k, floor), settings) for settings in (*found, best)]
     return max(judged, key=lambda item: item[0])
 
@@ -67,9 +68,9 @@ def _ascend(quality: Quality, point: FusionSettings) -> FusionSettings:
     return point
 
 
-def _pruned(quality: Quality, point: FusionSettings) -> FusionSettings:
-    """Drops source weights whose joint gain is below MIN_GAIN, the least useful first."""
-    enough = quality(point) * (1 - MIN_GAIN)
+def _pruned(quality: Quality, point: FusionSettings, min_gain: float) -> FusionSettings:
+    """Drops source weights whose joint relative gain is below `min_gain`, the least useful first."""
+    enough = quality(point) * (1 - min_gain)
     while True:
         fewer = [
             _changed(point, field, name, 0.0) for field, name, _ in _coordinates(point) if getattr(point, field)[name]

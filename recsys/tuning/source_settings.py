@@ -11,27 +11,20 @@ from data.split import Split
 from recsys.candidates import CandidateSource, State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
+from recsys.settings import TuningSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
 from recsys.tasks.accuracy import hits, ndcg
 from recsys.tasks.targets import Targets
 from recsys.tuning import search_space
-from recsys.tuning.choices import DEPTH, Chosen, fit_key
+from recsys.tuning.choices import Chosen, fit_key
 from recsys.tuning.fusion_weights import tune_fusion
 from recsys.tuning.optuna_search import run_trials
 
-TUNING_QUERIES = 400
-FUSION_QUERIES = 1000
-"""More than for settings, because a fusion has more weights than a source has settings, and each source is ranked
-only once: what was tuned on 400 lost most of its gain on other validation queries, what was tuned on 1,200 kept it."""
 OBJECTIVE_AT = 100
-NEW_SONGS = 0.25
-"""What NDCG@100 on songs without a play adds to that on all, where a fusion is chosen that is ahead of every source on
-all. In the weeks after training few plays are of new songs; in month six many are, and content is there to find them.
-"""
 
 
-def validation_questions(dataset: Dataset, split: Split, most: int = TUNING_QUERIES) -> dict[Task, HeldOut]:
-    """What settings, or with FUSION_QUERIES fusions, are chosen on, for every task."""
+def validation_questions(dataset: Dataset, split: Split, most: int) -> dict[Task, HeldOut]:
+    """What settings or fusions are chosen on, for every task: a sample of at most so many queries."""
     return {task: held_out(dataset, split, task, "validation", max_queries=most) for task in TASKS}
 
 
@@ -42,10 +35,13 @@ def choose_settings(
     source_of: Callable[[dict[str, Any], dict[str, State]], CandidateSource],
     tracks: int,
     progress: Callable[[], None],
+    trials: int,
+    depth: int,
 ) -> Chosen:
     """The settings of the source's search space that reach the best NDCG@100 for each task.
 
-    defaults: tried first. source_of: settings and fits so far -> a ready source; it adds its fit.
+    defaults: tried first. source_of: settings and fits so far -> a ready source; it adds its fit. depth:
+    candidates it is asked for.
     """
     chosen = Chosen()
     measured = [task for task, question in asked.items() if question.queries]
@@ -55,7 +51,7 @@ def choose_settings(
         source = source_of(settings, fits)
         values = []
         for task, question in asked.items():
-            ranked = source.candidates(question.queries, DEPTH)
+            ranked = source.candidates(question.queries, depth)
             value = quality(ranked, question, tracks)
             if task not in chosen.reached or value > chosen.reached[task]:
                 chosen.reached[task], chosen.ranked[task], chosen.settings[task] = value, ranked, settings
@@ -67,15 +63,16 @@ def choose_settings(
         return values
 
     space = search_space.SPACE[name]
-    chosen.trials = run_trials(space, evaluate, len(measured), search_space.TRIALS, defaults)
+    chosen.trials = run_trials(space, evaluate, len(measured), trials, defaults)
     return chosen
 
 
-def choose_fusion(rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_]) -> FusionSettings:
-    """The fusion that is best on validation by NDCG@100 and NEW_SONGS, and by the first no worse than any source."""
-    _, settings = tune_fusion(
-        rankings, question.targets, target_gains(question.targets, unplayed), unplayed, OBJECTIVE_AT
-    )
+def choose_fusion(
+    rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_], tuning: TuningSettings
+) -> FusionSettings:
+    """The fusion that is best on validation by NDCG@100, on all and on new songs; on all no worse than any source."""
+    gain = target_gains(question.targets, unplayed, tuning.new_songs)
+    _, settings = tune_fusion(rankings, question.targets, gain, unplayed, OBJECTIVE_AT, tuning)
     return settings
 
 
@@ -87,13 +84,13 @@ def quality(ranked: Ranked, question: HeldOut, tracks: int) -> float:
     return float(ndcg(found, question.targets.counts(), OBJECTIVE_AT).mean())
 
 
-def target_gains(targets: Targets, unplayed: NDArray[np.bool_]) -> NDArray[np.float64]:
+def target_gains(targets: Targets, unplayed: NDArray[np.bool_], new_songs: float) -> NDArray[np.float64]:
     """(targets, 2) what each target adds when it stands first: with a discount of 1 / log2(rank + 1) they sum up to
-    `quality`, and to NEW_SONGS times that on the songs without a play.
+    `quality`, and to `new_songs` times that on the songs without a play.
     """
     value, new = np.stack([_shares(targets), np.zeros(len(targets.tracks))], axis=1), targets.restrict(unplayed)
     if 0 < new.nonempty().sum() < len(targets):
-        value[unplayed[targets.tracks], 1] = NEW_SONGS * _shares(new)
+        value[unplayed[targets.tracks], 1] = new_songs * _shares(new)
     return value
 
 

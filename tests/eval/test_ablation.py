@@ -13,7 +13,7 @@ from data.storage.workspace import Workspace
 from encoders.training.presets import PreferenceSettings
 from eval import ablation_study as ablation
 from eval.ablation_study import variants
-from recsys.tuning import search_space
+from recsys.settings import TuningSettings
 
 
 def test_every_variant_differs_from_the_default_in_what_it_says() -> None:
@@ -46,7 +46,7 @@ def quick(monkeypatch):
         return dataset, ensure_split(space, dataset), None
 
     monkeypatch.setattr(ablation, "ready", as_built)
-    monkeypatch.setattr(search_space, "TRIALS", 2)
+    monkeypatch.setattr(ablation, "TuningSettings", lambda: TuningSettings(trials=2))
 
 
 def test_variants_are_measured_beside_stage_2_and_kept(copy_of_built, quick, tmp_path, monkeypatch) -> None:

@@ -21,6 +21,7 @@ import data.prepare
 import encoders.model.config
 import encoders.training.publish_stage
 import encoders.training.stages
+import recsys.settings
 import recsys.tuning.fusion_weights
 import recsys.tuning.search_space
 from data.storage.workspace import Workspace
@@ -36,7 +37,8 @@ def make_small() -> None:
     for key, settings in encoders.training.presets.SETTINGS.items():
         encoders.training.presets.SETTINGS[key] = settings.model_copy(update=TINY_TRAINING)
     encoders.training.publish_stage.preset_config = small_config
-    recsys.tuning.search_space.TRIALS = TRIALS
+    recsys.settings.TuningSettings.model_fields["trials"].default = TRIALS
+    recsys.settings.TuningSettings.model_rebuild(force=True)
     few = {"iterations": (5,), "factors": (8,)}
     recsys.tuning.search_space.SPACE |= {"bpr": few, "lmf": few}
     recsys.tuning.search_space.SPACE["sasrec"] = {"dim": (8,), "epochs": (1,), "fewest_steps": (5,)}

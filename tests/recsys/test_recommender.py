@@ -16,9 +16,8 @@ from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals, fuse
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import FRESH_EVERY, Recommender
-from recsys.tuning.choices import DEPTH
 from recsys.tuning.fusion_objective import TargetRanks
-from recsys.tuning.source_settings import FUSION_QUERIES, OBJECTIVE_AT, target_gains, validation_questions
+from recsys.tuning.source_settings import OBJECTIVE_AT, target_gains, validation_questions
 
 NEWCOMER = "nobody has heard of me"
 
@@ -272,10 +271,10 @@ def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommen
     def source(name, settings):
         return htcl[name].with_settings(settings) if name in htcl else make_source(name, settings).fit(training)
 
-    for task, question in validation_questions(dataset, split, FUSION_QUERIES).items():
+    for task, question in validation_questions(dataset, split, choices.tuning.fusion_queries).items():
         sources = {name: source(name, choices.settings[task][name]) for name in FUSED}
-        rankings = {name: one.candidates(question.queries, DEPTH) for name, one in sources.items()}
-        value = target_gains(question.targets, unplayed)
+        rankings = {name: one.candidates(question.queries, choices.ranking.depth) for name, one in sources.items()}
+        value = target_gains(question.targets, unplayed, choices.tuning.new_songs)
 
         def reached(ranked, wanted=question.targets, value=value):
             alone = Proposals.gather({"it": ranked}, "reciprocal-rank", unplayed)

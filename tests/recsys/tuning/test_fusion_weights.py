@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from recsys.ranked import Ranked, rank_scores
 from recsys.ranking.fusion import METHODS, FusionSettings, Proposals, fuse
+from recsys.settings import TuningSettings
 from recsys.tasks.accuracy import hits, ndcg
 from recsys.tasks.targets import Targets
 from recsys.tuning.fusion_objective import TargetRanks
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS, tune_fusion
-from recsys.tuning.source_settings import NEW_SONGS, target_gains
+from recsys.tuning.source_settings import target_gains
+
+NEW_SONGS = 0.25
 
 TRACKS, QUERIES, K = 40, 12, 40
 PLAYED = np.zeros(TRACKS, np.bool_)
@@ -47,7 +50,7 @@ def reached_of(targets: Targets, unplayed: NDArray[np.bool_] = PLAYED):
 def tuned(
     rankings: dict[str, Ranked], targets: Targets, unplayed: NDArray[np.bool_] = PLAYED
 ) -> tuple[float, FusionSettings]:
-    return tune_fusion(rankings, targets, target_gains(targets, unplayed), unplayed, K)
+    return tune_fusion(rankings, targets, target_gains(targets, unplayed, NEW_SONGS), unplayed, K, TuningSettings())
 
 
 @settings(max_examples=15)
@@ -96,7 +99,7 @@ def test_a_race_tells_what_whole_rankings_tell(seed, method):
         unplayed_weights={"source-0": float(rng.choice(UNPLAYED_WEIGHTS))},
     )
     target_ranks = TargetRanks.of(
-        Proposals.gather(rankings, method, unplayed), targets, target_gains(targets, unplayed)
+        Proposals.gather(rankings, method, unplayed), targets, target_gains(targets, unplayed, NEW_SONGS)
     )
     expected = reached_of(targets, unplayed)(fuse(rankings, chosen, unplayed, K))
     assert target_ranks.reached(chosen, K) == pytest.approx(expected)

@@ -110,8 +110,9 @@ def test_each_task_keeps_its_own_best_and_only_fits_that_are_needed_stay(monkeyp
             fits[key] = {"at": np.array(settings["at"])}
         return Knob(settings["at"])
 
-    monkeypatch.setattr("recsys.tuning.search_space.TRIALS", 40)
-    chosen = choose_settings("knob", {"at": 0, "half_life": 2.0}, asked, source_of, 10, lambda: None)
+    chosen = choose_settings(
+        "knob", {"at": 0, "half_life": 2.0}, asked, source_of, 10, lambda: None, trials=40, depth=500
+    )
     assert (chosen.settings["next-song"]["at"], chosen.settings["playlist"]["at"]) == (3, 8)
     assert (chosen.reached["next-song"], chosen.reached["playlist"], chosen.trials) == (1.0, 1.0, 40)
     assert chosen.settings["cold-start"] == {"at": 0, "half_life": 2.0}
