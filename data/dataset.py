@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from data.errors import UserError
 from data.ids import IdMap
-from data.importers.data_set import Part
 from data.ingest.assemble import Assembled, assemble
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
@@ -21,7 +20,7 @@ from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.parquet import scan_parquet
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
-from data.tables import SCHEMAS, Imported, validate
+from data.tables import SCHEMAS, Imported, TablePart, validate
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
@@ -138,7 +137,11 @@ def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, o
 
 
 def save_parts(
-    workspace: Workspace, parts: Iterable[Part], facts: Mapping[str, object], settings: dict[str, object], memory: str
+    workspace: Workspace,
+    parts: Iterable[TablePart],
+    facts: Mapping[str, object],
+    settings: dict[str, object],
+    memory: str,
 ) -> Assembled:
     """What `save_dataset` does, for tables that come in parts and need not fit in memory.
 

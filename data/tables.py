@@ -73,6 +73,12 @@ LONGEST_CONTENT = 2_000
 "Characters of a rejected row that are kept, where it is a line or a record."
 
 
+TablePart = tuple[str, pl.DataFrame]
+"""A table of the contract, or `rejects` (REJECT_SCHEMA), and some of its rows. A part has at most some 100,000 rows;
+columns of the contract that the data set does not know may be missing. The same track, playlist or row of features may
+come more than once: the first one counts. Tracks that are only named in other tables need no row."""
+
+
 @dataclass(frozen=True)
 class Imported:
     """What an importer hands over. `tables` may hold any subset; rejects are rows of REJECT_SCHEMA."""

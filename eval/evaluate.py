@@ -24,7 +24,7 @@ from eval.results.per_query import PerQuery
 from eval.results.show_and_write import chosen_on_validation, show, write_report
 from eval.results.task_result import TaskResult
 from eval.semantic.cross_validation import folds as cross_validation
-from eval.semantic.embeddings import open_externals, spaces_of
+from eval.semantic.embeddings import embeddings_of, open_externals
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic.measure import Fold, measure_semantic
 from eval.training_variance import ensure_repeats, measure_repeats
@@ -187,7 +187,7 @@ def _measured_semantic(
 ) -> list[TaskResult]:
     try:
         if count is None:
-            measured = [Fold(split.held_out_only, spaces_of(space.tuning, dataset, externals))]
+            measured = [Fold(split.held_out_only, embeddings_of(space.tuning, dataset, externals))]
         else:
             measured = list(cross_validation(space, dataset, split, count, externals))
         result = measure_semantic(dataset, split, measured)

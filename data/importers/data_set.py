@@ -4,12 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
-Part = tuple[str, pl.DataFrame]
-"""A table of the contract, or `rejects` (REJECT_SCHEMA), and some of its rows. A part has at most some 100,000 rows;
-columns of the contract that the data set does not know may be missing. The same track, playlist or row of features may
-come more than once: the first one counts. Tracks that are only named in other tables need no row."""
+from data.tables import TablePart
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class DataSet:
     "Where its publisher gives it out."
     files: str
     "What --path must point to: the folder, and the files in it by their published names."
-    read: Callable[[Path], Iterator[Part]]
+    read: Callable[[Path], Iterator[TablePart]]
     "Raises UserError where the folder holds none of the files, and says which were expected."
     ordered: Callable[[Path], bool] = lambda path: True
     "Whether the files there say in which order a listener played, or what is given as the order is drawn."

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from data.importers.data_set import Part
 from data.importers.formats.json_records import text_of
-from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS, TablePart
 
 PART_ROWS = 50_000
 
@@ -43,7 +42,7 @@ class Gathered:
         """One row of `table` that could not be made, and why."""
         self.add("rejects", table, text_of(source) or "", reason, text_of(content[:LONGEST_CONTENT]) or "")
 
-    def take(self) -> Iterator[Part]:
+    def take(self) -> Iterator[TablePart]:
         """All rows so far, table by table; then there are none."""
         for table, rows in self._rows.items():
             if rows:

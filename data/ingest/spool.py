@@ -5,9 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.data_set import Part
 from data.ingest.rejects import Tally
-from data.tables import REJECT_SCHEMA, SCHEMAS, check_rows, to_schema
+from data.tables import REJECT_SCHEMA, SCHEMAS, TablePart, check_rows, to_schema
 
 MOST_ROWS = 200_000
 MOST_BYTES = 32 * 2**20
@@ -32,7 +31,7 @@ class Spool:
         self._written: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
 
-    def add(self, part: Part) -> None:
+    def add(self, part: TablePart) -> None:
         """Take some rows of a table, or some rejects; bad rows become rejects. Raises KeyError for unknown tables."""
         name, frame = part
         if name == REJECTS:

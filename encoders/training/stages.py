@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -84,33 +85,83 @@ def train_preference(
 
     Pairs of a song that chooses the epoch are not trained on.
     """
-    pairs = listening.pairs
     fused = bool(reader.has_audio.any())
     if fused:
         model.config.fusion = settings.fusion
+    chosen, learned = _divided(listening.pairs, settings)
+    plan = TrainingPlan(
+        "stage 2",
+        reader,
+        PairBatches.of(listening, learned, chosen, settings, len(reader.texts)).of_epoch,
+        settings,
+        place.identity,
+        Partners(reader, chosen, listening.pairs, settings.seed) if len(chosen) else None,
+        partial(start_fusion, model, settings.seed) if fused else None,
+    )
+    return train(model, plan, place.scratch, place.logs)
+
+
+def _divided(pairs: pl.DataFrame, settings: PreferenceSettings) -> tuple[NDArray[np.int32], pl.DataFrame]:
+    """The songs that choose the epoch, and the pairs without them, which are trained on."""
     paired = np.unique(np.concatenate([pairs["first"].to_numpy(), pairs["second"].to_numpy()]))
     chosen = choose_songs(paired.astype(np.int32), settings.validation_share, settings.seed)
     learned = pairs.filter(~(pl.col("first").is_in(chosen.tolist()) | pl.col("second").is_in(chosen.tolist())))
-    if learned.is_empty():  # a few hubs go with all others: the last epoch is kept
-        chosen, learned = NO_TRACKS, pairs
-    songs = np.stack([learned["first"].to_numpy(), learned["second"].to_numpy()], axis=1).astype(np.int32)
-    chance = learned["weight"].to_numpy() / learned["weight"].sum()
-    keys = pair_keys(pairs, len(reader.texts))
-    skips = Skips(listening.skips, chosen) if listening.skips is not None and settings.hard_negatives else None
-    steps = settings.steps_per_epoch or max(1, len(songs) // settings.batch_size)
+    # A few hubs go with all others: then the last epoch is kept.
+    return (NO_TRACKS, pairs) if learned.is_empty() else (chosen, learned)
 
-    def batches(epoch: int) -> Sequence[Callable[[], Batch]]:
+
+@dataclass(frozen=True)
+class PairBatches:
+    """Batches of pairs drawn by weight.
+
+    pairs: (P, 2) songs. chance: (P,) of being drawn. keys: `pair_keys` of all known pairs, none of which is a negative.
+    skips: where hard negatives are drawn from. before: as in `Listening`. catalogue: number of songs.
+    """
+
+    pairs: NDArray[np.int32]
+    chance: NDArray[np.float64]
+    keys: NDArray[np.int64]
+    skips: "Skips | None"
+    before: NDArray[np.float32] | None
+    settings: PreferenceSettings
+    catalogue: int
+
+    @classmethod
+    def of(
+        cls,
+        listening: Listening,
+        learned: pl.DataFrame,
+        left_out: NDArray[np.int32],
+        settings: PreferenceSettings,
+        catalogue: int,
+    ) -> Self:
+        """learned: the pairs that are trained on. left_out: songs that are no hard negatives either."""
+        songs = np.stack([learned["first"].to_numpy(), learned["second"].to_numpy()], axis=1).astype(np.int32)
+        chance = learned["weight"].to_numpy() / learned["weight"].sum()
+        hard = listening.skips is not None and settings.hard_negatives
+        skips = Skips(listening.skips, left_out) if hard else None  # type: ignore[arg-type]
+        keys = pair_keys(listening.pairs, catalogue)
+        return cls(songs, chance, keys, skips, listening.before, settings, catalogue)
+
+    def of_epoch(self, epoch: int) -> Sequence[Callable[[], Batch]]:
+        """What makes each batch of the epoch."""
+        settings = self.settings
+        steps = settings.steps_per_epoch or max(1, len(self.pairs) // settings.batch_size)
         rng = np.random.default_rng([settings.seed, epoch])
-        drawn = songs[rng.choice(len(songs), size=(steps, settings.batch_size), p=chance)]
+        drawn = self.pairs[rng.choice(len(self.pairs), size=(steps, settings.batch_size), p=self.chance)]
         drawn = rng.permuted(drawn, axis=2)
-        return [partial(make, drawn[step], (settings.seed, 2, epoch, step)) for step in range(steps)]
+        return [partial(self._batch, drawn[step], (settings.seed, 2, epoch, step)) for step in range(steps)]
 
-    def make(couples: NDArray[np.int32], key: tuple[int, ...]) -> Batch:
+    def _batch(self, couples: NDArray[np.int32], key: tuple[int, ...]) -> Batch:
+        """One step over couples (B, 2). key: what the draw of hard negatives depends on."""
+        settings = self.settings
         both = np.concatenate([couples[:, 0], couples[:, 1]])
         wide = both.astype(np.int64)
-        not_negative = torch.from_numpy(are_pairs(keys, wide, wide, len(reader.texts)))
-        before = None if listening.before is None else torch.from_numpy(listening.before[both])
-        rows, apart = (NO_ROWS, NO_TRACKS) if skips is None else skips.draw(couples[:, 0], settings.hard_negatives, key)
+        not_negative = torch.from_numpy(are_pairs(self.keys, wide, wide, self.catalogue))
+        before = None if self.before is None else torch.from_numpy(self.before[both])
+        rows, apart = NO_ROWS, NO_TRACKS
+        if self.skips is not None:
+            rows, apart = self.skips.draw(couples[:, 0], settings.hard_negatives, key)
 
         def loss(vectors: SongVectors, log_scales: Tensor) -> Tensor:
             device = log_scales.device
@@ -126,18 +177,6 @@ def train_preference(
             return preference_loss(first, second, log_scales, terms)
 
         return Batch(np.concatenate([both, apart]), loss)
-
-    validate = Partners(reader, chosen, pairs, settings.seed) if len(chosen) else None
-    plan = TrainingPlan(
-        "stage 2",
-        reader,
-        batches,
-        settings,
-        place.identity,
-        validate,
-        partial(start_fusion, model, settings.seed) if fused else None,
-    )
-    return train(model, plan, place.scratch, place.logs)
 
 
 NO_ROWS = np.zeros(0, np.int64)

@@ -125,7 +125,7 @@ def serendipity(ranked: Ranked, asked: QueryFacts, catalogue_size: int, k: int) 
 
     targets = asked.targets
     right = np.intersect1d(pairs(ranked), pair_keys(targets.queries(), targets.tracks, catalogue_size))
-    surprising = np.setdiff1d(right, pairs(asked.expected), assume_unique=False)
+    surprising = np.setdiff1d(right, pairs(asked.popular), assume_unique=False)
     return np.bincount(surprising // catalogue_size, minlength=len(ranked)) / k
 
 

@@ -54,16 +54,16 @@ class QueryFacts:
     """Facts that do not depend on the model: the targets, the songs the popularity baseline would recommend, and (Q, N)
     histories.
 
-    expected: the most played songs that may be answered. history: weights of the songs that were liked, none negative.
+    popular: the most played songs that may be answered. history: weights of the songs that were liked, none negative.
     """
 
     targets: Targets
-    expected: Ranked
+    popular: Ranked
     history: csr_matrix
 
     @classmethod
     def of(cls, queries: Sequence[Query], targets: Targets, past: Dataset) -> "QueryFacts":
-        """past: where the plays are counted that make a song expected."""
+        """past: where the plays are counted that make a song popular."""
         history = history_matrix(queries, len(past.track_ids), None)
         history.data = history.data.clip(min=0)
         return cls(targets, Popularity().fit(past).candidates(queries, max(AT)), history)

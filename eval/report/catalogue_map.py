@@ -40,7 +40,7 @@ class Dot(NamedTuple):
     labels: tuple[int, ...]
 
 
-class View(NamedTuple):
+class Colouring(NamedTuple):
     """A way to colour: its name, and (label, songs) by number. The last two are `other` and `unknown`."""
 
     name: str
@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 class CatalogueMap(NamedTuple):
     dots: tuple[Dot, ...]
-    views: tuple[View, ...]
+    views: tuple[Colouring, ...]
     method: str
 
 
@@ -95,7 +95,7 @@ def place(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
     return scaled, method
 
 
-def colour(name: str, labels: Sequence[str | None]) -> tuple[View, list[int]]:
+def colour(name: str, labels: Sequence[str | None]) -> tuple[Colouring, list[int]]:
     """The most frequent labels get a number of their own, the others share one, songs without any another."""
     counts = Counter(label for label in labels if label)
     named = [label for label, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:COLOURS]]
@@ -103,7 +103,7 @@ def colour(name: str, labels: Sequence[str | None]) -> tuple[View, list[int]]:
     numbers = [number.get(label, COLOURS) if label else COLOURS + 1 for label in labels]
     songs = Counter(numbers)
     legend = tuple((label, songs[at]) for at, label in enumerate([*named, *[""] * (COLOURS - len(named)), REST, NONE]))
-    return View(name, legend), numbers
+    return Colouring(name, legend), numbers
 
 
 def _title(row: dict[str, object], track_id: str) -> str:

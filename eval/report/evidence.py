@@ -17,7 +17,7 @@ from eval.measurement import refuse_leaks
 from eval.models import models_of
 from eval.report.catalogue_map import CatalogueMap, catalogue_map
 from eval.report.provenance import Cost, costs, steps
-from eval.report.queries import Asked, ask
+from eval.report.queries import ExampleQuery, ask
 from eval.results.task_result import TaskResult
 from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
@@ -31,7 +31,7 @@ class Evidence:
     """By task: queries with answers, and costs by model. notes: what is left out, and why."""
 
     notes: list[str] = field(default_factory=list)
-    asked: dict[str, list[Asked]] = field(default_factory=dict)
+    asked: dict[str, list[ExampleQuery]] = field(default_factory=dict)
     asked_notes: dict[str, str] = field(default_factory=dict)
     costs: dict[str, dict[str, Cost]] = field(default_factory=dict)
     songs: CatalogueMap | None = None

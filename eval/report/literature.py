@@ -5,7 +5,7 @@ from typing import NamedTuple
 FROM_NOTES = "the figures stand in this project's notes (EVALUATION.md) and were not checked against the publication"
 
 
-class Published(NamedTuple):
+class PublishedResult(NamedTuple):
     """figures: (model, metric, value). differences: why these are not ours to beat or to lose to."""
 
     what: str
@@ -14,9 +14,9 @@ class Published(NamedTuple):
     differences: tuple[str, ...]
 
 
-PUBLISHED: dict[str, tuple[Published, ...]] = {
+PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "playlist": (
-        Published(
+        PublishedResult(
             "RecSys Challenge 2018, the best team of the main track on the challenge set",
             "Zamani, Schedl, Lamere, Chen: An Analysis of Approaches Taken in the ACM RecSys Challenge 2018 for "
             "Automatic Music Playlist Continuation, arXiv 1810.01520, abstract",
@@ -34,7 +34,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         ),
     ),
     "next-song": (
-        Published(
+        PublishedResult(
             "Yambda, 50 million listens, as re-run by others",
             f"data set and protocol: Yambda-5B, arXiv 2505.22238; {FROM_NOTES}, nor do the notes say who re-ran them",
             (
@@ -54,7 +54,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         ),
     ),
     "session": (
-        Published(
+        PublishedResult(
             "30Music, the next songs inside a session",
             "Ludewig, Mauro, Latifi, Jannach: Empirical Analysis of Session-based Recommendation Algorithms "
             f"(the session-rec study); {FROM_NOTES}",

@@ -20,7 +20,7 @@ WANTED = 20
 SEED = 20260101
 
 
-class Song(NamedTuple):
+class ShownSong(NamedTuple):
     """cold: nobody played it before the test. hit: it is a target of the query."""
 
     title: str
@@ -29,16 +29,16 @@ class Song(NamedTuple):
     hit: bool
 
 
-class Asked(NamedTuple):
+class ExampleQuery(NamedTuple):
     """A query as a person reads it: whose, what is known, what was really chosen, and each model's first ten."""
 
     who: str
     words: str
-    given: tuple[Song, ...]
+    given: tuple[ShownSong, ...]
     given_in_all: int
-    wanted: tuple[Song, ...]
+    wanted: tuple[ShownSong, ...]
     wanted_in_all: int
-    answers: dict[str, tuple[Song, ...]]
+    answers: dict[str, tuple[ShownSong, ...]]
 
 
 def draw(question: HeldOut, count: int = QUERIES, seed: int = SEED) -> NDArray[np.int64]:
@@ -50,7 +50,7 @@ def draw(question: HeldOut, count: int = QUERIES, seed: int = SEED) -> NDArray[n
     return np.concatenate([chosen, others])[:count].astype(np.int64)
 
 
-def ask(dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, Model]) -> list[Asked]:
+def ask(dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, Model]) -> list[ExampleQuery]:
     """Ten queries of the question, answered by every model."""
     rows = draw(question)
     queries = [question.queries[int(row)] for row in rows]
@@ -60,7 +60,7 @@ def ask(dataset: Dataset, split: Split, question: HeldOut, models: Mapping[str, 
     for at, (row, query) in enumerate(zip(rows, queries, strict=True)):
         targets = question.targets.tracks[offsets[row] : offsets[row + 1]]
         asked.append(
-            Asked(
+            ExampleQuery(
                 who=_who(dataset, question, int(row)),
                 words=query.text or "",
                 given=_songs(dataset, split, query.history[-GIVEN:], ()),
@@ -82,10 +82,12 @@ def _who(dataset: Dataset, question: HeldOut, row: int) -> str:
     return f"playlist {dataset.playlist_ids.names[int(question.groups[row])]}"
 
 
-def _songs(dataset: Dataset, split: Split, tracks: NDArray[np.int32], targets: Sequence[int]) -> tuple[Song, ...]:
+def _songs(dataset: Dataset, split: Split, tracks: NDArray[np.int32], targets: Sequence[int]) -> tuple[ShownSong, ...]:
     titles, artists, ids = dataset.tracks["title"], dataset.tracks["artist"], dataset.track_ids.names
     wanted = set(targets)
     return tuple(
-        Song(titles[track] or ids[track], artists[track] or "", bool(split.cold_before("test")[track]), track in wanted)
+        ShownSong(
+            titles[track] or ids[track], artists[track] or "", bool(split.cold_before("test")[track]), track in wanted
+        )
         for track in tracks.tolist()
     )

@@ -49,7 +49,9 @@ def open_externals(folders: Sequence[Path]) -> list[ExternalModel]:
     return [open_external(folder) for folder in folders]
 
 
-def spaces_of(workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()) -> dict[str, Embedding]:
+def embeddings_of(
+    workspace: Workspace, dataset: Dataset, externals: Sequence[ExternalModel] = ()
+) -> dict[str, Embedding]:
     """Mel statistics, both stages' audio vectors (of the second where it was trained), the fused ones, and external
     models'.
 

@@ -117,11 +117,11 @@ class Fold:
     """Songs that an encoder has not met, (N,) bool, and what it (and everything it is compared with) makes of them."""
 
     unseen: NDArray[np.bool_]
-    spaces: Mapping[str, Embedding]
+    embeddings: Mapping[str, Embedding]
 
     def songs(self, dataset: Dataset) -> ProbedSongs:
         """Those with a vector in every space. Raises UserError where these are too few."""
-        known = np.all([~np.isnan(space.features[:, 0]) for space in self.spaces.values()], axis=0)
+        known = np.all([~np.isnan(space.features[:, 0]) for space in self.embeddings.values()], axis=0)
         test, train = np.flatnonzero(self.unseen & known), np.flatnonzero(~self.unseen & known)
         if min(len(test), len(train)) < 2 * LEAST:
             raise UserError(
@@ -172,13 +172,13 @@ def measure_semantic(dataset: Dataset, split: Split, folds: Sequence[Fold]) -> T
     folds: one, of the songs that took part in no training; or several, that together hold every song once.
     """
     started = time.monotonic()
-    spaces = folds[0].spaces
+    spaces = folds[0].embeddings
     found, chance = {name: Measured() for name in spaces}, Measured()
     of_folds = [fold.songs(dataset) for fold in folds]
     with meter("semantic", len(folds) * len(spaces)) as progress:
         for fold, songs in zip(folds, of_folds, strict=True):
-            _chance(songs, fold.spaces, chance)
-            for name, space in fold.spaces.items():
+            _chance(songs, fold.embeddings, chance)
+            for name, space in fold.embeddings.items():
                 _probe_all(space, songs, found[name])
                 _zero_shot(space, songs, found[name])
                 _retrieve(space, songs, found[name])

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from recsys.index import overfetch
 from recsys.index.card import IndexCard, damaged
-from recsys.index.input_checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.index.input_checks import known_ids, new_ids, unit_vectors
 from recsys.index.running_top_k import RunningTopK
 from recsys.ranked import Ranked
 
@@ -68,12 +68,11 @@ class ExactIndex:
     def search(
         self, vectors: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int32]] | None = None
     ) -> Ranked:
-        queries = unit_vectors(vectors, self.dimension)
-        excluded = search_request(k, exclude, len(queries))
         return overfetch.search(
-            queries,
+            vectors,
             k,
-            excluded,
+            exclude,
+            dimension=self.dimension,
             size=len(self),
             track_of=self._ids,
             nearest=self._nearest,

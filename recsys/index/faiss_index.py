@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, PositiveInt
 
 from recsys.index import overfetch
 from recsys.index.card import IndexCard, damaged
-from recsys.index.input_checks import known_ids, new_ids, search_request, unit_vectors
+from recsys.index.input_checks import known_ids, new_ids, unit_vectors
 from recsys.ranked import Ranked
 
 Kind = Literal["flat", "hnsw", "ivf", "ivfpq"]
@@ -109,12 +109,11 @@ class FaissIndex:
     def search(
         self, vectors: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int32]] | None = None
     ) -> Ranked:
-        queries = unit_vectors(vectors, self.dimension)
-        excluded = search_request(k, exclude, len(queries))
         return overfetch.search(
-            queries,
+            vectors,
             k,
-            excluded,
+            exclude,
+            dimension=self.dimension,
             size=0 if self._index is None else self._index.ntotal,
             track_of=self._track_of,
             nearest=self._nearest,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.index.input_checks import search_request, unit_vectors
 from recsys.ranked import Ranked
 
 Nearest = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -23,23 +24,26 @@ _RESCORED_AT_ONCE = 2**16
 
 
 def search(
-    queries: NDArray[np.float32],
+    vectors: NDArray[np.float32],
     k: int,
-    exclude: Sequence[NDArray[np.int32]],
+    exclude: Sequence[NDArray[np.int32]] | None,
     *,
+    dimension: int,
     size: int,
     track_of: NDArray[np.int32],
     nearest: Nearest,
     vectors_of: VectorsOf | None,
 ) -> Ranked:
-    """The `k` best songs for each of `queries` (Q, D), without those it excludes.
+    """The `k` best songs for each of `vectors` (Q, D), of any length, without those it excludes: `VectorIndex.search`.
 
     size: the number of slots that `nearest` looks through; asked for so many, it must look at all. track_of: the song
     in each slot, negative where it was removed. vectors_of: given by backends that look at every vector; their scores
     are then computed again in float64, so that neither ties nor the last digit depend on batch, blocks or device.
     """
+    queries = unit_vectors(vectors, dimension)
+    excluded = search_request(k, exclude, len(queries))
     k = min(k, size)
-    counts = np.array([_at_least(k + len(ids) + _SPARE, size) for ids in exclude], dtype=np.int64)
+    counts = np.array([_at_least(k + len(ids) + _SPARE, size) for ids in excluded], dtype=np.int64)
     nothing = np.zeros(0, np.int32), np.zeros(0, np.float32)
     rows = [nothing] * len(queries)
     waiting = np.arange(len(queries)) if size else np.zeros(0, np.int64)
@@ -51,7 +55,7 @@ def search(
         scores, slots = nearest(queries[block], count)
         for query, row_scores, row_slots in zip(block, scores, slots, strict=True):
             answer = _settle(
-                queries[query], k, exclude[query], row_scores, row_slots, count >= size, track_of, vectors_of
+                queries[query], k, excluded[query], row_scores, row_slots, count >= size, track_of, vectors_of
             )
             if answer is None:
                 counts[query] = min(2 * count, size)

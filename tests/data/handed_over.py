@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from data.importers.data_set import Part
-from data.tables import Imported, Validated, no_rejects, validate
+from data.tables import Imported, TablePart, Validated, no_rejects, validate
 
 
-def put_together(parts: Iterable[Part]) -> Imported:
+def put_together(parts: Iterable[TablePart]) -> Imported:
     """All parts of a table as one; the first row of a track or playlist counts, as the contract says."""
     frames: dict[str, list[pl.DataFrame]] = {}
     for table, frame in parts:
@@ -22,7 +21,7 @@ def put_together(parts: Iterable[Part]) -> Imported:
     return Imported(tables, rejects)
 
 
-def valid(parts: Iterable[Part]) -> Validated:
+def valid(parts: Iterable[TablePart]) -> Validated:
     """As it comes through the border."""
     return validate(put_together(parts))
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.data_set import Part
-from data.tables import REJECT_SCHEMA, SCHEMAS, Imported, Validated, validate
+from data.tables import REJECT_SCHEMA, SCHEMAS, Imported, TablePart, Validated, validate
 
 MOST_ROWS = 100_000
 
 
-def gathered(parts: Iterable[Part]) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+def gathered(parts: Iterable[TablePart]) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     """Tables and rejects; tracks that are only named in other tables get a row. Checks each part's form."""
     tables: dict[str, list[pl.DataFrame]] = {}
     rejects = [pl.DataFrame(schema=REJECT_SCHEMA)]
@@ -31,7 +30,7 @@ def gathered(parts: Iterable[Part]) -> tuple[dict[str, pl.DataFrame], pl.DataFra
     return joined, pl.concat(rejects)
 
 
-def checked(parts: Iterable[Part]) -> Validated:
+def checked(parts: Iterable[TablePart]) -> Validated:
     """The same after validation."""
     tables, rejects = gathered(parts)
     return validate(Imported(tables, rejects))

@@ -15,10 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from data.errors import UserError
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.archives import TARS, members
 from data.importers.formats.json_records import Broken, elements, lines, moment_of, number_of, text_of
 from data.importers.row_buffer import Gathered, id_by_name
+from data.tables import TablePart
 
 NOBODY = "me"
 "The listener of an export that does not say whose it is."
@@ -54,7 +55,7 @@ class _Export:
     "Per MessyBrainz id with feedback the track that listens with it are of."
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Tracks, listens and rejects of a dump or an export. Raises UserError where there is neither."""
     rows, export, found = Gathered(COLUMNS), _Export(), False
     # A tar is a dump, which has neither of these files, and takes hours to read.
@@ -97,7 +98,7 @@ def _has_listens(name: str) -> bool:
     return known and not (_is_owner(name) or _is_feedback(name))
 
 
-def _records(stream: IO[bytes], name: str, rows: Gathered, export: _Export) -> Iterator[Part]:
+def _records(stream: IO[bytes], name: str, rows: Gathered, export: _Export) -> Iterator[TablePart]:
     place = PurePosixPath(name)
     user = export.users.get(_root(place), NOBODY)
     for where, record in elements(stream) if place.suffix == ".json" else lines(stream):

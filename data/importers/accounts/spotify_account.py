@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote_plus
 
-from data.importers.data_set import Part
 from data.importers.formats.archives import members
 from data.importers.formats.json_records import Broken, elements, moment_of, text_of
 from data.importers.row_buffer import Gathered, id_by_name
+from data.tables import TablePart
 
 PLAYLISTS = re.compile(r"Playlist\d*\.json")
 LIBRARY = re.compile(r"YourLibrary\.json")
 LIKED = "liked-songs"
 
 
-def read_playlists(path: Path, rows: Gathered) -> Iterator[Part]:
+def read_playlists(path: Path, rows: Gathered) -> Iterator[TablePart]:
     """Playlists and what is in them. Spotify gives them no ids: theirs are file and number."""
     for name, number, playlist in _elements(path, PLAYLISTS, "playlists"):
         if not isinstance(playlist, dict):
@@ -42,7 +42,7 @@ def read_playlists(path: Path, rows: Gathered) -> Iterator[Part]:
                 yield from rows.take()
 
 
-def read_library(path: Path, rows: Gathered) -> Iterator[Part]:
+def read_library(path: Path, rows: Gathered) -> Iterator[TablePart]:
     """The liked songs, as the playlist LIKED."""
     position = 0
     for name, number, song in _elements(path, LIBRARY, "tracks"):

@@ -20,10 +20,11 @@ from statistics import median
 
 from data.errors import UserError
 from data.importers.accounts.spotify_account import LIBRARY, PLAYLISTS, known_names, read_library, read_playlists
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.archives import members
 from data.importers.formats.json_records import Broken, elements, moment_of, number_of, text_of
 from data.importers.row_buffer import Gathered, id_by_name
+from data.tables import TablePart
 
 LISTENER = "me"
 "An account's data is one person's; who that is, is not kept."
@@ -39,7 +40,7 @@ COLUMNS = {
 }
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Tracks, listens, playlists and rejects. Raises UserError where none of the files is there."""
     rows = Gathered(COLUMNS)
     extended, short, playlists, library = (_named(path, files) for files in (EXTENDED, SHORT, PLAYLISTS, LIBRARY))
@@ -74,7 +75,7 @@ def _plays(path: Path, files: re.Pattern[str]) -> Iterator[tuple[str, object]]:
                 yield f"{member.name}:{number}", record
 
 
-def _read_extended(path: Path, rows: Gathered) -> Iterator[Part]:
+def _read_extended(path: Path, rows: Gathered) -> Iterator[TablePart]:
     lengths = _lengths(path)
     for source, play in _plays(path, EXTENDED):
         if isinstance(play, dict):
@@ -137,7 +138,7 @@ def _ratio(played: float | None, length: float | None) -> float | None:
     return played / (2 * STREAM_MS) if played < STREAM_MS else None
 
 
-def _read_short(path: Path, rows: Gathered) -> Iterator[Part]:
+def _read_short(path: Path, rows: Gathered) -> Iterator[TablePart]:
     """Tracks are those of the playlists and the library where these know artist and title, else their names.
 
     Times are whole minutes, so that a position keeps the order of the file.

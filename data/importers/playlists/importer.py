@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from data.errors import UserError
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.file_names import spaced
 from data.importers.formats.json_records import number_of, text_of
 from data.importers.playlists import m3u
@@ -22,6 +22,7 @@ from data.importers.playlists.jspf import parse_jspf
 from data.importers.playlists.model import Entry, NoPlaylistError, PlaylistFile
 from data.importers.playlists.xspf import parse_xspf
 from data.importers.row_buffer import Gathered, id_by_name
+from data.tables import TablePart
 
 ENDINGS = (".jspf", ".xspf", ".m3u", ".m3u8")
 LARGEST = 64 << 20
@@ -38,7 +39,7 @@ COLUMNS = {
 }
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Playlists by their path in the folder, their tracks, and rejects. Raises UserError where there is no playlist."""
     if not path.exists():
         raise UserError(f"{path} is missing.", "Give a folder of playlists, or one playlist.")

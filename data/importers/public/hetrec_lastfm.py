@@ -9,16 +9,17 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.delimited import find, named_records, nothing_found, refuse
 from data.importers.public.play_counts import one_listen_each
+from data.tables import TablePart
 
 MOST_TAGS = 20
 "Of an artist, those given most often; the tail is jokes and misspellings."
 TAGGED = ("user_taggedartists-timestamps.dat", "user_taggedartists.dat")
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Listens from user_artists.dat, tracks from artists.dat with the tags given to them."""
     plays = find(path, "user_artists.dat")
     if plays is None:
@@ -34,7 +35,7 @@ def read(path: Path) -> Iterator[Part]:
         yield from _artists(artists, path)
 
 
-def _artists(artists: Path, folder: Path) -> Iterator[Part]:
+def _artists(artists: Path, folder: Path) -> Iterator[TablePart]:
     parts = list(named_records(artists, "tracks", ("id", "name")))
     names = pl.concat([block.select(track_id="id", title="name", artist="name") for block, _ in parts])
     yield from (("rejects", bad) for _, bad in parts)

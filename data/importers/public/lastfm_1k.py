@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import UserError
-from data.importers.data_set import DataSet, Part
-from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, TIME
+from data.importers.data_set import DataSet
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, TIME, TablePart
 
 FILE = "userid-timestamp-artid-artname-traid-traname.tsv"
 COLUMNS = ("user_id", "time", "artist_id", "artist", "mbid", "title")
@@ -28,7 +28,7 @@ MOST_LINES = 50
 "More lines are no single play, but another kind of file."
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Plays, tracks and rejects, chunk by chunk. `path` is the file, or a folder that holds it."""
     files = [path] if path.is_file() else sorted(path.rglob(FILE))
     if not files:
@@ -63,7 +63,7 @@ def _chunks(file: Path) -> Iterator[pl.DataFrame]:
         yield lines.filter(pl.col("text").str.strip_chars() != "")
 
 
-def _parts(lines: pl.DataFrame, source: str) -> Iterator[Part]:
+def _parts(lines: pl.DataFrame, source: str) -> Iterator[TablePart]:
     fields = lines["text"].str.split("\t")
     plain = lines["begins"] & lines["begins"].shift(-1, fill_value=True) & (fields.list.len() == len(COLUMNS))
     plays = pl.DataFrame({"line": lines["line"], "fields": fields}).filter(plain)

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import UserError
-from data.importers.data_set import DataSet, Part
-from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS
+from data.importers.data_set import DataSet
+from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS, TablePart
 
 SLICES = "mpd.slice.*.json"
 CHALLENGE = "challenge_set.json"
@@ -26,7 +26,7 @@ Reasons = list[tuple[str, str, str]]
 "Table, reason and content of rejects."
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """The slices in the order of their numbers, then the challenge set, wherever they lie below `path`."""
     slices = sorted(path.rglob(SLICES), key=_first_playlist)
     challenge = sorted(path.rglob(CHALLENGE))
@@ -79,7 +79,7 @@ class _Rows:
         self.tracks.clear()
         self.rejects.clear()
 
-    def parts(self, source: str) -> Iterator[Part]:
+    def parts(self, source: str) -> Iterator[TablePart]:
         schema = {**_text_columns("playlist_id", "title", "description"), "modified_at": pl.Int64}
         playlists = pl.DataFrame(self.playlists, schema, orient="row")
         modified = pl.from_epoch("modified_at", "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC")
@@ -93,7 +93,7 @@ class _Rows:
         yield "rejects", pl.DataFrame(rows, REJECT_SCHEMA, orient="row")
 
 
-def _read_file(file: Path, prefix: str) -> Iterator[Part]:
+def _read_file(file: Path, prefix: str) -> Iterator[TablePart]:
     rows = _Rows()
     for playlist in _playlists(file, rows.rejects):
         rows.add(playlist, prefix)

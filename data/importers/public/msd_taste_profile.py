@@ -12,15 +12,16 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.delimited import blocks, find, nothing_found, records, refuse, rejected
 from data.importers.public.play_counts import one_listen_each
+from data.tables import TablePart
 
 TRIPLETS, TITLES, MISMATCHES = "train_triplets.txt", "unique_tracks.txt", "sid_mismatches.txt"
 MISMATCH = re.compile(r"ERROR: <(SO\w{16}) (TR\w{16})>")
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Listens from train_triplets.txt, tracks from unique_tracks.txt."""
     triplets = find(path, TRIPLETS)
     if triplets is None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import polars as pl
 
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.delimited import PACKED, blocks, find, named_records, nothing_found, refuse, rejected
 from data.importers.own_tables.parsing import parse
 from data.importers.public.play_counts import one_listen_each
 from data.reporting import logger
-from data.tables import STRINGS, TIME
+from data.tables import STRINGS, TIME, TablePart
 
 log = logger(__name__)
 
@@ -39,7 +39,7 @@ MOST_TAGS = 20
 "Of id_tags_dict, those with the most weight."
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Listens, tracks as far as metadata is there, and features from one file."""
     times, counts = find(path, TIMES), find(path, COUNTS)
     features = _feature_files(path)
@@ -60,7 +60,7 @@ def read(path: Path) -> Iterator[Part]:
         yield from _features(features[0])
 
 
-def _timed(file: Path) -> Iterator[Part]:
+def _timed(file: Path) -> Iterator[TablePart]:
     at = pl.col("timestamp").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
     for block, bad in named_records(file, "listens", ("user_id", "track_id", "timestamp")):
         good, more = refuse(block, pl.when(at.is_null()).then(pl.lit("timestamp cannot be read")), "listens", file)
@@ -68,7 +68,7 @@ def _timed(file: Path) -> Iterator[Part]:
         yield "listens", good.select("user_id", "track_id", listened_at=at.cast(TIME))
 
 
-def _tracks(folder: Path, names: Sequence[str]) -> Iterator[Part]:
+def _tracks(folder: Path, names: Sequence[str]) -> Iterator[TablePart]:
     """One part: a catalogue of 109,269 tracks, of which each file tells something else."""
     said: list[pl.DataFrame] = []
     for name in names:
@@ -138,7 +138,7 @@ def _feature_files(folder: Path) -> list[Path]:
     return [names[name] for name in order]
 
 
-def _features(file: Path) -> Iterator[Part]:
+def _features(file: Path) -> Iterator[TablePart]:
     """A list a track. A field that is no number is a missing value, for which validation rejects the row."""
     width = 0
     for lines in blocks(file):

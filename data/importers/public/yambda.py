@@ -19,10 +19,10 @@ from pathlib import Path
 import polars as pl
 
 from data.errors import UserError
-from data.importers.data_set import DataSet, Part
+from data.importers.data_set import DataSet
 from data.importers.formats.delimited import nothing_found, refuse
 from data.storage.parquet import scan_parquet
-from data.tables import TIME
+from data.tables import TIME, TablePart
 
 ROWS = 100_000
 VECTORS = 20_000
@@ -32,7 +32,7 @@ TAKEN_BACK = ("unlike", "undislike")
 ALL_EVENTS = "multi_event"
 
 
-def read(path: Path) -> Iterator[Part]:
+def read(path: Path) -> Iterator[TablePart]:
     """Listens of every event, tracks with length, artist and album, features of the tracks that the events name."""
     folder = _events_folder(path)
     found = [pl.DataFrame(schema={"item_id": pl.Int64, "track_length_seconds": pl.Int64})]
@@ -138,7 +138,7 @@ def _first_of(kind: str, folder: Path, items: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([found, *parts]).drop_nulls().unique("item_id", keep="first", maintain_order=True)
 
 
-def _features(folder: Path, items: pl.DataFrame) -> Iterator[Part]:
+def _features(folder: Path, items: pl.DataFrame) -> Iterator[TablePart]:
     if (file := _shared(folder, "embeddings")) is None:
         return
     _schema(file, ["item_id", "normalized_embed"])

@@ -55,7 +55,7 @@ class CurrentSession:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class SimilarSessions:
     """Sessions like the queries' current ones, by query and session.
 
     match: the latest song that both have; age: how many plays ago that was; place: where it stands in the session.
@@ -123,7 +123,7 @@ def neighbours(
     by_session: NDArray[np.float64],
     sample: int,
     nearest: int,
-) -> Neighbours:
+) -> SimilarSessions:
     """The `nearest` most similar of the `sample` newest sessions that share a song with the current one.
 
     similarity = by_session[s] * the sum of by_age[age] over the songs shared; of equal ones the newer session.
@@ -145,7 +145,7 @@ def neighbours(
     best = found[np.lexsort((found, -similarity[found], rows[first[found]]))]
     chosen = np.sort(best[place_in_run(rows[first[best]]) < nearest])
     first = first[chosen]
-    return Neighbours(
+    return SimilarSessions(
         rows[first],
         sessions[first],
         similarity[chosen],

@@ -15,9 +15,9 @@ from recsys.candidates.sequential.sequences import Sequences, sequences
 from recsys.candidates.sequential.session_index import (
     ENTRIES,
     CurrentSession,
-    Neighbours,
     Rows,
     SessionIndex,
+    SimilarSessions,
     current_sessions,
     held_by,
     neighbours,
@@ -84,7 +84,7 @@ class SessionKnn(ABC):
         songs, rows = np.unique(found.match, return_inverse=True)
         spoken = np.zeros((len(songs), len(self.index.starts) - 1), np.float32)
         order = np.argsort(rows, kind="stable")
-        matched = Neighbours(**{name: values[order] for name, values in vars(found).items()})
+        matched = SimilarSessions(**{name: values[order] for name, values in vars(found).items()})
         _add_songs(spoken, self.index, matched, rows[order].astype(np.int64), weights)
         best = spoken[:, tracks].argmax(axis=0)
         return [int(songs[row]) if spoken[row, track] > 0 else None for row, track in zip(best, tracks, strict=True)]
@@ -99,7 +99,7 @@ class SessionKnn(ABC):
         self.index = session_index(sessions, tracks)
         return self
 
-    def _neighbours(self, current: CurrentSession, weights: Weights) -> Neighbours:
+    def _neighbours(self, current: CurrentSession, weights: Weights) -> SimilarSessions:
         return neighbours(self.index, current, weights.by_age, weights.by_session, weights.sample, weights.nearest)
 
 
@@ -115,7 +115,7 @@ def _part(current: CurrentSession, group: slice) -> CurrentSession:
 
 
 def _add_songs(
-    scores: NDArray[np.float32], index: SessionIndex, found: Neighbours, rows: Rows, weights: Weights
+    scores: NDArray[np.float32], index: SessionIndex, found: SimilarSessions, rows: Rows, weights: Weights
 ) -> None:
     """Add the neighbours' songs to the scores (R, N). rows: row of each neighbour, in order."""
     lengths = index.lengths[found.sessions]

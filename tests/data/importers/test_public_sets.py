@@ -12,13 +12,12 @@ import pytest
 
 from data.dataset import load_dataset, save_dataset, save_parts
 from data.errors import UserError
-from data.importers.data_set import Part
 from data.importers.public.lastfm_1k import FILE
 from data.importers.registry import DATA_SETS
 from data.prepare import prepare_public
 from data.storage.manifest import read_manifest, verify
 from data.storage.workspace import Workspace
-from data.tables import Imported
+from data.tables import Imported, TablePart
 
 PLAY = "user_000001\t{time}\t\tLow\t\t{title}\n"
 
@@ -117,7 +116,7 @@ class TestSaveParts:
 
     @pytest.mark.parametrize("parts", ["no track", "breaks off"])
     def test_a_failure_leaves_what_was_published_and_no_scratch(self, tmp_path, parts):
-        def breaks_off() -> Iterator[Part]:
+        def breaks_off() -> Iterator[TablePart]:
             yield "tracks", pl.DataFrame({"track_id": ["x"]})
             raise OSError("the disk is gone")
 

@@ -10,15 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data.errors import UserError
-from data.importers.data_set import Part
 from data.ingest.assemble import Assembled, assemble
 from data.ingest.spool import Spool
 from data.storage.duckdb_query import memory_bytes
-from data.tables import SCHEMAS, Imported, Validated, no_rejects, reject, to_schema, validate
+from data.tables import SCHEMAS, Imported, TablePart, Validated, no_rejects, reject, to_schema, validate
 from tests.data.random_tables import NOON, some_tables
 
 
-def assembled(parts: list[Part]) -> tuple[dict[str, pl.DataFrame], Assembled, Spool]:
+def assembled(parts: list[TablePart]) -> tuple[dict[str, pl.DataFrame], Assembled, Spool]:
     """The published tables and rejects of some parts, with so little room that everything is done in several steps."""
     little_room = patch("data.ingest.spool.MOST_ROWS", 3), patch("data.ingest.assemble.BATCH", 2)
     with tempfile.TemporaryDirectory() as folder, little_room[0], little_room[1]:
@@ -58,7 +57,7 @@ def sorted_rows(rejects: pl.DataFrame) -> list[tuple[str, ...]]:
 @example({}, 1, True)
 def test_both_ways_agree(tables: dict[str, pl.DataFrame], size: int, own_rejects: bool):
     mine = reject("tracks", "cut.flac", "ends after 0.4 s") if own_rejects else no_rejects()
-    parts: list[Part] = [
+    parts: list[TablePart] = [
         (name, frame[start : start + size])
         for name, frame in tables.items()
         for start in range(0, max(frame.height, 1), size)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from eval.report.catalogue_map import CatalogueMap, Dot, View
+from eval.report.catalogue_map import CatalogueMap, Colouring, Dot
 from eval.report.evidence import Evidence
-from eval.report.queries import Asked, Song
+from eval.report.queries import ExampleQuery, ShownSong
 
 MEANS = {"random": 0.1, "item-knn": 0.5, "bpr": 0.4, "htcl-stage1": 0.2, "htcl-stage2": 0.3, "fused": 0.6}
 EVIL = "</title><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -82,13 +82,13 @@ def rich_result() -> dict[str, Any]:
 
 def toy_evidence(title: str = "Blue song", task: str = "playlist") -> Evidence:
     """One query, a map of four songs, no workspace."""
-    song = Song(title, "The Trio", True, True)
-    other = Song("Green song", "The Band", False, False)
-    asked = Asked("playlist p", title, (other,), 1, (song,), 1, dict.fromkeys(MEANS, (other, song)))
+    song = ShownSong(title, "The Trio", True, True)
+    other = ShownSong("Green song", "The Band", False, False)
+    asked = ExampleQuery("playlist p", title, (other,), 1, (song,), 1, dict.fromkeys(MEANS, (other, song)))
     dots = tuple(Dot(250.0 * at, 800.0 - 200 * at, f"{title} {at}", (at % 2, at % 3)) for at in range(4))
     empty = tuple(("", 0) for _ in range(7))
     views = (
-        View("genre", ((title, 2), ("metal", 2), *empty)),
-        View("tag", (("calm", 2), ("loud", 1), ("odd", 1), *empty[:6])),
+        Colouring("genre", ((title, 2), ("metal", 2), *empty)),
+        Colouring("tag", (("calm", 2), ("loud", 1), ("odd", 1), *empty[:6])),
     )
     return Evidence(asked={task: [asked]}, songs=CatalogueMap(dots, views, "by hand"))

@@ -60,7 +60,7 @@ def test_external_models_are_measured_beside_ours(measure, folders, tmp_path, co
 
     monkeypatch.setattr(external_vectors, "load_mono", refuse)
     space = Workspace(copy_of_built)
-    again = spaces.spaces_of(space, load_dataset(space), spaces.open_externals(folders))
+    again = spaces.embeddings_of(space, load_dataset(space), spaces.open_externals(folders))
     assert list(again) == [*spaces.NAMES[1:], "tiny-clap", "tiny-wav2vec"]
 
 
