@@ -1,5 +1,6 @@
 """Worlds small enough to see through, for every package's tests."""
 
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from data import reporting
+from data.console import progress
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.split import Split, ensure_split
 from data.storage.workspace import Workspace
@@ -143,6 +146,17 @@ def fixed_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     save_dataset(workspace, block_world(), {"importer": "block world"})
     dataset = load_dataset(workspace)
     return workspace, dataset, ensure_split(workspace, dataset)
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """As a command does: what library code logs is shown on stderr."""
+    log = logging.getLogger(reporting.ROOT)
+    before = log.level, log.propagate, log.handlers
+    progress.listen()
+    yield
+    log.level, log.propagate, log.handlers = before
+    reporting.show_progress(reporting.unseen)
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,7 @@ def test_the_manifest_tells_what_was_read_rejected_and_merged(tmp_path):
     assert rejects["reason"].to_list() == ["no track_id"]
 
 
+@pytest.mark.usefixtures("listening")
 def test_what_was_rejected_is_said_with_counts_reasons_and_where_to_look(tmp_path, capsys):
     tracks = pl.DataFrame({"track_id": ["a", None, None], "title": ["[b]", "lost", "gone"]})
     save_dataset(Workspace(tmp_path), Imported({"tracks": tracks}), {})
@@ -148,6 +149,7 @@ def test_what_was_rejected_is_said_with_counts_reasons_and_where_to_look(tmp_pat
     assert "lost" in said.err
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_dataset_without_a_track_is_refused_and_the_old_one_stays(tmp_path, capsys):
     space = Workspace(tmp_path)
     save_dataset(space, Imported({"tracks": pl.DataFrame({"track_id": ["a"]})}), {})

@@ -1,22 +1,11 @@
 """Library code logs and prints nothing; a command shows what it hears."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from data import reporting
 from data.console import progress
-
-
-@pytest.fixture
-def listening() -> Iterator[None]:
-    log = logging.getLogger(reporting.ROOT)
-    before = log.level, log.propagate, log.handlers
-    progress.listen()
-    yield
-    log.level, log.propagate, log.handlers = before
-    reporting.show_progress(reporting.unseen)
 
 
 def work() -> None:

@@ -136,6 +136,7 @@ def test_features_are_the_numbers_of_the_file(onion):
     assert features["features"][0].to_list() == pytest.approx([0.91, 120.5, -1.5e-3])
 
 
+@pytest.mark.usefixtures("listening")
 def test_of_several_feature_files_the_first_choice_is_taken_and_said(onion, capsys):
     for name in ("id_ivec256", "id_lyrics_bert", "id_maest"):
         pack(onion, f"{name}.tsv", f"id\t0\n{ONE}\t{len(name)}\n")
