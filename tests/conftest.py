@@ -148,15 +148,21 @@ def fixed_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return workspace, dataset, ensure_split(workspace, dataset)
 
 
-@pytest.fixture
-def listening() -> Iterator[None]:
-    """As a command does: what library code logs is shown on stderr."""
+@pytest.fixture(autouse=True)
+def own_reporting() -> Iterator[None]:
+    """What a test lets a command show is not shown by the next test."""
     log = logging.getLogger(reporting.ROOT)
     before = log.level, log.propagate, log.handlers
-    progress.listen()
     yield
-    log.level, log.propagate, log.handlers = before
+    log.setLevel(before[0])
+    log.propagate, log.handlers = before[1:]
     reporting.show_progress(reporting.unseen)
+
+
+@pytest.fixture
+def listening(own_reporting: None) -> None:
+    """As a command does: what library code logs is shown on stderr."""
+    progress.listen()
 
 
 @pytest.fixture(scope="session")

@@ -186,6 +186,7 @@ class TestLineUp:
         assert set(chosen_names(None)) == {*BUILT, "fused"}
         assert chosen_names("ials, fused") == ("ials", "fused")
 
+    @pytest.mark.usefixtures("listening")
     def test_without_features_the_model_of_them_is_left_out_and_refused_where_it_is_named(self, capsys):
         assert chosen_names("all", features=False) == tuple(name for name in LINE_UP if name != "features")
         assert "features: left out" in capsys.readouterr().err

@@ -237,6 +237,7 @@ class TestWithoutOrder:
         assert second.strip() == "Take playlist, cold-start, discovery or semantic."
         assert [path.name for path in drawn.root.iterdir() if path.is_dir()] == ["dataset"]
 
+    @pytest.mark.usefixtures("listening")
     def test_of_all_tasks_the_others_are_left(self, drawn, capsys):
         assert answerable(drawn, "all", TASKS) == ("playlist", "cold-start", "discovery")
         assert capsys.readouterr().err == "next-song: skipped, the order of plays in the dataset (counts) is drawn.\n"

@@ -144,6 +144,7 @@ class TestBadItems:
         with pytest.raises(AudioError, match=r"text\.mp3"):
             model.encode_audio(items)
 
+    @pytest.mark.usefixtures("listening")
     def test_skip_leaves_them_out_and_says_so(
         self, model: HtclModel, items: list[object], capsys: pytest.CaptureFixture[str]
     ) -> None:

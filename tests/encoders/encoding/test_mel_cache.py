@@ -236,6 +236,7 @@ def test_the_mel_is_the_same_wherever_it_is_computed(
     assert mels_of(world).fingerprint == by_workers.fingerprint
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_file_that_no_decoder_reads_is_remembered_with_its_reason(
     make_catalogue: MakeCatalogue, decoded: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -278,6 +278,7 @@ def test_shares_hold_every_place_and_are_put_in_order_again(
 TINY = """
 import sys
 
+from data.console.progress import listen
 from encoders.options import STAGES
 from encoders.train import main
 from encoders.training import publish_stage
@@ -288,6 +289,7 @@ for stage in STAGES:
     changed = {"epochs": 2, "batch_size": 8, "steps_per_epoch": 3 if stage == "preference" else None}
     SETTINGS["demo", stage] = SETTINGS["demo", stage].model_copy(update=changed)
 publish_stage.preset_config = lambda preset, vocabulary=64: tiny_config(vocabulary)
+listen()
 for stage in STAGES:
     main(stage, sys.argv[1])
 """

@@ -85,6 +85,7 @@ class TestResuming:
         assert same(resumed, whole)
 
     @pytest.mark.parametrize("change", ["identity", "settings"])
+    @pytest.mark.usefixtures("listening")
     def test_other_data_or_settings_start_afresh(
         self,
         toy_reader: SongReader,
@@ -105,6 +106,7 @@ class TestResuming:
         assert "of other data or settings; training starts afresh" in capsys.readouterr().err
 
     @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "header", "history"])
+    @pytest.mark.usefixtures("listening")
     def test_a_damaged_checkpoint_is_said_and_training_starts_afresh(
         self, toy_reader: SongReader, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
     ) -> None:
