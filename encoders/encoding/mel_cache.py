@@ -33,8 +33,9 @@ from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log
 log = logger(__name__)
 
 CHUNK = 128
-OPEN = 2
-"Chunks that are mapped at a time, which is cheap: what is read of them counts as this process's memory, 20 MB each."
+OPEN = 16
+"""Chunks that stay mapped, 20 MB each: what is read of them counts as this process's memory, though the system may take
+it back. Training reads songs from all over, and to open a chunk takes longer than to read a song of it."""
 Result = NDArray[Any] | str
 "What was read of a file, or why there is nothing."
 SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}

@@ -77,7 +77,7 @@ def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -
 
 def collate_levels(mels: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of cached bytes (T_i, 128), which stay bytes: the tower standardises them, on the device it is on."""
-    return pad([np.pad(mel, ((0, max(0, SHORTEST - len(mel))), (0, 0))) for mel in mels])
+    return pad([mel if len(mel) >= SHORTEST else np.pad(mel, ((0, SHORTEST - len(mel)), (0, 0))) for mel in mels])
 
 
 def pad(rows: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
