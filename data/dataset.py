@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from data.errors import UserError
 from data.ids import IdMap
 from data.ingest.assemble import Assembled, assemble
+from data.ingest.closing import Closing
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
 from data.reporting import meter
@@ -116,7 +117,7 @@ def summary(rows: Mapping[str, int], listeners: int) -> str:
     return ", ".join(f"{count:,} {name}" for count, name in counts if count)
 
 
-def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, object]) -> None:
+def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, object]) -> Closing:
     """Validate what an importer brought, report and keep the rejects, and publish the tables.
 
     Raises UserError where not a single track is left.
@@ -125,15 +126,18 @@ def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, o
     counts = {name: frame.height for name, frame in valid.tables.items()}
     tally = Tally()
     tally.add(valid.rejects)
+    tally.remark(imported.remarks)
     if not counts["tracks"]:
-        tally.report(counts)
+        Closing(tally, counts, valid.merged).report()
         raise no_track_left()
     with publishing(workspace.dataset, "dataset", settings=settings) as draft:
         for name, frame in valid.tables.items():
             frame.write_parquet(draft.folder / f"{name}.parquet")
         valid.rejects.write_parquet(draft.folder / "rejects.parquet")
         draft.facts |= {**imported.facts, "rows": counts, "rejected": tally.total, "merged": valid.merged}
-    tally.report(counts, workspace.dataset / "rejects.parquet")
+    closing = Closing(tally, counts, valid.merged, workspace.dataset / "rejects.parquet")
+    closing.report()
+    return closing
 
 
 def save_parts(
@@ -142,7 +146,7 @@ def save_parts(
     facts: Mapping[str, object],
     settings: dict[str, object],
     memory: str,
-) -> Assembled:
+) -> tuple[Assembled, Closing]:
     """What `save_dataset` does, for tables that come in parts and need not fit in memory.
 
     facts: go into the manifest. memory: e.g. "1GB"; what takes more spills to the workspace's disk. Tracks that only
@@ -158,15 +162,16 @@ def save_parts(
         with publishing(workspace.dataset, "dataset", settings=settings) as draft, meter("tables", len(SCHEMAS)) as bar:
             made = assemble(spool, draft.folder, memory, bar.advance)
             if not made.rows["tracks"]:
-                spool.tally.report(made.rows)
+                Closing(spool.tally, made.rows, made.merged).report()
                 raise no_track_left()
             draft.facts |= {**facts, "rows": made.rows, "rejected": spool.tally.total, "merged": made.merged}
     except duckdb.OutOfMemoryException as error:
         raise UserError(f"{memory} of memory are not enough for this data set.", "Give more with --memory.") from error
     finally:
         workspace.discard_scratch("prepare")
-    spool.tally.report(made.rows, workspace.dataset / "rejects.parquet")
-    return made
+    closing = Closing(spool.tally, made.rows, made.merged, workspace.dataset / "rejects.parquet")
+    closing.report()
+    return made, closing
 
 
 def no_track_left() -> UserError:

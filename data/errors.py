@@ -1,6 +1,5 @@
 """Errors the user can correct: one or two lines that say what is wrong, where, and what to do. Exit code 2."""
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -21,5 +20,7 @@ class DamagedError(UserError):
 
 def closest(wanted: str, known: Iterable[str]) -> str:
     """`; the closest name is "x"`, or nothing where none is close."""
-    matches = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
-    return f'; the closest name is "{matches[0]}"' if matches else ""
+    from rapidfuzz import fuzz, process  # only here: no command needs it to begin
+
+    match = process.extractOne(wanted, list(known), scorer=fuzz.ratio, processor=str.lower, score_cutoff=50)
+    return f'; the closest name is "{match[0]}"' if match else ""

@@ -1,5 +1,7 @@
 """`python -m data.prepare IMPORTER`: read a data set into the workspace's tables."""
 
+import json
+import sys
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -19,11 +21,14 @@ from data.importers.library.importer import import_folder
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
 from data.ingest.assemble import Assembled
+from data.ingest.closing import Closing
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
 from data.storage.workspace import Workspace
 from data.tables import Imported
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print what became of the input as JSON on stdout.")]
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 
@@ -54,7 +59,8 @@ def demo(
     started = time.monotonic()
     with space.lock():
         prepare_demo(space, settings)
-    _finish(space, started)
+    done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
+    _say_next(space)
 
 
 def smaller_demo(share: float, seed: int) -> DemoSettings:
@@ -69,6 +75,7 @@ def smaller_demo(share: float, seed: int) -> DemoSettings:
 def folder(
     path: Annotated[Path, typer.Option(help="The folder of music, any depth.")],
     workspace: WorkspaceOption = "workspace",
+    as_json: JsonOption = False,
 ) -> None:
     """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists."""
     if not path.is_dir():
@@ -81,7 +88,7 @@ def folder(
             bar.to(count)
 
         imported = import_folder(path, progress)
-    _save(Workspace(Path(workspace)), imported, {"importer": "folder", "path": str(path)}, started)
+    _save(Workspace(Path(workspace)), imported, {"importer": "folder", "path": str(path)}, started, as_json)
 
 
 @app.command()
@@ -96,7 +103,9 @@ def tables(
     ] = [],  # noqa: B006
     features_columns: Annotated[str, typer.Option(help="Numeric columns of the feature vector, comma-separated.")] = "",
     columns: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
+    user: Annotated[str | None, typer.Option(help="The listener of plays whose table names none: me.")] = None,
     workspace: WorkspaceOption = "workspace",
+    as_json: JsonOption = False,
 ) -> None:
     """Your own tables."""
     flags = {
@@ -106,6 +115,7 @@ def tables(
         "playlist_tracks": playlist_tracks,
         "features": features,
         "features_columns": features_columns or None,
+        "user": user,
         "map": [item for value in map for item in value.split(",") if item] or None,
     }
     given = {name: value for name, value in flags.items() if value is not None}
@@ -116,10 +126,14 @@ def tables(
         raise UserError(error.errors()[0]["msg"]) from error
     started = time.monotonic()
     imported = import_files(chosen)
-    _save(Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started)
+    _save(
+        Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started, as_json
+    )
 
 
-def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB") -> Assembled:
+def prepare_public(
+    workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB"
+) -> tuple[Assembled, Closing]:
     """Read the published files of a public data set, of any size.
 
     memory: for joining and sorting, beside some 400 MB for reading; what takes more spills to the workspace's disk.
@@ -142,11 +156,12 @@ def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: 
         )
 
 
-def _public(data_set: DataSet) -> Callable[[Path, str, str], None]:
+def _public(data_set: DataSet) -> Callable[[Path, str, str, bool], None]:
     def command(
         path: Annotated[Path, typer.Option(help=f"{data_set.files[0].upper()}{data_set.files[1:]}.")],
         workspace: WorkspaceOption = "workspace",
         memory: Annotated[str, typer.Option(help="For joining and sorting; the rest spills to disk.")] = "1GB",
+        as_json: JsonOption = False,
     ) -> None:
         say(f"{data_set.about}.\n  Terms: {data_set.terms}.\n  From: {data_set.source}")
         if not path.exists():
@@ -154,9 +169,9 @@ def _public(data_set: DataSet) -> Callable[[Path, str, str], None]:
         memory_bytes(memory)
         space = Workspace(Path(workspace))
         started = time.monotonic()
-        made = prepare_public(space, data_set, path, memory)
+        made, closing = prepare_public(space, data_set, path, memory)
         done("catalogue", summary(made.rows, made.listeners), time.monotonic() - started)
-        _say_next(space)
+        _end(space, closing, as_json)
 
     return command
 
@@ -165,14 +180,16 @@ for _name, _data_set in DATA_SETS.items():
     app.command(_name, help=f"{_data_set.about}. Terms: {_data_set.terms}.")(_public(_data_set))
 
 
-def _save(space: Workspace, imported: Imported, settings: dict[str, object], started: float) -> None:
+def _save(space: Workspace, imported: Imported, settings: dict[str, object], started: float, as_json: bool) -> None:
     with space.lock():
-        save_dataset(space, imported, settings)
-    _finish(space, started)
-
-
-def _finish(space: Workspace, started: float) -> None:
+        closing = save_dataset(space, imported, settings)
     done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
+    _end(space, closing, as_json)
+
+
+def _end(space: Workspace, closing: Closing, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(closing.as_json(), ensure_ascii=False, indent=1) + "\n")
     _say_next(space)
 
 

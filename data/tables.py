@@ -69,14 +69,18 @@ UNIQUE = {
     "features": ("track_id",),
 }
 REJECT_SCHEMA = {"table": pl.String, "source": pl.String, "reason": pl.String, "content": pl.String}
+REMARK_SCHEMA = {"what": pl.String, "where": pl.String, "reason": pl.String, "rows": pl.Int64, "example": pl.String}
+"""What happened to input that is neither kept as it is nor rejected. what: "made null", "passed over" or "read as".
+where: a table, `table.column`, or a folder."""
 LONGEST_CONTENT = 2_000
 "Characters of a rejected row that are kept, where it is a line or a record."
 
 
 TablePart = tuple[str, pl.DataFrame]
-"""A table of the contract, or `rejects` (REJECT_SCHEMA), and some of its rows. A part has at most some 100,000 rows;
-columns of the contract that the data set does not know may be missing. The same track, playlist or row of features may
-come more than once: the first one counts. Tracks that are only named in other tables need no row."""
+"""A table of the contract, `rejects` (REJECT_SCHEMA) or `remarks` (REMARK_SCHEMA), and some of its rows. A part has at
+most some 100,000 rows; columns of the contract that the data set does not know may be missing. The same track, playlist
+or row of features may come more than once: the first one counts. Tracks that are only named in other tables need no
+row."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Imported:
     rejects: pl.DataFrame = field(default_factory=lambda: no_rejects())
     facts: Mapping[str, object] = field(default_factory=dict)
     "Goes into the manifest: where it came from, whether it is simulated, its terms."
+    remarks: pl.DataFrame = field(default_factory=lambda: no_remarks())
+    "Rows of REMARK_SCHEMA."
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,16 @@ class Validated:
 def no_rejects() -> pl.DataFrame:
     """An empty rejects frame."""
     return pl.DataFrame(schema=REJECT_SCHEMA)
+
+
+def no_remarks() -> pl.DataFrame:
+    """An empty frame of remarks."""
+    return pl.DataFrame(schema=REMARK_SCHEMA)
+
+
+def remark(what: str, where: str, reason: str, rows: int, example: object = "") -> pl.DataFrame:
+    """One remark, on so many rows or files."""
+    return pl.DataFrame([(what, where, reason, rows, str(example))], REMARK_SCHEMA, orient="row")
 
 
 def reject(table: str, source: str, reason: str, content: str = "") -> pl.DataFrame:

@@ -1,17 +1,11 @@
-"""Summary of rejected rows: counts by table and reason, with a few examples of where they came from."""
+"""Counts rejected rows by table and reason, with a few examples of where they came from; and gathers remarks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
-from data.reporting import logger
-from data.tables import SCHEMAS
+from data.tables import no_remarks
 
-log = logger(__name__)
-
-SHOWN_REASONS = 8
 SHOWN_ROWS = 3
 MOST_REASONS = 10_000
 "Reasons may contain a value of the row; at most so many are counted separately, the rest together."
@@ -22,6 +16,8 @@ class Tally:
     """Counts rejects that come in parts. `reasons`: table -> reason -> (rows, what a few of them were)."""
 
     reasons: dict[str, dict[str, tuple[int, list[str]]]] = field(default_factory=dict)
+    remarks: pl.DataFrame = field(default_factory=no_remarks)
+    "Rows of REMARK_SCHEMA."
 
     def add(self, rejects: pl.DataFrame) -> None:
         """Some more rows of REJECT_SCHEMA."""
@@ -41,14 +37,10 @@ class Tally:
         """All rejected rows."""
         return sum(rows for reasons in self.reasons.values() for rows, _ in reasons.values())
 
-    def report(self, kept: Mapping[str, int], path: Path | None = None) -> None:
-        """Say it. kept: rows that are left, by table. path: where the rejected rows lie."""
-        for table in SCHEMAS:
-            reasons = self.reasons.get(table, {})
-            if not reasons:
-                continue
-            rejected = sum(rows for rows, _ in reasons.values())
-            log.warning(f"{table}: {kept.get(table, 0):,} kept, {rejected:,} rejected" + (f" ({path})" if path else ""))
-            most = sorted(reasons.items(), key=lambda item: -item[1][0])
-            for reason, (rows, shown) in most[:SHOWN_REASONS]:
-                log.warning(f"  {rows:>6,}  {reason:<40} {', '.join(dict.fromkeys(shown))}")
+    def rejected(self, table: str) -> int:
+        """Rejected rows of a table."""
+        return sum(rows for rows, _ in self.reasons.get(table, {}).values())
+
+    def remark(self, remarks: pl.DataFrame) -> None:
+        """Some more rows of REMARK_SCHEMA."""
+        self.remarks = pl.concat([self.remarks, remarks])

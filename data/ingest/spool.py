@@ -12,6 +12,7 @@ MOST_ROWS = 200_000
 MOST_BYTES = 32 * 2**20
 "What a table gathers in memory before it goes to disk: large enough for few files, small beside DuckDB's share."
 REJECTS = "rejects"
+REMARKS = "remarks"
 ROW = "_row"
 "Number of a row in its table, in the order of reading."
 
@@ -32,8 +33,11 @@ class Spool:
         self._files: Counter[str] = Counter()
 
     def add(self, part: TablePart) -> None:
-        """Take some rows of a table, or some rejects; bad rows become rejects. Raises KeyError for unknown tables."""
+        """Take some rows of a table, some rejects or remarks; bad rows become rejects. KeyError for unknown tables."""
         name, frame = part
+        if name == REMARKS:
+            self.tally.remark(frame)
+            return
         if name == REJECTS:
             self.reject(frame)
             return

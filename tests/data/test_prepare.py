@@ -40,9 +40,14 @@ def test_tables_are_read_mapped_and_reported(prepare, tmp_path):
     mapped = ("--map", "title=name,listens.user_id=who")
     ended = prepare("tables", "--tracks", "t.csv", "--listens", "l.csv", *mapped, "-w", "here")
     assert (ended.returncode, ended.stdout) == (0, "")
-    for said in ("2 tracks, 1 listeners, 1 listens", "tracks: 2 kept, 1 rejected", "no track_id", "recsys.build_index"):
+    for said in (
+        "2 tracks, 1 listeners, 1 listens",
+        "tracks: 3 read, 2 kept, 1 rejected",
+        "no track_id",
+        "recsys.build_index",
+    ):
         assert said in ended.stderr
-    assert "listens: 1 kept, 1 rejected" in ended.stderr
+    assert "listens: 2 read, 1 kept, 1 rejected" in ended.stderr
     assert "track_id not in tracks" in ended.stderr
     dataset = load_dataset(Workspace(tmp_path / "here"))
     assert dataset.track_ids.names == ("007", "8")

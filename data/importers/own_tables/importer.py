@@ -6,7 +6,6 @@ of the file.
 
 import json
 import tomllib
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -15,9 +14,11 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.errors import UserError, closest
-from data.importers.own_tables.parsing import is_blank, parse
+from data.importers.own_tables.columns import NEAR, near_columns, plain, unused
+from data.importers.own_tables.parsing import is_blank, null_words, parse
 from data.importers.own_tables.reading import read_rows
-from data.tables import REJECT_SCHEMA, REQUIRED, SCHEMAS, Imported, no_rejects, reject
+from data.importers.row_buffer import id_by_name
+from data.tables import REJECT_SCHEMA, REQUIRED, SCHEMAS, Imported, no_rejects, no_remarks, reject, remark
 
 IDS = frozenset({"track_id", "user_id", "playlist_id"})
 ORDER = frozenset({"listens.listened_at", "listens.position", "playlist_tracks.position"})
@@ -56,6 +57,8 @@ class FilesSettings(BaseModel):
     features: Path | None = None
     map: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(default_factory=dict)
     "Column of the contract to column of the file, for every table that has it; `listens.user_id` is for one table."
+    user: str | None = None
+    "The listener of a listens table that names none: an export of one person's plays."
     features_columns: Annotated[list[str], BeforeValidator(_names)] = Field(default_factory=list)
     "Numeric columns that together are a track's features, where the file has no list of them."
 
@@ -90,24 +93,58 @@ def import_files(settings: FilesSettings) -> Imported:
     if not paths:
         raise UserError("no table given.", f"Give a file for at least one of {', '.join(SCHEMAS)}.")
     rows: dict[Path, pl.DataFrame] = {}
-    rejects = [no_rejects()]
+    rejects, remarks = [no_rejects()], [no_remarks()]
     for table, path in paths.items():
         if path not in rows:
-            rows[path], bad = read_rows(path, table)
-            rejects.append(bad)
+            found = read_rows(path, table)
+            rows[path] = _completed(found.frame, settings)
+            rejects.append(found.rejects)
+            remarks += [remark("read as", table, reason, 1, path.name) for reason in found.remarks]
     _check_map(settings, {table: rows[path].columns for table, path in paths.items()})
     tables: dict[str, pl.DataFrame] = {}
-    nulled: Counter[str] = Counter()
+    used: dict[Path, set[str]] = {path: set() for path in rows}
     for table, path in paths.items():
-        named = _named_columns(settings, table, path, rows[path].columns)
-        tables[table], bad = _convert(table, path, rows[path], named, settings.features_columns, nulled)
+        if table == "listens" and settings.user and "user_id" not in rows[path].columns:
+            rows[path] = rows[path].with_columns(user_id=pl.lit(settings.user))
+        named, near = _named_columns(settings, table, path, rows[path].columns)
+        remarks += [
+            remark("read as", f"{table}.{column}", f"{name} is taken for it", rows[path].height, name)
+            for column, name in near.items()
+        ]
+        tables[table], bad, nulled = _convert(table, path, rows[path], named, settings.features_columns)
         rejects.append(bad)
+        remarks.append(nulled)
+        used[path].update(name for names in named.values() for name in names)
+    for path, frame in rows.items():
+        remarks.append(_unused(next(table for table, of in paths.items() if of == path), path, frame, used[path]))
     if "tracks" in tables and "audio_path" in tables["tracks"].columns:
         tables["tracks"], bad = _locate_audio(tables["tracks"], paths["tracks"])
         rejects.append(bad)
     sources = {table: str(path.resolve()) for table, path in paths.items()}
-    facts = {"importer": "tables", "files": sources, "nulled": dict(nulled), "simulated": False}
-    return Imported(tables, pl.concat(rejects), facts)
+    said = pl.concat(remarks)
+    cells = said.filter(what="made null")
+    counts = dict(cells.group_by("where", maintain_order=True).agg(pl.col("rows").sum()).iter_rows())
+    facts = {"importer": "tables", "files": sources, "nulled": counts, "simulated": False}
+    return Imported(tables, pl.concat(rejects), facts, said)
+
+
+def _completed(frame: pl.DataFrame, settings: FilesSettings) -> pl.DataFrame:
+    """With an id by artist and title where the file names no track, and the listener where it names none."""
+    columns = {plain(name): name for name in frame.columns}
+    mapped = {value for key, value in settings.map.items() if key.rpartition(".")[2] == "track_id"}
+    has_id = mapped & set(frame.columns) or any(name in columns for name in NEAR["track_id"].split())
+    title = next((columns[name] for name in NEAR["title"].split() if name in columns), None)
+    artist = next((columns[name] for name in NEAR["artist"].split() if name in columns), None)
+    if not has_id and title and artist and frame.schema[title] == frame.schema[artist] == pl.String:
+        frame = frame.with_columns(track_id=_id_by_name(pl.col(artist), pl.col(title)))
+    return frame
+
+
+def _id_by_name(artist: pl.Expr, title: pl.Expr) -> pl.Expr:
+    """As `row_buffer.id_by_name` makes it."""
+    return pl.struct(artist.alias("artist"), title.alias("title")).map_elements(
+        lambda song: id_by_name(song["artist"], song["title"]), pl.String
+    )
 
 
 def _check_map(settings: FilesSettings, columns: Mapping[str, list[str]]) -> None:
@@ -125,8 +162,10 @@ def _check_map(settings: FilesSettings, columns: Mapping[str, list[str]]) -> Non
             )
 
 
-def _named_columns(settings: FilesSettings, table: str, path: Path, columns: list[str]) -> dict[str, list[str]]:
-    """Per column of the contract the column of the file; several of them for features."""
+def _named_columns(
+    settings: FilesSettings, table: str, path: Path, columns: list[str]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Per column of the contract the column of the file, several of them for features; and those by a near name."""
     named: dict[str, list[str]] = {}
     for column in SCHEMAS[table]:
         general = settings.map.get(column)
@@ -134,6 +173,8 @@ def _named_columns(settings: FilesSettings, table: str, path: Path, columns: lis
         name = settings.map.get(f"{table}.{column}", general if general in columns else column)
         if name in columns:
             named[column] = [name]
+    near = near_columns(table, set(named), [name for name in columns if [name] not in named.values()])
+    named |= {column: [name] for column, name in near.items()}
     there = f"Columns of {path.name}: {', '.join(columns)}."
     if table == "features" and settings.features_columns:
         if missing := [name for name in settings.features_columns if name not in columns]:
@@ -142,30 +183,33 @@ def _named_columns(settings: FilesSettings, table: str, path: Path, columns: lis
     for column in REQUIRED[table]:
         if column not in named and (table, column) != ("playlist_tracks", "position"):
             what = "features_columns, the numeric columns to use" if column == "features" else f"map {column}=COLUMN"
-            raise UserError(f"{table}: {path.name} has no column {column}.", f"Set {what}. {there}")
+            one = " Where all plays are one person's, give --user NAME." if column == "user_id" else ""
+            raise UserError(f"{table}: {path.name} has no column {column}.", f"Set {what}.{one} {there}")
     if table == "listens" and not {"listened_at", "position"} & set(named):
         raise UserError(f"listens: {path.name} says nothing of order.", f"Map listened_at or position. {there}")
-    return named
+    return named, near
 
 
 def _convert(
-    table: str, path: Path, rows: pl.DataFrame, named: dict[str, list[str]], vector_of: list[str], nulled: Counter[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+    table: str, path: Path, rows: pl.DataFrame, named: dict[str, list[str]], vector_of: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """The rows in the contract's types, those that are rejected, and what was made null."""
     columns: list[pl.Series] = []
     reasons = pl.Series("reason", [None] * rows.height, pl.String)
+    remarks = [no_remarks()]
     for column, names in named.items():
         several = column == "features" and bool(vector_of)
         parts: list[pl.Series] = []
         for name in names:
-            if column == "duration_s" and name.endswith("_ms"):
-                parsed = (parse(rows[name], pl.Float64) / 1000).cast(pl.Float32)
-            else:
-                parsed = parse(rows[name], pl.Float32 if several else SCHEMAS[table][column], column in IDS)
-            unread = parsed.is_null() & ~is_blank(rows[name])
+            parsed = _parsed(path, rows[name], pl.Float32 if several else SCHEMAS[table][column], column)
+            words = null_words(rows[name])
+            unread = parsed.is_null() & ~is_blank(rows[name]) & ~words
+            if column in IDS:
+                unread |= words
             if column in REQUIRED[table] or f"{table}.{column}" in ORDER:
-                reasons = _blame(reasons, unread, rows[name])
-            elif unread.any():
-                nulled[f"{table}.{column}"] += int(unread.sum())
+                reasons = _blame(reasons, unread, name)
+            else:
+                remarks += _made_null(f"{table}.{column}", rows[name], unread, words & parsed.is_null())
             parts.append(parsed.alias(name))
         joined = pl.DataFrame(parts).select(pl.concat_list(pl.all())).to_series() if several else parts[0]
         columns.append(joined.alias(column))
@@ -183,16 +227,42 @@ def _convert(
         "reason": reasons.filter(bad),
         "content": pl.Series(content, dtype=pl.String),
     }
-    return frame, pl.DataFrame(rejected, REJECT_SCHEMA)
+    return frame, pl.DataFrame(rejected, REJECT_SCHEMA), pl.concat(remarks)
 
 
-def _blame(reasons: pl.Series, unread: pl.Series, values: pl.Series) -> pl.Series:
-    """Reasons so far, and the column and value of the rows that have none yet."""
+def _parsed(path: Path, values: pl.Series, dtype: pl.DataType | type[pl.DataType], column: str) -> pl.Series:
+    """The values as the contract's type. Raises UserError where a column is of a type that cannot be read as it."""
+    try:
+        return parse(values, dtype, column in IDS, column)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        said = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: column {values.name} of type {values.dtype} is no {column} ({said}).") from error
+
+
+def _made_null(where: str, values: pl.Series, unread: pl.Series, words: pl.Series) -> list[pl.DataFrame]:
+    found = [("cannot be read", unread), ("a word for nothing", words)]
+    return [
+        remark("made null", where, reason, int(rows.sum()), values.filter(rows)[0])
+        for reason, rows in found
+        if rows.any()
+    ]
+
+
+def _unused(table: str, path: Path, frame: pl.DataFrame, used: set[str]) -> pl.DataFrame:
+    """Columns of a file that the contract has no place for."""
+    left = [name for name in frame.columns if name not in used]
+    if not left:
+        return no_remarks()
+    return remark(
+        "passed over", table, f"columns of {path.name} that are not used", len(left), ", ".join(unused(table, left))
+    )
+
+
+def _blame(reasons: pl.Series, unread: pl.Series, name: str) -> pl.Series:
+    """Reasons so far, and the column that could not be read in the rows that have none yet."""
     if not unread.any():
         return reasons
-    said = pl.format('{} "{}" cannot be read', pl.lit(values.name), pl.col("value").cast(pl.String, strict=False))
-    frame = pl.DataFrame({"reason": reasons, "unread": unread, "value": values})
-    return frame.select(pl.coalesce("reason", pl.when("unread").then(said)).alias("reason")).to_series()
+    return reasons.set(unread & reasons.is_null(), f"{name} cannot be read")
 
 
 def _locate_audio(tracks: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,118 +1,147 @@
-"""Unparsed rows of a table file: CSV and JSON lines as text, Parquet with its types.
+"""Unparsed rows of a table file: CSV and JSON as text, Parquet with its types.
 
 Nothing is parsed here, so that an id "007" stays "007". A line that is no row is rejected with its content.
 """
 
-import csv
 import gzip
 import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+import ijson
 import polars as pl
 
 from data.errors import UserError
+from data.importers.own_tables.csv_rows import decode, read_csv
 from data.storage.parquet import read_parquet
 from data.tables import LONGEST_CONTENT, REJECT_SCHEMA
 
-KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
+CSV, JSON = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
+KINDS = (*CSV, *JSON, ".parquet")
 CHUNK = 100_000
-LONGEST_RECORD = 50
-"Lines that a quoted field may span; an opening quote that never closes must not swallow the file."
-Rejected = list[tuple[str, str]]
-"Reasons and lines."
 
 
-def read_rows(path: Path, table: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All rows of a file, by its ending, and rejects named after `table`. Raises UserError where it is no table."""
+@dataclass
+class Rows:
+    """A file's rows, those that could not be read, and what else is to be said of the file."""
+
+    frame: pl.DataFrame
+    rejects: pl.DataFrame
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_rows(path: Path, table: str) -> Rows:
+    """All rows of a file, by its ending, or of the Parquet files of a folder. Rejects are named after `table`.
+
+    Raises UserError where it is no table.
+    """
+    if path.is_dir():
+        return Rows(_read_parts(path, table), pl.DataFrame(schema=REJECT_SCHEMA))
     if not path.is_file():
         raise UserError(f"no file {path}.", f"It was given for {table}.")
-    kind = next((kind for kind in KINDS if path.name.lower().endswith(kind)), "")
-    rejected: Rejected = []
+    name = path.name.lower().removesuffix(".gz")
+    rejected: list[tuple[str, int, str]] = []
+    remarks: list[str] = []
     try:
-        if kind == ".parquet":
+        if name.endswith(".parquet"):
             frame = read_parquet(path)
-        elif kind.startswith((".csv", ".tsv")):
-            frame = _read_csv(path, rejected)
-        elif kind:
-            frame = _read_jsonl(path, rejected)
+        elif name.endswith(CSV):
+            frame = _read_csv(path, rejected, remarks)
+        elif name.endswith(JSON):
+            frame = _read_json(path, rejected)
         else:
-            raise UserError(f"{path}: unknown kind of file.", f"These can be read: {', '.join(KINDS)}.")
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, csv.Error) as error:
+            raise UserError(
+                f"{path}: unknown kind of file.", f"These can be read, but for Parquet also as .gz: {', '.join(KINDS)}."
+            )
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, ijson.JSONError) as error:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0][:200]}).") from error
     if not frame.width:
         raise UserError(f"{path}: empty file.", "A header, or keys, must name the columns.")
-    rows = [(table, path.name, reason, line[:LONGEST_CONTENT]) for reason, line in rejected]
-    return frame, pl.DataFrame(rows, REJECT_SCHEMA, orient="row")
+    rows = [(table, f"{path.name}, line {at}", reason, line[:LONGEST_CONTENT]) for reason, at, line in rejected]
+    return Rows(frame, pl.DataFrame(rows, REJECT_SCHEMA, orient="row"), remarks)
+
+
+def _read_parts(folder: Path, table: str) -> pl.DataFrame:
+    """The Parquet files of a folder, as Spark and others write one table."""
+    parts = sorted(
+        path for path in folder.rglob("*.parquet") if path.is_file() and not path.name.startswith(("_", "."))
+    )
+    if not parts:
+        raise UserError(f"{folder} is a folder without Parquet files.", f"It was given for {table}.")
+    try:
+        return pl.concat([read_parquet(path) for path in parts], how="diagonal_relaxed")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(f"{folder}: cannot be read as one table ({str(error).splitlines()[0][:200]}).") from error
 
 
 def _content(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
 
 
-def _read_csv(path: Path, rejected: Rejected) -> pl.DataFrame:
-    content = _content(path)
-    header = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
-    if not header.strip():
+def _read_csv(path: Path, rejected: list[tuple[str, int, str]], remarks: list[str]) -> pl.DataFrame:
+    text, others = decode(_content(path))
+    if others:
+        remarks.append(f"{others:,} lines of {path.name} are not UTF-8 and were read as Windows-1252")
+    try:
+        found = read_csv(text)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.", "Rename one of the two.") from error
+    if found is None:
         return pl.DataFrame()
-    separator = max(",;\t|", key=header.count)
-    columns = next(csv.reader([header], delimiter=separator))
-    if twice := [column for column in columns if columns.count(column) > 1]:
-        raise UserError(f'{path}: the header names "{twice[0]}" twice.', "Rename one of the two.")
-    try:
-        frame = pl.read_csv(content, infer_schema=False, separator=separator)
-    except pl.exceptions.PolarsError:
-        # Polars stops at the first odd line: a stray quote, one field too many, a byte that is no UTF-8.
-        frame = _frame(_careful_csv(content, separator, len(columns), rejected), columns)
-    return frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    rejected += found.rejected
+    return found.frame
 
 
-def _careful_csv(content: bytes, separator: str, width: int, rejected: Rejected) -> Iterator[list[str | None]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    lines = list(io.StringIO(text, newline=""))
-    at = 1
-    while at < len(lines):
-        row, used = _record(lines, at, separator)
-        if len(row) > width:
-            rejected.append((f"{len(row)} fields in line {at + 1}, the header has {width}", lines[at].rstrip("\r\n")))
-        elif any(row):
-            yield [value or None for value in row] + [None] * (width - len(row))
-        at += used
-
-
-def _record(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
-    """The fields of the record that begins at a line, and its number of lines; stray quotes are plain characters."""
-    for end in range(at + 1, min(at + LONGEST_RECORD, len(lines)) + 1):
-        try:
-            rows = list(csv.reader(lines[at:end], delimiter=separator, strict=True))
-        except csv.Error as error:
-            if "unexpected end of data" in str(error):
-                continue
-            break
-        if len(rows) == 1:
-            return rows[0], end - at
-        break
-    return lines[at].rstrip("\r\n").split(separator), 1
-
-
-def _read_jsonl(path: Path, rejected: Rejected) -> pl.DataFrame:
+def _read_json(path: Path, rejected: list[tuple[str, int, str]]) -> pl.DataFrame:
+    """JSON lines; or one array of objects, also as a list in an object that is the whole file."""
+    content = _content(path).removeprefix(b"\xef\xbb\xbf")
+    if content.lstrip()[:1] == b"[":
+        return _objects(ijson.items(io.BytesIO(content), "item"), rejected)
+    if path.name.lower().removesuffix(".gz").endswith(".json") and (key := _list_in_object(content)):
+        return _objects(ijson.items(io.BytesIO(content), f"{key}.item"), rejected)
     chunks = [pl.DataFrame()]
-    lines = enumerate(io.BytesIO(_content(path)), start=1)
+    lines = enumerate(io.BytesIO(content), start=1)
     # In chunks because Python's strings take many times the memory of Polars' own.
     while some := list(islice(lines, CHUNK)):
-        rows = [row for number, line in some if (row := _json_row(number, line, rejected))]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        chunks.append(_frame(([row.get(column) for column in columns] for row in rows), columns))
+        chunks.append(_table([row for number, line in some if (row := _json_row(number, line, rejected))]))
     return pl.concat(chunks, how="diagonal")
 
 
-def _json_row(number: int, line: bytes, rejected: Rejected) -> dict[str, str | None]:
+def _list_in_object(content: bytes) -> str | None:
+    """Where the first list of objects stands in a file that is one object; None in a file of lines."""
+    try:
+        events = ijson.parse(io.BytesIO(content))
+        opened = ""
+        for prefix, event, _ in events:
+            if event == "start_map" and opened and prefix == f"{opened}.item":
+                for _ in events:  # to the end, where a second object would follow in a file of lines
+                    continue
+                return opened
+            opened = prefix if event == "start_array" else ""
+    except ijson.JSONError:
+        return None
+    return None
+
+
+def _objects(found: Iterator[object], rejected: list[tuple[str, int, str]]) -> pl.DataFrame:
+    chunks = [pl.DataFrame()]
+    numbered = enumerate(found, start=1)
+    while some := list(islice(numbered, CHUNK)):
+        rows = []
+        for number, item in some:
+            if isinstance(item, dict):
+                rows.append({str(key): _text(value) for key, value in item.items()})
+            else:
+                rejected.append(("an item of the array is not an object", number, str(item)))
+        chunks.append(_table(rows))
+    return pl.concat(chunks, how="diagonal")
+
+
+def _json_row(number: int, line: bytes, rejected: list[tuple[str, int, str]]) -> dict[str, str | None]:
     try:
         # Numbers stay the text they are: an id of twenty digits must not become a float.
         row = json.loads(line, parse_int=str, parse_float=str) if line.strip() else {}
@@ -120,8 +149,13 @@ def _json_row(number: int, line: bytes, rejected: Rejected) -> dict[str, str | N
         row = None
     if isinstance(row, dict):
         return {str(key): _text(value) for key, value in row.items()}
-    rejected.append((f"line {number} is not a JSON object", line.decode("utf-8", "replace").strip()))
+    rejected.append(("not a JSON object", number, line.decode("utf-8", "replace").strip()))
     return {}
+
+
+def _table(rows: list[dict[str, str | None]]) -> pl.DataFrame:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return _frame(([row.get(column) for column in columns] for row in rows), columns)
 
 
 def _frame(rows: Iterable[list[str | None]], columns: list[str]) -> pl.DataFrame:
@@ -135,4 +169,6 @@ def _frame(rows: Iterable[list[str | None]], columns: list[str]) -> pl.DataFrame
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value) if not isinstance(value, bool) else str(value).lower()
