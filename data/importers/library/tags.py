@@ -7,14 +7,47 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import av
 import mutagen
+
+from data.importers.formats.mojibake import repair, repair_bytes
+from data.importers.formats.moments import parse_day
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "title": ("title", "TIT2", "\xa9nam"),
-    "artist": ("artist", "TPE1", "\xa9ART", "albumartist", "TPE2", "aART", "performer"),
+    "artist": (
+        "artist",
+        "artists",
+        "TPE1",
+        "TXXX:ARTISTS",
+        "\xa9ART",
+        "----:com.apple.iTunes:ARTISTS",
+        "albumartist",
+        "album artist",
+        "album_artist",
+        "TPE2",
+        "TXXX:ALBUM ARTIST",
+        "aART",
+        "performer",
+    ),
     "album": ("album", "TALB", "\xa9alb"),
     "genres": ("genre", "TCON", "\xa9gen"),
-    "release_date": ("date", "TDRC", "TDRL", "TYER", "\xa9day", "year", "originaldate"),
+    "release_date": (
+        "date",
+        "TDRC",
+        "TDRL",
+        "TYER",
+        "\xa9day",
+        "year",
+        "originaldate",
+        "TDOR",
+        "TORY",
+        "originalyear",
+        "original year",
+        "TXXX:originalyear",
+        "releasedate",
+        "release date",
+    ),
     "language": ("language", "TLAN"),
     "description": ("description", "desc", "COMM", "comment", "comments", "\xa9cmt"),
     "tags": ("mood", "style", "TMOO", "keywords"),
@@ -22,9 +55,19 @@ FIELDS: dict[str, tuple[str, ...]] = {
 "Per column of the contract: names in Vorbis comments and APE, ID3 and MP4; the first that says something wins."
 
 NOTHING = re.compile(
-    r"\W*(none|unknown|undefined|other|genre|n/?a|untitled|no (title|artist))?\W*|(track|artist)\s*\d+|https?://\S+",
+    r"\W*(none|unknown|undefined|n/?a|untitled|no (title|artist)|unknown (title|album|genre|track))\W*"
+    r"|(track|titel|piste|pista)\s*\d+|artist\s*\d+|https?://\S+",
     re.IGNORECASE,
 )
+"Placeholders. A name of symbols, such as !!! or ÷, is a name."
+NO_GENRE = re.compile(r"\W*(other|genre|misc|default)\W*", re.IGNORECASE)
+NO_ARTIST = re.compile(
+    r"\W*(unknown( artists?)?|various( artists?)?|v\.?\s?a\.?|artist|div(erse|\.)?( interpreten)?|compilations?"
+    r"|unbekannte[rs]?( künstler| interpret)?|verschiedene( interpreten| künstler)?|artistes? (inconnue?s?|divers)"
+    r"|varios( artistas)?|artista desconocido|artisti vari|artista sconosciuto|vários( artistas)?)\W*",
+    re.IGNORECASE,
+)
+"Who plays where nobody knows or many do: as an artist it would bind songs that have nothing in common."
 MACHINE = re.compile(
     r"https?://|www\.|\S+@\S+\.\w|encod|ripp(ed|er)|exact audio copy|\blame\b|copyright|licen[cs]e|^[\s0-9A-F]+$",
     re.IGNORECASE,
@@ -51,8 +94,13 @@ def read_tags(path: Path) -> MusicTags:
     try:
         opened: Any = mutagen.File(path)
         tags = opened.tags if opened is not None else None
-        values = {column: list(_first(tags, names)) for column, names in FIELDS.items()} if tags else {}
     except (mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
+        tags = None
+    # What mutagen knows nothing of, FFmpeg often does: RIFF INFO, ID3 before AAC, APEv2, a wrong ending.
+    tags = tags or _of_container(path)
+    try:
+        values = {column: list(_first(tags, column, names)) for column, names in FIELDS.items()} if tags else {}
+    except (ValueError, KeyError, IndexError):
         values = {}
     return MusicTags(
         title=_text(values.get("title", [])),
@@ -60,27 +108,29 @@ def read_tags(path: Path) -> MusicTags:
         album=_text(values.get("album", [])),
         genres=_listed(values.get("genres", [])),
         tags=_listed(values.get("tags", [])),
-        language=_text(values.get("language", [])),
+        language=next(iter(values.get("language", [])), None),
         description=_described(values.get("description", [])),
         release_date=next((day for value in values.get("release_date", []) if (day := parse_day(value))), None),
     )
 
 
-def parse_day(text: str) -> date | None:
-    """ "2019", "2019-06", "2019/06/14 12:00" or "20190614"; a missing month or day is the first."""
-    found = re.match(r"\s*(\d{4})(?:[-/.]?(\d{2})(?:[-/.]?(\d{2}))?)?(?!\d)", text)
-    if not found:
-        return None
-    year, month, day = (int(part or 1) for part in found.groups())
+def _of_container(path: Path) -> dict[str, list[str]]:
+    """What FFmpeg reads of a file's tags, by their names in lower case."""
     try:
-        return date(year, month, day)
-    except ValueError:
-        return date(year, 1, 1) if month == 0 and year else None
+        with av.open(str(path), metadata_errors="replace") as container:
+            found = {**container.metadata}
+            for stream in container.streams.audio:
+                found = {**stream.metadata, **found}
+    except (av.error.FFmpegError, ValueError, OSError):
+        return {}
+    return {name.lower(): [value] for name, value in found.items()}
 
 
-def _first(tags: Any, names: Iterable[str]) -> Iterable[str]:
+def _first(tags: Any, column: str, names: Iterable[str]) -> Iterable[str]:
+    nothing = {"artist": NO_ARTIST, "genres": NO_GENRE}.get(column)
     for name in names:
-        values = [value for value in _values(tags, name) if not NOTHING.fullmatch(value)]
+        values = [value for value in _values(tags, name) if value and not NOTHING.fullmatch(value)]
+        values = [value for value in values if nothing is None or not nothing.fullmatch(value)]
         if values:
             return values
     return []
@@ -90,10 +140,21 @@ def _values(tags: Any, name: str) -> list[str]:
     if hasattr(tags, "getall"):  # ID3: a frame may come several times, each with several texts
         frames = tags.getall(name) if name.isupper() and len(name) == 4 else []
         frames = [frame for frame in frames if not getattr(frame, "desc", "").startswith(("iTun", "ID3v1"))]
-        found = [text for frame in frames for text in (frame.genres if name == "TCON" else frame.text)]
+        if name.startswith("TXXX:"):
+            frames = [frame for frame in tags.getall("TXXX") if frame.desc.lower() == name[5:].lower()]
+        found = [
+            _repaired(str(text), getattr(frame, "encoding", None) == 0)
+            for frame in frames
+            for text in (frame.genres if name == "TCON" else frame.text)
+        ]
     else:
         found = _lookup(tags, name)
-    return [str(value).strip() for value in found if not isinstance(value, bytes)]
+    texts = [_decoded(value) for value in found]
+    return [repair(text).strip().strip("\ufeff\0").strip() for text in texts]
+
+
+def _decoded(value: Any) -> str:
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _lookup(tags: Any, name: str) -> list[Any]:
@@ -102,6 +163,11 @@ def _lookup(tags: Any, name: str) -> list[Any]:
     except (KeyError, ValueError):  # a Vorbis comment cannot even be asked for the name of an MP4 atom
         return []
     return value if isinstance(value, list) else list(value) if not isinstance(value, str) else [value]
+
+
+def _repaired(text: str, latin: bool) -> str:
+    """latin: the frame says that its bytes are Latin-1, which many programs write whatever they are."""
+    return repair_bytes(text) if latin else text
 
 
 def _text(values: list[str]) -> str | None:

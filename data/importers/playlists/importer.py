@@ -19,19 +19,19 @@ from data.importers.formats.file_names import spaced
 from data.importers.formats.json_records import number_of, text_of
 from data.importers.playlists import m3u
 from data.importers.playlists.jspf import parse_jspf
+from data.importers.playlists.locating import ATTRIBUTES, locate
 from data.importers.playlists.model import Entry, NoPlaylistError, PlaylistFile
 from data.importers.playlists.xspf import parse_xspf
 from data.importers.row_buffer import Gathered, id_by_name
 from data.tables import TablePart
 
-ENDINGS = (".jspf", ".xspf", ".m3u", ".m3u8")
+ENDINGS = (".jspf", ".xspf", ".m3u", ".m3u8", ".pls", ".wpl")
 LARGEST = 64 << 20
 "Bytes. The largest playlists of services, with 10,000 songs, have some 10 MB."
 RECORDING = re.compile(r"musicbrainz(?:\.org/|:)recording[/:](\w{8}(?:-\w{4}){3}-\w{12})", re.IGNORECASE)
 FILE = re.compile(r"file:", re.IGNORECASE)
 WEB = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 "A URI that is no file. One letter before the colon is a drive."
-ATTRIBUTES = re.compile(r'[\w-]+="[^"]*"')
 COLUMNS = {
     "tracks": ("track_id", "title", "artist", "album", "duration_s"),
     "playlists": ("playlist_id", "title", "description", "user_id", "modified_at"),
@@ -87,12 +87,7 @@ def _open(root: Path, place: PurePosixPath) -> PlaylistFile:
         raise NoPlaylistError("the file's name is not UTF-8")
     if not Path(os.path.realpath(file)).is_relative_to(root):
         raise NoPlaylistError("a link that leads out of the folder")
-    try:
-        if file.stat().st_size > LARGEST:
-            raise NoPlaylistError(f"larger than {LARGEST >> 20} MiB")
-        content = file.read_bytes()
-    except OSError as error:
-        raise NoPlaylistError(f"cannot be read ({error.strerror})") from error
+    content = m3u.read_file(file, LARGEST)
     if not content.strip():
         raise NoPlaylistError("empty file")
     if place.suffix.lower() == ".jspf":
@@ -132,11 +127,13 @@ def _identify(entry: Entry, place: PurePosixPath, root: Path) -> tuple[str | Non
     for location in entry.locations:
         if WEB.match(location):
             # Radio stations stand in M3U files like songs, but without a length.
-            if entry.duration_s or not place.suffix.lower().startswith(".m3u"):
+            if entry.duration_s or place.suffix.lower() in (".xspf", ".jspf"):
                 return location, ""
             return None, "a stream, not a file"
         path = re.sub(r"^file:/(?!/)", "file:///", location) if FILE.match(location) else unquote(location)
-        found = m3u.locate(path, place, root)
+        found = locate(path, place, root)
+        if PurePosixPath(path).suffix.lower() in ENDINGS:
+            return None, "a playlist, not a song"
         if not isinstance(found, str):
             return str(found), ""
         reason = found

@@ -1,17 +1,14 @@
-"""M3U playlists: which songs of the library do they name?"""
+"""Playlists as lines of paths: M3U, PLS and WPL."""
 
 import re
-import unicodedata
-from collections.abc import Mapping
+import stat
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path, PurePosixPath
-from posixpath import normpath
-from urllib.parse import unquote, urlsplit
-
-import polars as pl
 
 from data.importers.formats.file_names import spaced
-from data.tables import no_rejects, reject
+from data.importers.formats.mojibake import repair_bytes
+from data.importers.playlists.model import NoPlaylistError
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,23 @@ class Playlist:
 
 
 def parse(content: bytes, name: str) -> Playlist:
-    """Entries of an M3U file, comments left out. name: of the file, the title where no #PLAYLIST gives one."""
-    lines = [line.strip() for line in _decode(content).splitlines()]
+    """Entries of an M3U, PLS or WPL file, comments left out. name: of the file, the title where no line gives one.
+
+    Raises NoPlaylistError for a web page, a list of stream segments, and a file of unreadable bytes.
+    """
+    text = decode(content)
+    kind = PurePosixPath(name).suffix.lower()
+    if kind == ".wpl":
+        return _parse_wpl(text, name)
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", text)]  # not splitlines(): names hold its other ends
+    if re.match(r"\s*<(!doctype|html|\?xml|head|body)", text, re.IGNORECASE):
+        raise NoPlaylistError("a web page, not a playlist")
+    if any(line.upper().startswith(("#EXT-X-", "#EXT-X:")) for line in lines):
+        raise NoPlaylistError("segments of a stream (HLS), not a playlist of songs")
+    if "\0" in text:
+        raise NoPlaylistError("not a text file")
+    if kind == ".pls":
+        return _parse_pls(lines, name)
     titles = [line.partition(":")[2].strip() for line in lines if line.upper().startswith("#PLAYLIST:")]
     entries: list[str] = []
     infos: list[str] = []
@@ -41,68 +53,62 @@ def parse(content: bytes, name: str) -> Playlist:
     return Playlist(next(filter(None, titles), None) or spaced(PurePosixPath(name).stem), entries, infos)
 
 
-def locate(entry: str, playlist: PurePosixPath, root: Path) -> PurePosixPath | str:
-    """Where an entry points inside the library, or the reason why it does not. Never touches the disk.
-
-    playlist: path of the M3U file relative to root. root: the library, absolute.
-    """
-    if re.match(r"file://", entry, re.IGNORECASE):
-        try:
-            entry = unquote(urlsplit(entry).path)
-        except ValueError:  # "file://[": half an address
-            return "outside the folder"
-    elif re.match(r"\w{2,}://", entry):
-        return "a stream, not a file"
-    if "\\" in entry and "/" not in entry:
-        entry = entry.replace("\\", "/")
-    if re.match(r"[A-Za-z]:/", entry):
-        return "outside the folder"
-    place, top = PurePosixPath(normpath(root / playlist.parent / entry)), PurePosixPath(root)
-    return place.relative_to(top) if place.is_relative_to(top) and place != top else "outside the folder"
+def _parse_pls(lines: list[str], name: str) -> Playlist:
+    """PLS: numbered keys File1, Title1, Length1."""
+    found: dict[int, dict[str, str]] = {}
+    for line in lines:
+        if match := re.match(r"(?i)(file|title|length)(\d+)\s*=(.*)", line):
+            found.setdefault(int(match[2]), {})[match[1].lower()] = match[3].strip()
+    songs = [song for _, song in sorted(found.items()) if song.get("file")]
+    infos = [f"{song.get('length', '-1')},{song.get('title', '')}" for song in songs]
+    return Playlist(spaced(PurePosixPath(name).stem), [song["file"] for song in songs], infos)
 
 
-def read_playlists(
-    root: Path, playlists: list[PurePosixPath], tracks: Mapping[PurePosixPath, str], damaged: frozenset[PurePosixPath]
-) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """Tables `playlists` and `playlist_tracks`, and rejects.
-
-    tracks: every path that leads to a track, and its id. damaged: music files that were rejected themselves.
-    """
-    rows: list[tuple[str, str]] = []
-    songs: list[tuple[str, int, str]] = []
-    rejects = [no_rejects()]
-    folded = {_folded(path): track for path, track in tracks.items()}
-    for path in playlists:
-        playlist = parse((root / path).read_bytes(), path.name)
-        rows.append((str(path), playlist.title))
-        for position, entry in enumerate(playlist.entries):
-            place = locate(entry, path, root)
-            track = None if isinstance(place, str) else tracks.get(place) or folded.get(_folded(place))
-            if track is not None:
-                songs.append((str(path), position, track))
-                continue
-            reason = (
-                place if isinstance(place, str) else "the file was rejected" if place in damaged else "no such track"
-            )
-            rejects.append(reject("playlist_tracks", str(path), reason, entry))
-    tables = {
-        "playlists": pl.DataFrame(rows, {"playlist_id": pl.String, "title": pl.String}, orient="row"),
-        "playlist_tracks": pl.DataFrame(
-            songs, {"playlist_id": pl.String, "position": pl.Int32, "track_id": pl.String}, orient="row"
-        ),
-    }
-    return tables, pl.concat(rejects)
+def _parse_wpl(text: str, name: str) -> Playlist:
+    """WPL of Windows Media Player: XML with a media element for each song."""
+    if not re.search(r"<(\?wpl|smil)\b", text, re.IGNORECASE):
+        raise NoPlaylistError("not a WPL file")
+    title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    sources = re.findall(r'<media\b[^>]*?\bsrc="([^"]*)"', text, re.IGNORECASE)
+    shown = unescape(title[1]).strip() if title else ""
+    return Playlist(shown or spaced(PurePosixPath(name).stem), [unescape(one) for one in sources], [""] * len(sources))
 
 
-def _decode(content: bytes) -> str:
+def read_file(path: Path, largest: int = 64 << 20) -> bytes:
+    """A playlist's bytes. Raises NoPlaylistError where it is no regular file, cannot be read, or is too large."""
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
+            raise NoPlaylistError("not a regular file")
+        if facts.st_size > largest:
+            raise NoPlaylistError(f"larger than {largest >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise NoPlaylistError(f"cannot be read ({error.strerror})") from error
+
+
+def decode(content: bytes) -> str:
+    """The text of a playlist: UTF-8, UTF-16 with a mark or by its zeros, else Windows-1251 or 1252 by its letters."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
+    for encoding, zeros in (("utf-16-le", content[1:400:2]), ("utf-16-be", content[:400:2])):
+        if len(content) > 3 and zeros.count(0) > 0.6 * len(zeros):
+            return content.decode(encoding, "replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        pass
+    # Only lines that are not ASCII tell; the comments of a Russian list are as Russian as its songs.
+    foreign = b"\n".join(line for line in content.splitlines() if not line.isascii())
+    if repair_bytes(re.sub(rb"[\x00-\x7f]+", b" ", foreign).decode("latin-1")).strip() and _is_cyrillic(foreign):
+        return content.decode("cp1251", "replace")
+    return (
+        content.decode("cp1252", "replace")
+        if not re.search(rb"[\x81\x8d\x8f\x90\x9d]", content)
+        else content.decode("latin-1")
+    )
 
 
-def _folded(path: PurePosixPath) -> str:
-    """The path as Windows and macOS compare it, whose playlists differ from the disk in case or Unicode form."""
-    return unicodedata.normalize("NFC", str(path)).casefold()
+def _is_cyrillic(foreign: bytes) -> bool:
+    words = re.findall(rb"[\xc0-\xff]{2,}", foreign)
+    return bool(words) and 2 * sum(map(len, words)) > len(re.findall(rb"[\x80-\xff]", foreign))
