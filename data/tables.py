@@ -70,7 +70,8 @@ UNIQUE = {
 }
 REJECT_SCHEMA = {"table": pl.String, "source": pl.String, "reason": pl.String, "content": pl.String}
 REMARK_SCHEMA = {"what": pl.String, "where": pl.String, "reason": pl.String, "rows": pl.Int64, "example": pl.String}
-"""What happened to input that is neither kept as it is nor rejected. what: "made null", "passed over" or "read as".
+"""What happened to input that is neither kept as it is nor rejected. what: "made null", "passed over",
+"read as", or "merged" where an importer itself meets the same again.
 where: a table, `table.column`, or a folder."""
 LONGEST_CONTENT = 2_000
 "Characters of a rejected row that are kept, where it is a line or a record."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from data.importers.accounts import listenbrainz, spotify_history
+from data.importers.accounts import apple_music, lastfm, listenbrainz, spotify_history, youtube_music
 from data.importers.data_set import DataSet
 from data.importers.playlists import importer as playlists
 from data.importers.public import hetrec_lastfm, lastfm_1k, mpd, msd_taste_profile, music4all_onion, yambda
@@ -10,7 +10,9 @@ from data.importers.public import hetrec_lastfm, lastfm_1k, mpd, msd_taste_profi
 DATA_SETS: Mapping[str, DataSet] = {
     module.DATA_SET.name: module.DATA_SET
     for module in (
+        apple_music,
         hetrec_lastfm,
+        lastfm,
         lastfm_1k,
         listenbrainz,
         mpd,
@@ -19,5 +21,6 @@ DATA_SETS: Mapping[str, DataSet] = {
         playlists,
         spotify_history,
         yambda,
+        youtube_music,
     )
 }

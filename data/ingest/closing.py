@@ -44,6 +44,7 @@ class Closing:
         found = {}
         for table in SCHEMAS:
             kept, merged, rejected = self.kept.get(table, 0), self.merged.get(table, 0), self.tally.rejected(table)
+            merged += int(self.tally.remarks.filter(what="merged", where=table)["rows"].sum())
             if kept + merged + rejected:
                 found[table] = {"read": kept + merged + rejected, "kept": kept, "merged": merged, "rejected": rejected}
         return found

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data.tables import REJECT_SCHEMA, SCHEMAS, Imported, TablePart, Validated, validate
+from data.tables import REJECT_SCHEMA, REMARK_SCHEMA, SCHEMAS, Imported, TablePart, Validated, validate
 
 MOST_ROWS = 100_000
 
@@ -16,7 +16,9 @@ def gathered(parts: Iterable[TablePart]) -> tuple[dict[str, pl.DataFrame], pl.Da
     rejects = [pl.DataFrame(schema=REJECT_SCHEMA)]
     for name, rows in parts:
         assert rows.height <= MOST_ROWS
-        if name == "rejects":
+        if name == "remarks":
+            assert dict(rows.schema) == REMARK_SCHEMA
+        elif name == "rejects":
             assert dict(rows.schema) == dict(rejects[0].schema)
             rejects.append(rows)
         else:

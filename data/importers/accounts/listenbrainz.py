@@ -17,7 +17,7 @@ from typing import IO
 from data.errors import UserError
 from data.importers.data_set import DataSet
 from data.importers.formats.archives import TARS, members
-from data.importers.formats.json_records import Broken, elements, lines, moment_of, number_of, text_of
+from data.importers.formats.json_records import Broken, elements, lines, moment_of, number_of, text_of, uuid_of
 from data.importers.row_buffer import Gathered, id_by_name
 from data.tables import TablePart
 
@@ -132,8 +132,8 @@ def _user(record: Mapping[str, object]) -> str | None:
 def _add_listen(rows: Gathered, export: _Export, record: Mapping[str, object], user: str, source: str) -> None:
     heard, info, mapped = _metadata(record)
     title, artist = text_of(heard.get("track_name")), text_of(heard.get("artist_name"))
-    msid = next((text for of in (record, heard, info) if (text := text_of(of.get("recording_msid")))), None)
-    track = text_of(mapped.get("recording_mbid")) or text_of(info.get("recording_mbid")) or msid
+    msid = next((text for of in (record, heard, info) if (text := uuid_of(of.get("recording_msid")))), None)
+    track = uuid_of(mapped.get("recording_mbid")) or uuid_of(info.get("recording_mbid")) or msid
     track = track or id_by_name(artist, title)
     at = _time(record)
     if track is None or at is None:
@@ -180,7 +180,7 @@ def _time(record: Mapping[str, object]) -> int | None:
 
 
 def _keep_feedback(rows: Gathered, export: _Export, record: Mapping[str, object], user: str, source: str) -> None:
-    msid, mbid = text_of(record.get("recording_msid")), text_of(record.get("recording_mbid"))
+    msid, mbid = uuid_of(record.get("recording_msid")), uuid_of(record.get("recording_mbid"))
     score, at = SCORES.get(int(number_of(record.get("score")) or 0)), _time(record)
     if score is None or at is None or not (msid or mbid):
         reason = "feedback taken back" if score is None else "feedback without a time" if at is None else "no recording"

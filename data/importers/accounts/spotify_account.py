@@ -100,9 +100,15 @@ def _item(item: Mapping[str, object]) -> Track | None:
         names = [text_of(track.get(key)) for key in ("trackName", "artistName", "albumName")]
         return _with_id(text_of(track.get("trackUri")), *names)
     uri = text_of(local.get("uri")) if isinstance(local, dict) else None
-    # spotify:local:ARTIST:ALBUM:TITLE:SECONDS, as in the address of a web page
+    artist, title, album = local_names(uri)
+    return _with_id(uri, title, artist, album) if (uri or "").count(":") >= 4 else None
+
+
+def local_names(uri: str | None) -> tuple[str | None, str | None, str | None]:
+    """Artist, title and album of a local file's address, spotify:local:ARTIST:ALBUM:TITLE:SECONDS."""
     parts = [text_of(unquote_plus(part)) for part in (uri or "").split(":")]
-    return _with_id(uri, parts[4], parts[2], parts[3]) if len(parts) >= 5 else None
+    local = len(parts) >= 5 and parts[:2] == ["spotify", "local"]
+    return (parts[2], parts[4], parts[3]) if local else (None, None, None)
 
 
 def _liked(song: Mapping[str, object]) -> Track | None:

@@ -19,12 +19,19 @@ from pathlib import Path, PurePosixPath
 from statistics import median
 
 from data.errors import UserError
-from data.importers.accounts.spotify_account import LIBRARY, PLAYLISTS, known_names, read_library, read_playlists
+from data.importers.accounts.spotify_account import (
+    LIBRARY,
+    PLAYLISTS,
+    known_names,
+    local_names,
+    read_library,
+    read_playlists,
+)
 from data.importers.data_set import DataSet
 from data.importers.formats.archives import members
 from data.importers.formats.json_records import Broken, elements, moment_of, number_of, text_of
 from data.importers.row_buffer import Gathered, id_by_name
-from data.tables import TablePart
+from data.tables import TablePart, remark
 
 LISTENER = "me"
 "An account's data is one person's; who that is, is not kept."
@@ -32,6 +39,8 @@ EXTENDED = re.compile(r"(Streaming_History_Audio_.*|endsong(_\d+)?)\.json")
 SHORT = re.compile(r"StreamingHistory(_music)?_?\d*\.json")
 SAMPLES = 9
 STREAM_MS = 30_000
+FIRST_PLAY = 1_220_000_000_000_000
+"August 2008: Spotify opened in October."
 COLUMNS = {
     "tracks": ("track_id", "title", "artist", "album", "duration_s"),
     "listens": ("user_id", "track_id", "listened_at", "position", "played_ratio", "feedback"),
@@ -76,14 +85,32 @@ def _plays(path: Path, files: re.Pattern[str]) -> Iterator[tuple[str, object]]:
 
 
 def _read_extended(path: Path, rows: Gathered) -> Iterator[TablePart]:
-    lengths = _lengths(path)
+    lengths, seen, again, example = _lengths(path), set[int](), 0, ""
     for source, play in _plays(path, EXTENDED):
         if isinstance(play, dict):
+            key = hash((_moment(play), _track(play), number_of(play.get("ms_played"))))
+            if key in seen:  # exports of two years hold the time between twice
+                again, example = again + 1, example or source
+                continue
+            seen.add(key)
             _add_play(rows, play, lengths, source)
         else:
             _reject_broken(rows, play, source)
         if rows.full:
             yield from rows.take()
+    if again:
+        yield "remarks", remark("merged", "listens", "the same play in several files", again, example)
+
+
+def _moment(play: Mapping[str, object]) -> int | None:
+    """When it was played, in microseconds since 1970: of a play without a network not when Spotify heard of it."""
+    told = moment_of(play.get("ts"))
+    stamp = number_of(play.get("offline_timestamp")) if play.get("offline") is True else None
+    if stamp is None or told is None:
+        return told
+    # Seconds in older files, milliseconds in newer ones.
+    at = int(stamp * (1_000_000 if stamp < 1e11 else 1_000))
+    return at if FIRST_PLAY <= at <= told else told
 
 
 def _lengths(path: Path) -> dict[str, float]:
@@ -104,11 +131,12 @@ def _track(play: Mapping[str, object]) -> str | None:
 
 def _names(play: Mapping[str, object]) -> tuple[str | None, str | None]:
     artist, title = play.get("master_metadata_album_artist_name"), play.get("master_metadata_track_name")
-    return text_of(artist), text_of(title)
+    local = local_names(text_of(play.get("spotify_track_uri")))
+    return text_of(artist) or local[0], text_of(title) or local[1]
 
 
 def _add_play(rows: Gathered, play: Mapping[str, object], lengths: Mapping[str, float], source: str) -> None:
-    track, at = _track(play), moment_of(play.get("ts"))
+    track, at = _track(play), _moment(play)
     artist, title = _names(play)
     reason = _why_no_song(play) or ("no track named" if track is None else "no time" if at is None else None)
     if reason is not None:

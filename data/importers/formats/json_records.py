@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO
+from uuid import UUID
 
 from data.importers.formats.archives import DAMAGED
 from data.tables import LONGEST_CONTENT
@@ -86,6 +87,14 @@ def text_of(value: object) -> str | None:
         return None
     value = value.strip()
     return (value if value.isascii() else value.encode("utf-8", "replace").decode()) or None
+
+
+def uuid_of(value: object) -> str | None:
+    """A UUID in its usual spelling, from any other: in capitals, braces or an address, without hyphens."""
+    if not isinstance(value, str):
+        return None
+    found = re.fullmatch(r"(?:.*[/:{])?([0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12})}?", value.strip())
+    return None if found is None else str(UUID(found[1]))
 
 
 def number_of(value: object) -> float | None:

@@ -32,8 +32,31 @@ MONTHS = {
     )
     for name in names.split()
 }
-ZONES = {"z": 0, "utc": 0, "gmt": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8}
-ZONES |= {"pdt": -7, "cet": 1, "cest": 2, "bst": 1}
+ZONES: dict[str, float] = {
+    "z": 0,
+    "utc": 0,
+    "gmt": 0,
+    "est": -5,
+    "edt": -4,
+    "cst": -6,
+    "cdt": -5,
+    "mst": -7,
+    "mdt": -6,
+    "pst": -8,
+}
+ZONES |= {
+    "pdt": -7,
+    "cet": 1,
+    "cest": 2,
+    "bst": 1,
+    "mez": 1,
+    "mesz": 2,
+    "ist": 5.5,
+    "jst": 9,
+    "kst": 9,
+    "aest": 10,
+    "aedt": 11,
+}
 EXCEL_BEGINS = date(1899, 12, 30)
 EXCEL_DAYS = (20_000, 80_000)
 "Serial numbers of spreadsheets that are taken for days: 1954 to 2119."

@@ -27,6 +27,12 @@ NEAR = {
 }
 """Names, without case and punctuation, that mean a column and nothing else. `time` and `date` are not among them: in a
 table of plays they may be anything."""
+ALONE = {
+    "tracks": {"track_id": "id", "title": "name"},
+    "playlists": {"playlist_id": "id", "title": "name playlistname playlisttitle"},
+    "listens": {"user_id": "user listener"},
+}
+"""Names that mean a column in one table alone."""
 TOLD = {"msplayed": "played_ratio", "secondsplayed": "played_ratio", "time": "listened_at", "date": "listened_at"}
 "Names that are not used, and the column that they come closest to."
 
@@ -42,7 +48,8 @@ def near_columns(table: str, taken: set[str], columns: list[str]) -> dict[str, s
     for column in SCHEMAS[table]:
         if column in taken:
             continue
-        names = [name for name in columns if plain(name) in NEAR.get(column, "").split()]
+        known = f"{NEAR.get(column, '')} {ALONE.get(table, {}).get(column, '')}".split()
+        names = [name for name in columns if plain(name) in known]
         if len(names) == 1:
             found[column] = names[0]
     return found

@@ -7,12 +7,13 @@ line begins with a user, and tabs too many belong to the names if it is plain wh
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from data.errors import UserError
 from data.importers.data_set import DataSet
+from data.importers.formats.archives import TARS, Member, members
 from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, TIME, TablePart
 
 FILE = "userid-timestamp-artid-artname-traid-traname.tsv"
@@ -29,19 +30,21 @@ MOST_LINES = 50
 
 
 def read(path: Path) -> Iterator[TablePart]:
-    """Plays, tracks and rejects, chunk by chunk. `path` is the file, or a folder that holds it."""
-    files = [path] if path.is_file() else sorted(path.rglob(FILE))
-    if not files:
+    """Plays, tracks and rejects, chunk by chunk. `path` is the file, or a folder or an archive that holds it."""
+    alone = path.is_file() and not path.name.lower().endswith((".zip", ".gz", *TARS))
+    found = False
+    for member in members(path, lambda name: alone or PurePosixPath(name).name == FILE):
+        found = True
+        for lines in _chunks(member):
+            yield from _parts(lines, PurePosixPath(member.name).name)
+    if not found:
         raise UserError(f"no {FILE} in {path}.", f"--path is {DATA_SET.files}.")
-    for file in files:
-        for lines in _chunks(file):
-            yield from _parts(lines, file.name)
 
 
-def _chunks(file: Path) -> Iterator[pl.DataFrame]:
+def _chunks(member: Member) -> Iterator[pl.DataFrame]:
     """The file's lines that are not blank: line (number, from 1), text, begins. A chunk ends where a play ends."""
     number, carried = 1, ""
-    with open(file, "rb") as stream:
+    with member.open() as stream:
         while block := stream.read(CHUNK):
             text = carried + (block + stream.readline()).decode("utf-8", "replace")
             lines = pl.DataFrame({"text": text.removesuffix("\n").split("\n")}).select(
@@ -147,6 +150,6 @@ DATA_SET = DataSet(
     about="Last.fm Dataset - 1K users: 19,150,868 plays of 992 listeners, February 2005 to May 2009",
     terms="non-commercial use, with permission of Last.fm; commercial use: partners at last.fm",
     source="http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html",
-    files=f"the folder with {FILE}",
+    files=f"the folder with {FILE}, or the lastfm-dataset-1K.tar.gz that was published",
     read=read,
 )

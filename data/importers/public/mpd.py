@@ -1,15 +1,18 @@
 """Importer "mpd": Spotify's Million Playlist Dataset, and the incomplete playlists of the RecSys Challenge 2018."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from data.errors import UserError
 from data.importers.data_set import DataSet
+from data.importers.formats.archives import Member, members
 from data.tables import LONGEST_CONTENT, REJECT_SCHEMA, SCHEMAS, TablePart
 
 SLICES = "mpd.slice.*.json"
@@ -27,21 +30,14 @@ Reasons = list[tuple[str, str, str]]
 
 
 def read(path: Path) -> Iterator[TablePart]:
-    """The slices in the order of their numbers, then the challenge set, wherever they lie below `path`."""
-    slices = sorted(path.rglob(SLICES), key=_first_playlist)
-    challenge = sorted(path.rglob(CHALLENGE))
-    if not slices and not challenge:
+    """The slices in the order of their numbers, then the challenge set, wherever they lie in a folder or an archive."""
+    found = False
+    for pattern, prefix in ((SLICES, ""), (CHALLENGE, CHALLENGE_PREFIX)):
+        for member in members(path, lambda name, like=pattern: fnmatch(PurePosixPath(name).name, like)):  # type: ignore[misc]
+            found = True
+            yield from _read_file(member, prefix)
+    if not found:
         raise UserError(f"neither {SLICES} nor {CHALLENGE} in {path}.", f"--path is {DATA_SET.files}.")
-    for file in slices:
-        yield from _read_file(file, "")
-    for file in challenge:
-        yield from _read_file(file, CHALLENGE_PREFIX)
-
-
-def _first_playlist(file: Path) -> tuple[int, str]:
-    """mpd.slice.1000-1999.json comes right after mpd.slice.0-999.json."""
-    number = re.search(r"\d+", file.name)
-    return int(number[0]) if number else 0, file.name
 
 
 @dataclass
@@ -93,20 +89,20 @@ class _Rows:
         yield "rejects", pl.DataFrame(rows, REJECT_SCHEMA, orient="row")
 
 
-def _read_file(file: Path, prefix: str) -> Iterator[TablePart]:
-    rows = _Rows()
-    for playlist in _playlists(file, rows.rejects):
+def _read_file(member: Member, prefix: str) -> Iterator[TablePart]:
+    rows, name = _Rows(), PurePosixPath(member.name).name
+    for playlist in _playlists(member, rows.rejects):
         rows.add(playlist, prefix)
         if len(rows.entries) >= PART_ENTRIES:
-            yield from rows.parts(file.name)
+            yield from rows.parts(name)
             rows.clear()
-    yield from rows.parts(file.name)
+    yield from rows.parts(name)
 
 
-def _playlists(file: Path, rejects: Reasons) -> Iterator[object]:
+def _playlists(member: Member, rejects: Reasons) -> Iterator[object]:
     """The file's playlists one at a time: a slice has 33 MB, the challenge set 109, several times that as objects."""
     decoder = json.JSONDecoder()
-    with open(file, encoding="utf-8-sig", errors="replace") as stream:
+    with member.open() as given, io.TextIOWrapper(given, encoding="utf-8-sig", errors="replace") as stream:
         text = ""
         while (start := PLAYLISTS.search(text)) is None:
             more = stream.read(CHUNK)
@@ -157,6 +153,6 @@ DATA_SET = DataSet(
     about="Million Playlist Dataset: 1,000,000 playlists of Spotify users, 2.3 million tracks, 2010-2017",
     terms="research and non-commercial use only; no part of it may be passed on",
     source="Spotify Research, on request (https://www.aicrowd.com/challenges/spotify-million-playlist-dataset-challenge)",
-    files=f"the folder with {SLICES} (1,000 files), {CHALLENGE}, or both",
+    files=f"the folder, or the .zip or .tar.gz, with {SLICES} (1,000 files), {CHALLENGE}, or both",
     read=read,
 )

@@ -17,6 +17,7 @@ from tests.data.handed_over import put_together, refused, valid
 
 MBID, OTHER = "98255a8c-017a-4bc7-8dd6-1fa36124572b", "e8f9b188-f819-4e43-ab0f-4bd26ce9ff56"
 MSID, SECOND = "d23f4719-9212-49f0-ad08-ddbfbfc50d6f", "1c1ad8ec-0d3e-4dd1-8b6a-5e8f0b1a2c3d"
+NEVER_HEARD = "00000000-0000-4000-8000-00000000dead"
 NOON = 1_700_000_000
 
 
@@ -124,7 +125,12 @@ EXPORT = {
     "feedback.jsonl": as_lines(
         {"recording_msid": MSID, "recording_mbid": None, "score": 1, "created": NOON + 1000},
         {"recording_msid": None, "recording_mbid": OTHER, "score": -1, "created": NOON + 2000},
-        {"recording_msid": "never-heard", "recording_mbid": None, "score": 1, "created": NOON + 3000},
+        {
+            "recording_msid": NEVER_HEARD,
+            "recording_mbid": None,
+            "score": 1,
+            "created": NOON + 3000,
+        },
         {"recording_msid": SECOND, "recording_mbid": None, "score": 0, "created": NOON + 4000},
         {"recording_msid": SECOND, "recording_mbid": None, "score": 1},
     ),
@@ -149,7 +155,7 @@ def test_an_export_with_feedback(tmp_path, shape):
         # The loved MessyBrainz id is that of a listen, and ListenBrainz knows its recording.
         ("417", MBID, "like"),
         ("417", OTHER, "dislike"),
-        ("417", "never-heard", "like"),
+        ("417", NEVER_HEARD, "like"),
     ]
     assert found.tables["listens"]["listened_at"][4] == datetime.fromtimestamp(NOON + 1000, UTC)
     tracks = {row["track_id"]: row for row in found.tables["tracks"].iter_rows(named=True)}
@@ -213,7 +219,7 @@ def test_bad_lines_are_told_and_the_others_stay(tmp_path):
 
 def test_parts_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(listenbrainz, "Gathered", lambda columns: gather.Gathered(columns, limit=10))
-    listens = as_lines(*(dumped(n % 3, NOON + n, msid=f"msid-{n % 7}") for n in range(95)))
+    listens = as_lines(*(dumped(n % 3, NOON + n, msid=NEVER_HEARD[:-1] + str(n % 7)) for n in range(95)))
     parts = list(read(write(tmp_path, **{"listens/2023/1.listens": listens})))
     assert max(frame.height for _, frame in parts) == 10
     assert put_together(parts).tables["listens"].height == 95

@@ -120,16 +120,11 @@ class TestTags:
     def test_id3_frames(self, song: Any) -> None:
         frames = [TPE2(encoding=3, text=["Various Artists"]), TXXX(encoding=3, desc="ARTISTS", text=["A", "B"])]
         frames += [
-            TDRC(encoding=3, text=["1999-6"]),
+            TDRC(encoding=3, text=["1999-06"]),
             TALB(encoding=3, text=["÷"]),
-            COMM(encoding=3, desc="", text=["x"]),
         ]
         found = read_tags(song("a.mp3", *frames, TPE1(encoding=3, text=["VA"])))
-        assert (found.artist, found.album, found.release_date) == (
-            "A, B",
-            "÷",
-            date(1999, 1, 1),
-        ) or found.artist == "A, B"
+        assert (found.artist, found.album, found.release_date) == ("A, B", "÷", date(1999, 6, 1))
 
     def test_riff_info(self, song: Any, tmp_path: Path) -> None:
         convert(song("a.ogg"), tmp_path / "a.wav", "pcm_s16le", "wav", title="In", artist="Chunk", date="2001")
