@@ -55,10 +55,11 @@ def near_columns(table: str, taken: set[str], columns: list[str]) -> dict[str, s
     return found
 
 
-def unused(table: str, columns: list[str]) -> list[str]:
-    """Columns that are not used, with the contract's column that each comes closest to, if any."""
+def unused(tables: list[str], columns: list[str]) -> list[str]:
+    """Columns that are not used, with the column of the tables that each comes closest to, if any."""
+    wanted = {column for table in tables for column in SCHEMAS[table]}
     told = []
     for name in columns:
         near = TOLD.get(plain(name)) or next((of for of, names in NEAR.items() if plain(name) in names.split()), None)
-        told.append(f"{name} (closest: {near})" if near in SCHEMAS[table] else name)
+        told.append(f"{name} (closest: {near})" if near in wanted else name)
     return told

@@ -116,7 +116,7 @@ def import_files(settings: FilesSettings) -> Imported:
         remarks.append(nulled)
         used[path].update(name for names in named.values() for name in names)
     for path, frame in rows.items():
-        remarks.append(_unused(next(table for table, of in paths.items() if of == path), path, frame, used[path]))
+        remarks.append(_unused([table for table, of in paths.items() if of == path], path, frame, used[path]))
     if "tracks" in tables and "audio_path" in tables["tracks"].columns:
         tables["tracks"], bad = _locate_audio(tables["tracks"], paths["tracks"])
         rejects.append(bad)
@@ -248,14 +248,13 @@ def _made_null(where: str, values: pl.Series, unread: pl.Series, words: pl.Serie
     ]
 
 
-def _unused(table: str, path: Path, frame: pl.DataFrame, used: set[str]) -> pl.DataFrame:
+def _unused(tables: list[str], path: Path, frame: pl.DataFrame, used: set[str]) -> pl.DataFrame:
     """Columns of a file that the contract has no place for."""
     left = [name for name in frame.columns if name not in used]
     if not left:
         return no_remarks()
-    return remark(
-        "passed over", table, f"columns of {path.name} that are not used", len(left), ", ".join(unused(table, left))
-    )
+    what, shown = f"columns of {path.name} that are not used", ", ".join(unused(tables, left))
+    return remark("passed over", tables[0], what, len(left), shown)
 
 
 def _blame(reasons: pl.Series, unread: pl.Series, name: str) -> pl.Series:
