@@ -112,6 +112,7 @@ def test_an_interrupted_run_goes_on_with_the_next_block(
     assert read_vectors(folder, "audio", world[1]).tracks.tolist() == list(range(COUNT))
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_song_that_gives_no_vector_is_left_out_and_said(
     make_catalogue: MakeCatalogue, clap: ExternalModel, decoded: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

