@@ -9,7 +9,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ import mutagen.mp3
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+
+from data.audio.quiet import quiet
 
 Block = tuple[NDArray[np.float32], int]
 "Mono samples and their rate."
@@ -70,7 +72,7 @@ class SoundfileDecoder:
         with self._open(path) as file:
             try:
                 # SoundFile.blocks() repeats its buffer where a header promised more than the file holds.
-                while len(frames := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                while len(frames := self._read(file, path)):
                     yield frames.mean(axis=1), file.samplerate
             except soundfile.SoundFileError as error:
                 raise BrokenOffError from error
@@ -78,7 +80,8 @@ class SoundfileDecoder:
     def survey(self, path: Path) -> Survey:
         with self._open(path) as file:
             rate = file.samplerate
-            length: float | None = file.frames / rate if self._both_ends_decode(file) else None
+            with _quietly(path):
+                length: float | None = file.frames / rate if self._both_ends_decode(file) else None
             promised: float | None = file.frames / rate
             if file.format == "OGG":
                 return Survey(rate, file.channels, length, end_missing=not ogg_has_end(path))
@@ -90,10 +93,16 @@ class SoundfileDecoder:
                 promised = file.frames / rate * claimed / there if known else None
             return Survey(rate, file.channels, length, promised)
 
+    def _read(self, file: Any, path: Path) -> NDArray[np.float32]:
+        with _quietly(path):
+            frames: NDArray[np.float32] = file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+        return frames
+
     @contextmanager
     def _open(self, path: Path) -> Iterator[Any]:
         try:
-            file = soundfile.SoundFile(path)
+            with _quietly(path):
+                file = soundfile.SoundFile(path)
         except (soundfile.SoundFileError, TypeError) as error:
             raise RefusedError from error
         with file:
@@ -109,6 +118,11 @@ class SoundfileDecoder:
         except soundfile.SoundFileError:
             return False
         return len(first) == head and len(last) == tail and bool(np.isfinite(first).all() and np.isfinite(last).all())
+
+
+def _quietly(path: Path) -> AbstractContextManager[None]:
+    """Without the words of libmpg123, which libsndfile asks about mp3 and about what it knows nothing of."""
+    return nullcontext() if path.suffix.lower() in (".wav", ".flac", ".ogg", ".oga", ".aiff", ".aif") else quiet()
 
 
 class AvDecoder:
@@ -179,7 +193,7 @@ def decoders_for(path: Path, surveying: bool = False) -> tuple[Decoder, Decoder]
     """Both decoders, the one to ask first in front."""
     first, second = SoundfileDecoder(), AvDecoder()
     suffix = path.suffix.lower()
-    # A survey jumps to the end, where libmpg123 complains on stderr about the best of files.
+    # A survey jumps to the end, of which libmpg123 is less sure than FFmpeg.
     return (second, first) if suffix in AV_FIRST or (surveying and suffix == ".mp3") else (first, second)
 
 

@@ -30,7 +30,9 @@ def find(folder: Path, name: str) -> Path | None:
 
 def nothing_found(path: Path, expected: Sequence[str], where: str) -> UserError:
     """The error of a reader that finds none of its files, packed or not."""
-    what = "is not a folder" if not path.is_dir() else f"holds none of {', '.join(expected)}"
+    packed = path.name.lower().endswith((".zip", ".gz", ".bz2", ".tar", ".tgz", ".7z", ".rar"))
+    alone = "is an archive: unpack it and give the folder" if packed else "is not a folder"
+    what = alone if not path.is_dir() else f"holds none of {', '.join(expected)}"
     return UserError(f"{path} {what}.", where)
 
 

@@ -6,7 +6,8 @@ is left unread, for a wrong date is worse than none.
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
@@ -70,7 +71,7 @@ _DNY = r"(?P<d3>\d{1,2})(?:st|nd|rd|th|\.)?[\s.-]+(?P<n3>[^\W\d]{3,9})\.?,?[\s.-
 _NDY = r"(?P<n4>[^\W\d]{3,9})\.?\s+(?:(?P<d4>\d{1,2})(?:st|nd|rd|th)?,?\s+)?(?P<y4>\d{4})"
 _CLOCK = (
     r"(?P<H>\d{1,2})[:.h](?P<M>\d{2})(?:[:.](?P<S>\d{2})(?:[.,](?P<f>\d+))?)?\s*(?P<half>[aApP]\.?[mM]\.?)?"
-    r"\s*(?P<zone>[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{1,4})?(?:\s*\([^)]*\))?"
+    r"\s*(?P<zone>[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{1,4}|[A-Z]\w+/\w+)?(?:\s*\([^)]*\)|\s*\[[^\]]*\]|\s+[A-Z]{3,4})?"
 )
 WRITTEN = [
     re.compile(rf"{_WEEKDAY}{day}(?:(?:[T,\s]|\sat\s)+{_CLOCK})?", re.IGNORECASE) for day in (_YMD, _DMY, _DNY, _NDY)
@@ -103,7 +104,9 @@ def parse_day(text: str, day_first: bool | None = None) -> date | None:
 
 def parse_moment(text: str, day_first: bool | None = None) -> datetime | None:
     """The moment that a text names, UTC where no zone is given."""
-    found = _written(text.strip().strip("\ufeff"))
+    text = re.sub(r"(\d{4})年(\d{1,2})月(\d{1,2})日", r"\1-\2-\3", text.strip().strip("\ufeff"))
+    text = re.sub(r"^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})", r"\1-\2-\3T\4:\5:\6", text)
+    found = _written(text)
     if found is None:
         return None
     if day_first is None and found.get("half"):
@@ -114,12 +117,12 @@ def parse_moment(text: str, day_first: bool | None = None) -> datetime | None:
     hour, minute, second = (int(found.get(part) or 0) for part in "HMS")
     if half := (found.get("half") or "").lower():
         hour = hour % 12 + (12 if half.startswith("p") else 0)
-    offset = _offset(found.get("zone"))
-    if offset is None:
+    zone = _zone(found.get("zone"))
+    if zone is None:
         return None
     fraction = int((found.get("f") or "0")[:6].ljust(6, "0"))
     try:
-        moment = datetime(day.year, day.month, day.day, hour, minute, second, fraction, timezone(offset))
+        moment = datetime(day.year, day.month, day.day, hour, minute, second, fraction, zone)
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -162,7 +165,7 @@ def days_first(values: Iterable[str]) -> bool | None:
 
 
 def _unix() -> pl.Expr:
-    number = pl.col("text").cast(pl.Float64, strict=False)
+    number = pl.col("text").str.replace(r"^(\d{9,}),(\d+)$", "$1.$2").cast(pl.Float64, strict=False)
     size = number.abs()
     scale = pl.when(size < 1e11).then(1e6).when(size < 1e14).then(1e3).when(size < 1e17).then(1.0).otherwise(1e-3)
     moment = (number * scale).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -219,6 +222,17 @@ def _date(year: int, month: int, day: int) -> date | None:
         return date(year, month or 1, day or 1)
     except ValueError:
         return date(year, 1, 1) if month == 0 and year else None
+
+
+def _zone(zone: str | None) -> tzinfo | None:
+    """The zone of a name, an offset or an IANA key such as Europe/Berlin; UTC where none is given; None for others."""
+    if zone and "/" in zone:
+        try:
+            return ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return None
+    offset = _offset(zone)
+    return None if offset is None else timezone(offset)
 
 
 def _offset(zone: str | None) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""Importer "folder": a folder of music files, with the M3U, PLS and WPL playlists in it."""
+"""Importer "folder": a folder of music files, with the playlists in it: M3U, PLS, WPL, XSPF and JSPF."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import polars as pl
 from data.audio.reading import AudioError, AudioFacts, probe
 from data.errors import UserError
 from data.importers.formats.file_names import guess, starts_with_number
-from data.importers.library.playlists import read_playlists
+from data.importers.library.playlists import PLAYLISTS, read_playlists
 from data.importers.library.tags import read_tags
 from data.importers.playlists.locating import Library
 from data.tables import SCHEMAS, Imported, no_rejects, no_remarks, reject, remark
@@ -24,7 +24,6 @@ ENDINGS = (
 )
 MUSIC = frozenset(f".{ending}" for ending in ENDINGS.split())
 "Endings that either decoder reads sound of."
-PLAYLISTS = frozenset({".m3u", ".m3u8", ".pls", ".wpl"})
 TOLD = {".cue": "cue sheets are not read: an album in one file is one track"}
 "What is said of files that are passed over, by their ending."
 NOT_MUSIC = re.compile(

@@ -139,7 +139,7 @@ def _header(lines: pl.Series) -> tuple[Dialect, list[str], int]:
     """How fields are separated, the columns' names, and the line after. A spreadsheet's `sep=;` may stand before."""
     given, begin = "", 0
     for begin, line in enumerate(lines):
-        if not line.strip():
+        if not line.strip() or (line.startswith("#") and not any(mark in line for mark in SEPARATORS)):
             continue
         if (mark := re.fullmatch(r'"?sep=(.)"?', line.strip())) and not given:
             given = mark[1]

@@ -2,13 +2,16 @@
 
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path, PurePosixPath
 
 from data.importers.formats.file_names import spaced
-from data.importers.formats.mojibake import repair_bytes
 from data.importers.playlists.model import NoPlaylistError
+
+ENCODINGS = ("cp1252", "cp1251", "cp1250", "shift_jis", "gb18030", "euc-kr", "cp1253", "cp1254", "cp437", "mac-roman")
+"Of lists that are not UTF-8, the most frequent first. Which one it is, the library tells: where its songs are found."
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,11 @@ def parse(content: bytes, name: str) -> Playlist:
 
     Raises NoPlaylistError for a web page, a list of stream segments, and a file of unreadable bytes.
     """
-    text = decode(content)
+    return parse_text(decode(content), name)
+
+
+def parse_text(text: str, name: str) -> Playlist:
+    """The same of a text."""
     kind = PurePosixPath(name).suffix.lower()
     if kind == ".wpl":
         return _parse_wpl(text, name)
@@ -88,27 +95,28 @@ def read_file(path: Path, largest: int = 64 << 20) -> bytes:
 
 
 def decode(content: bytes) -> str:
-    """The text of a playlist: UTF-8, UTF-16 with a mark or by its zeros, else Windows-1251 or 1252 by its letters."""
+    """The text of a playlist: UTF-8, UTF-16, else in the encoding of `decodings` that comes first."""
+    return next(decodings(content))
+
+
+def decodings(content: bytes) -> Iterator[str]:
+    """What a playlist may say: one text where its bytes tell the encoding, else one for each that old players wrote.
+
+    UTF-8; UTF-16 with a mark, or by its zeros.
+    """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
+        yield content.decode("utf-16", "replace")
+        return
     for encoding, zeros in (("utf-16-le", content[1:400:2]), ("utf-16-be", content[:400:2])):
         if len(content) > 3 and zeros.count(0) > 0.6 * len(zeros):
-            return content.decode(encoding, "replace")
+            yield content.decode(encoding, "replace")
+            return
     try:
-        return content.decode("utf-8-sig")
+        yield content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        pass
-    # Only lines that are not ASCII tell; the comments of a Russian list are as Russian as its songs.
-    foreign = b"\n".join(line for line in content.splitlines() if not line.isascii())
-    if repair_bytes(re.sub(rb"[\x00-\x7f]+", b" ", foreign).decode("latin-1")).strip() and _is_cyrillic(foreign):
-        return content.decode("cp1251", "replace")
-    return (
-        content.decode("cp1252", "replace")
-        if not re.search(rb"[\x81\x8d\x8f\x90\x9d]", content)
-        else content.decode("latin-1")
-    )
-
-
-def _is_cyrillic(foreign: bytes) -> bool:
-    words = re.findall(rb"[\xc0-\xff]{2,}", foreign)
-    return bool(words) and 2 * sum(map(len, words)) > len(re.findall(rb"[\x80-\xff]", foreign))
+        for encoding in ENCODINGS:
+            try:
+                yield content.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+        yield content.decode("latin-1")

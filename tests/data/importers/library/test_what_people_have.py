@@ -1,11 +1,13 @@
 """Music folders as people have them: read right, or said. Each kind stands for many."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -14,11 +16,15 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 from mutagen.id3 import TALB, TDRC, TIT2, TPE1, TPE2, TXXX
 from mutagen.mp3 import MP3
 
 from data.importers.library.importer import import_folder
+from data.importers.library.playlists import read_playlists
 from data.importers.library.tags import read_tags
+from data.importers.playlists.locating import Library
 from data.tables import Imported
 
 TONE = np.sin(np.arange(24_000) / 8).astype(np.float32) / 4
@@ -244,6 +250,37 @@ class TestPlaylists:
     def test_windows_1252_with_its_own_quotes_and_dots(self, listed: Any) -> None:
         content = f"..\\{self.SONGS[0]}\r\n..\\{self.SONGS[1]}\r\n..\\Wait…\r\n".encode("cp1252")
         assert listed("list.m3u", content) == list(self.SONGS[:2])
+
+    @pytest.mark.parametrize(
+        ("name", "encoding"),
+        [("Žluťoučký", "cp1250"), ("こんにちは", "shift_jis"), ("Ελλάδα", "cp1253"), ("Señor", "cp437")],
+    )
+    def test_of_other_encodings_the_one_in_which_songs_are_found(
+        self, listed: Any, song: Any, name: str, encoding: str
+    ) -> None:
+        song(f"Artist Name/Album/{name}.ogg")
+        content = f"#EXTM3U\r\n../Artist Name/Album/{name}.ogg\r\n".encode(encoding)
+        assert listed("list.m3u", content) == [f"Artist Name/Album/{name}.ogg"]
+
+    def test_xspf_and_jspf(self, listed: Any) -> None:
+        location = f"../{self.SONGS[1]}".replace(" ", "%20").replace("’", "%E2%80%99")
+        track = f"<trackList><track><location>{location}</location></track></trackList>"
+        xspf = f'<playlist version="1" xmlns="http://xspf.org/ns/0/">{track}</playlist>'
+        assert listed("list.xspf", xspf) == [self.SONGS[1]]
+        jspf = {"playlist": {"track": [{"title": "Song One", "creator": "Artist Name"}]}}
+        assert listed("list.jspf", json.dumps(jspf)) == [self.SONGS[0]]
+
+    @given(
+        lines=st.lists(st.sampled_from(["a.ogg", "b%20c.ogg", "# x", "", "gone.ogg", "http://x/y", "C:\\\\a.ogg", "é"]))
+    )
+    def test_entries_in_are_entries_found_or_rejected(self, lines: list[str]) -> None:
+        with TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "list.m3u8").write_text("\n".join(lines))
+            library = Library.of(root, {PurePosixPath(name): name for name in ("a.ogg", "b c.ogg")}, {})
+            tables, rejects = read_playlists(library, [PurePosixPath("list.m3u8")], frozenset())
+        entries = [line for line in lines if line and not line.startswith("#")]
+        assert tables["playlist_tracks"].height + rejects.height == len(entries)
 
     def test_pls_and_wpl(self, listed: Any) -> None:
         pls = f"[playlist]\nFile2=../{self.SONGS[1]}\nFile1=../{self.SONGS[0]}\nNumberOfEntries=2\n"

@@ -82,6 +82,7 @@ class TestQuotes:
         ("track_id\ttitle\r\n1\tCafé\r\n".encode("utf-16-le"), ["Café"]),
         ("track_id,title\r1,A\r2,B\r", ["A", "B"]),
         ("\n\ntrack_id , title\n1,A\n", ["A"]),
+        ("# exported by a program\ntrack_id,title\n1,A\n", ["A"]),
         ("track_id;title\n1;Caf\xe9\n2;Zoë\n".encode("cp1252"), ["Café", "Zoë"]),
     ],
 )
@@ -133,6 +134,12 @@ class TestNames:
         ("6/14/2022 1:05 PM", datetime(2022, 6, 14, 13, 5)),
         ("Jun 14, 2022, 10:00:00 AM PDT", datetime(2022, 6, 14, 17)),
         ("40273.4993", datetime(2010, 4, 5, 11, 59)),
+        ("20240102T030405Z", datetime(2024, 1, 2, 3, 4, 5)),
+        ("2024-01-02 03:04:05 +0000 UTC", datetime(2024, 1, 2, 3, 4, 5)),
+        ("2024-01-02 03:04:05 Europe/Berlin", datetime(2024, 1, 2, 2, 4, 5)),
+        ("2024-01-02T03:04:05+01:00[Europe/Berlin]", datetime(2024, 1, 2, 2, 4, 5)),
+        ("2024年1月2日 03:04", datetime(2024, 1, 2, 3, 4)),
+        ("1704164645,5", datetime(2024, 1, 2, 3, 4, 5, 500_000)),
         ("1700000000", datetime(2023, 11, 14, 22, 13, 20)),
     ],
 )
