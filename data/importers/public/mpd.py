@@ -1,6 +1,6 @@
 """Importer "mpd": Spotify's Million Playlist Dataset, and the incomplete playlists of the RecSys Challenge 2018."""
 
-import io
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -102,7 +102,8 @@ def _read_file(member: Member, prefix: str) -> Iterator[TablePart]:
 def _playlists(member: Member, rejects: Reasons) -> Iterator[object]:
     """The file's playlists one at a time: a slice has 33 MB, the challenge set 109, several times that as objects."""
     decoder = json.JSONDecoder()
-    with member.open() as given, io.TextIOWrapper(given, encoding="utf-8-sig", errors="replace") as stream:
+    with member.open() as given:
+        stream = codecs.getreader("utf-8-sig")(given, "replace")
         text = ""
         while (start := PLAYLISTS.search(text)) is None:
             more = stream.read(CHUNK)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ import pytest
 
 from data.errors import UserError
 from data.importers.accounts import apple_music, lastfm, youtube_music
+from data.importers.accounts.listenbrainz import read as read_listenbrainz
 from data.importers.accounts.spotify_history import read as read_spotify
+from data.importers.public import hetrec_lastfm, lastfm_1k, mpd
 from data.tables import Imported, validate
 from tests.data.part_tables import gathered
 
@@ -244,3 +247,64 @@ class TestSpotify:
         given = write({"endsong_0.json": json.dumps([self.play(0, spotify_track_uri=local, **names)])})
         tables, _ = gathered(read_spotify(given))
         assert tables["tracks"].select("title", "artist").rows() == [("My Song", "Some Artist")]
+
+
+class TestListenbrainzIds:
+    @staticmethod
+    def listens(write: Write, *ids: object) -> list[str]:
+        lines = [
+            {
+                "listened_at": 1_700_000_000 + number,
+                "track_metadata": {
+                    "artist_name": f"Artist {number}",
+                    "track_name": f"Song {number}",
+                    "additional_info": {"recording_mbid": value},
+                },
+            }
+            for number, value in enumerate(ids)
+        ]
+        files: dict[str, str | bytes] = {"listens/2023/11.jsonl": "\n".join(map(json.dumps, lines))}
+        tables, rejects = gathered(read_listenbrainz(write(files)))
+        assert rejects.is_empty()
+        return list(tables["listens"]["track_id"])
+
+    def test_what_is_no_uuid_is_no_id(self, write: Write) -> None:
+        found = self.listens(write, "None", "", "null", None, 17, "98255a8c")
+        assert found == [f"artist {number} - song {number}" for number in range(6)]
+
+    def test_one_uuid_in_several_spellings_is_one_song(self, write: Write) -> None:
+        wanted = "98255a8c-017a-4bc7-8dd6-1fa36124572b"
+        address = f"https://musicbrainz.org/recording/{wanted}"
+        found = self.listens(write, wanted, wanted.upper(), wanted.replace("-", ""), f"{{{wanted}}}", address)
+        assert set(found) == {wanted}
+
+
+class TestPackedSets:
+    PLAY = "user_000001\t2009-05-04T23:08:57Z\t\tDeep Dish\t\tSong\n"
+    SONG = {"pos": 0, "track_uri": "spotify:track:1", "track_name": "L"}
+    SLICE = json.dumps({"playlists": [{"name": "n", "pid": 7, "tracks": [SONG]}]})
+    NAME = "1k/userid-timestamp-artid-artname-traid-traname.tsv"
+
+    @pytest.mark.parametrize("ending", [".tar.gz", ".zip", ".tar"])
+    def test_as_they_were_published(self, tmp_path: Path, ending: str) -> None:
+        files = {self.NAME: self.PLAY, "mpd/mpd.slice.0-999.json": self.SLICE}
+        path = tmp_path / f"set{ending}"
+        if ending == ".zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+        else:
+            with tarfile.open(path, "w:gz" if ending == ".tar.gz" else "w") as packed:
+                for name, content in files.items():
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    packed.addfile(info, io.BytesIO(content.encode()))
+        plays, _ = gathered(lastfm_1k.read(path))
+        assert plays["listens"].height == 1
+        lists = dict(mpd.read(path))
+        assert lists["playlist_tracks"]["track_id"].to_list() == ["spotify:track:1"]
+
+    def test_one_that_is_not_read_packed_says_so(self, tmp_path: Path) -> None:
+        (tmp_path / "hetrec2011-lastfm-2k.zip").write_bytes(b"PK")
+        with pytest.raises(UserError, match="unpack it"):
+            list(hetrec_lastfm.read(tmp_path / "hetrec2011-lastfm-2k.zip"))
