@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.errors import UserError, closest
-from data.importers.own_tables.columns import NEAR, near_columns, plain, unused
+from data.importers.own_tables.columns import near_columns, unused
 from data.importers.own_tables.parsing import is_blank, null_words, parse
 from data.importers.own_tables.reading import read_rows
 from data.importers.row_buffer import id_by_name
@@ -92,52 +92,67 @@ def import_files(settings: FilesSettings) -> Imported:
     paths = settings.files()
     if not paths:
         raise UserError("no table given.", f"Give a file for at least one of {', '.join(SCHEMAS)}.")
-    rows: dict[Path, pl.DataFrame] = {}
-    rejects, remarks = [no_rejects()], [no_remarks()]
-    for table, path in paths.items():
-        if path not in rows:
-            found = read_rows(path, table)
-            rows[path] = _completed(found.frame, settings)
-            rejects.append(found.rejects)
-            remarks += [remark("read as", table, reason, 1, path.name) for reason in found.remarks]
+    tables_of = {path: [table for table, of in paths.items() if of == path] for path in paths.values()}
+    rows, rejects, remarks = _read(tables_of, settings)
     _check_map(settings, {table: rows[path].columns for table, path in paths.items()})
     tables: dict[str, pl.DataFrame] = {}
     used: dict[Path, set[str]] = {path: set() for path in rows}
     for table, path in paths.items():
-        if table == "listens" and settings.user and "user_id" not in rows[path].columns:
-            rows[path] = rows[path].with_columns(user_id=pl.lit(settings.user))
         named, near = _named_columns(settings, table, path, rows[path].columns)
-        remarks += [
-            remark("read as", f"{table}.{column}", f"{name} is taken for it", rows[path].height, name)
-            for column, name in near.items()
-        ]
         tables[table], bad, nulled = _convert(table, path, rows[path], named, settings.features_columns)
         rejects.append(bad)
+        remarks += [_taken(table, column, name, rows[path].height) for column, name in near.items()]
         remarks.append(nulled)
         used[path].update(name for names in named.values() for name in names)
-    for path, frame in rows.items():
-        remarks.append(_unused([table for table, of in paths.items() if of == path], path, frame, used[path]))
+    remarks += [_unused(tables_of[path], path, frame, used[path]) for path, frame in rows.items()]
     if "tracks" in tables and "audio_path" in tables["tracks"].columns:
         tables["tracks"], bad = _locate_audio(tables["tracks"], paths["tracks"])
         rejects.append(bad)
+    said = pl.concat([no_remarks(), *remarks])
+    cells = said.filter(what="made null").group_by("where", maintain_order=True).agg(pl.col("rows").sum())
     sources = {table: str(path.resolve()) for table, path in paths.items()}
-    said = pl.concat(remarks)
-    cells = said.filter(what="made null")
-    counts = dict(cells.group_by("where", maintain_order=True).agg(pl.col("rows").sum()).iter_rows())
-    facts = {"importer": "tables", "files": sources, "nulled": counts, "simulated": False}
-    return Imported(tables, pl.concat(rejects), facts, said)
+    facts = {"importer": "tables", "files": sources, "nulled": dict(cells.iter_rows()), "simulated": False}
+    return Imported(tables, pl.concat([no_rejects(), *rejects]), facts, said)
 
 
-def _completed(frame: pl.DataFrame, settings: FilesSettings) -> pl.DataFrame:
-    """With an id by artist and title where the file names no track, and the listener where it names none."""
-    columns = {plain(name): name for name in frame.columns}
-    mapped = {value for key, value in settings.map.items() if key.rpartition(".")[2] == "track_id"}
-    has_id = mapped & set(frame.columns) or any(name in columns for name in NEAR["track_id"].split())
-    title = next((columns[name] for name in NEAR["title"].split() if name in columns), None)
-    artist = next((columns[name] for name in NEAR["artist"].split() if name in columns), None)
-    if not has_id and title and artist and frame.schema[title] == frame.schema[artist] == pl.String:
+def _read(
+    tables_of: Mapping[Path, list[str]], settings: FilesSettings
+) -> tuple[dict[Path, pl.DataFrame], list[pl.DataFrame], list[pl.DataFrame]]:
+    """The rows of each file, those that could not be read, and what is to be said of the files."""
+    rows: dict[Path, pl.DataFrame] = {}
+    rejects, remarks = [], []
+    for path, tables in tables_of.items():
+        found = read_rows(path, tables[0])
+        rows[path] = _completed(found.frame, tables, settings)
+        rejects.append(found.rejects)
+        remarks += [remark("read as", tables[0], reason, 1, path.name) for reason in found.remarks]
+    return rows, rejects, remarks
+
+
+def _completed(frame: pl.DataFrame, tables: list[str], settings: FilesSettings) -> pl.DataFrame:
+    """With an id by artist and title where the file names no track, and with the listener where it names none."""
+
+    def column(wanted: str) -> str | None:
+        mapped = [settings.map.get(key) for key in (*(f"{table}.{wanted}" for table in tables), wanted)]
+        named = next((name for name in mapped if name in frame.columns), None)
+        near = (near_columns(table, set(), frame.columns).get(wanted) for table in tables)
+        return named or next((name for name in near if name), None)
+
+    title, artist = column("title") or _like(frame, "title"), column("artist") or _like(frame, "artist")
+    if column("track_id") is None and title and artist and frame.schema[title] == frame.schema[artist] == pl.String:
         frame = frame.with_columns(track_id=_id_by_name(pl.col(artist), pl.col(title)))
+    if "listens" in tables and settings.user and column("user_id") is None:
+        frame = frame.with_columns(user_id=pl.lit(settings.user))
     return frame
+
+
+def _like(frame: pl.DataFrame, wanted: str) -> str | None:
+    """A column of a name that means this one in the table of tracks, whatever table the file holds."""
+    return near_columns("tracks", set(), frame.columns).get(wanted)
+
+
+def _taken(table: str, column: str, name: str, rows: int) -> pl.DataFrame:
+    return remark("read as", f"{table}.{column}", f"{name} is taken for it", rows, name)
 
 
 def _id_by_name(artist: pl.Expr, title: pl.Expr) -> pl.Expr:

@@ -319,3 +319,10 @@ def test_the_closing_table_as_json(tmp_path: Path) -> None:
     assert found["tables"] == {"tracks": {"read": 3, "kept": 1, "merged": 1, "rejected": 1}}
     assert [note["what"] for note in found["notes"]] == ["rejected", "merged", "passed over", "read as"]
     assert "rejected    tracks" in ended.stderr
+
+
+def test_an_id_by_name_only_where_the_file_has_none(imported: Any) -> None:
+    found = imported("tracks", "t.csv", "id,name,artist\n7,S,A\n")
+    assert found.tables["tracks"].select("track_id", "title").rows() == [("7", "S")]
+    found = imported("tracks", "t.csv", "Titel,Wer\nS,A\n", map=["title=Titel", "artist=Wer"])
+    assert found.tables["tracks"]["track_id"].to_list() == ["a - s"]
