@@ -196,14 +196,23 @@ def _spanned(lines: pl.Series, numbers: pl.Series, first: int, last: int) -> lis
 
 
 def _record(spanned: list[str], dialect: Dialect, width: int) -> list[str] | None:
-    """The fields of a record over these lines; None where each of them is a row by itself and a quote a stray one."""
-    if width > 2 and all(line.count(dialect.separator) + 1 == width for line in spanned):
+    """The fields of a record over these lines; None where each of them is a row by itself and a quote a stray one.
+
+    A row by itself has as many fields as the header, and begins as the first line does: with a number, or a word.
+    """
+    begins = {_shape(line.split(dialect.separator, 1)[0]) for line in spanned}
+    if width > 2 and len(begins) == 1 and all(line.count(dialect.separator) + 1 == width for line in spanned):
         return None
     try:
         rows = list(csv.reader([f"{line}\n" for line in spanned], delimiter=dialect.separator, strict=True))
     except csv.Error:
         return None
     return rows[0] if len(rows) == 1 and len(rows[0]) == width else None
+
+
+def _shape(text: str) -> str:
+    """What a text is made of: `t20` and `t170` of letters and digits."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text))
 
 
 def _in_order(

@@ -57,6 +57,8 @@ class TestQuotes:
     def test_a_title_over_lines_stays_one(self, imported: Any) -> None:
         found = imported("tracks", "t.csv", 'track_id,title,artist\na,"One\n\nTwo, too",X\nb,"""So""",Y\n')
         assert found.tables["tracks"]["title"].to_list() == ["One\n\nTwo, too", '"So"']
+        found = imported("tracks", "t.csv", 'track_id,title,artist\n1,"Hello, world\nfoo, bar",X\n2,b,Y\n')
+        assert found.tables["tracks"]["title"].to_list() == ["Hello, world\nfoo, bar", "b"]
 
     def test_more_fields_than_the_header_are_rejected_unless_they_are_empty(self, imported: Any) -> None:
         found = imported("tracks", "t.csv", "track_id,title\na,b,,\nc,d,e\n")
