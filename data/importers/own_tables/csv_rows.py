@@ -94,7 +94,7 @@ def read_csv(text: str) -> CsvRows | None:
     fits = plain.str.count_matches(dialect.separator, literal=True) < len(columns)
     good = pl.when(quoted).then(pl.col("line").str.contains(dialect.whole)).otherwise(True) & fits
     table = table.with_columns(good=good)
-    records, within = _records_over_lines(table, dialect, len(columns))
+    records, within = _records_over_lines(lines, table, dialect, len(columns))
     table = table.filter(~pl.col("number").is_in(list(within)))
     rejected: list[tuple[str, int, str]] = []
     odd: list[tuple[int, list[str]]] = []
@@ -156,9 +156,12 @@ def _header(lines: pl.Series) -> tuple[Dialect, list[str], int]:
 
 
 def _records_over_lines(
-    table: pl.DataFrame, dialect: Dialect, width: int
+    every: pl.Series, table: pl.DataFrame, dialect: Dialect, width: int
 ) -> tuple[list[tuple[int, list[str]]], set[int]]:
-    """Records that span lines, by the number of their first, and the numbers of all their lines."""
+    """Records that span lines, by the number of their first, and the numbers of all their lines.
+
+    every: the lines of the file. table: those that are not blank.
+    """
     opening = table.with_row_index("at").filter(~pl.col("good")).filter(pl.col("line").str.contains(dialect.opens))
     if opening.is_empty():
         return [], set()
@@ -177,22 +180,12 @@ def _records_over_lines(
             stop += 1
         else:
             if stop < min(first + LONGEST_RECORD, len(lines)):
-                spanned = _spanned(lines, numbers, first, stop)
-                row = _record(spanned, dialect, width)
+                row = _record(every[numbers[first] : numbers[stop] + 1].to_list(), dialect, width)
                 if row is not None:
                     found.append((numbers[first], row))
                     within.update(numbers[first : stop + 1].to_list())
                     after = stop + 1
     return found, within
-
-
-def _spanned(lines: pl.Series, numbers: pl.Series, first: int, last: int) -> list[str]:
-    """The lines of a record, with the empty ones that stand between them in the file."""
-    spanned: list[str] = []
-    for at in range(first, last + 1):
-        spanned += [""] * (numbers[at] - numbers[first] - len(spanned))
-        spanned.append(lines[at])
-    return spanned
 
 
 def _record(spanned: list[str], dialect: Dialect, width: int) -> list[str] | None:

@@ -35,6 +35,9 @@ def told(found: Imported) -> list[tuple[str, str, int]]:
     return found.remarks.select("what", "where", "rows").rows()
 
 
+TEXTS = st.text(alphabet="ab,\";\n \\'0é", max_size=12)
+
+
 class TestQuotes:
     ROWS = [f"t{at},Song {at},Artist" for at in range(2000)]
 
@@ -64,6 +67,13 @@ class TestQuotes:
         found = imported("tracks", "t.csv", "track_id,title\na,b,,\nc,d,e\n")
         assert found.tables["tracks"]["track_id"].to_list() == ["a"]
         assert found.rejects.select("source", "reason", "content").rows() == [("t.csv, line 3", WIDER, "c,d,e")]
+
+    @given(st.lists(st.tuples(st.integers(1, 99).map("id {}".format), TEXTS, TEXTS), min_size=1, max_size=6))
+    def test_any_table_of_three_columns_written_by_polars_comes_back(self, rows: list[tuple[str, str, str]]) -> None:
+        text = pl.DataFrame(rows, ["x", "y", "z"], orient="row").write_csv()
+        found = read_csv(text)
+        assert found is not None
+        assert [tuple(value or "" for value in row) for row in found.frame.rows()] == rows
 
     @given(st.text(alphabet='ab,"\n\\;', max_size=60))
     def test_every_line_is_in_a_row_or_a_reject(self, text: str) -> None:
