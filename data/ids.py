@@ -1,7 +1,9 @@
 """A frozen map between the user's string ids and contiguous int32 rows."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +31,29 @@ class IdMap:
     def __contains__(self, name: object) -> bool:
         return name in self.rows
 
+    @cached_property
+    def _alike(self) -> dict[str, int | None]:
+        """Rows by names without outer blanks and in one Unicode form; None where several names are alike."""
+        found: dict[str, int | None] = {}
+        for name, row in self.rows.items():
+            key = _plain(name)
+            found[key] = None if key in found else row
+        return found
+
+    def find(self, name: str) -> int | None:
+        """The row of an id; else of the only one that is it but for blanks around it and the form of its accents."""
+        row = self.rows.get(name)
+        return self._alike.get(_plain(name)) if row is None else row
+
     def to_rows(self, names: Sequence[str]) -> NDArray[np.int32]:
         """Inside rows of outside ids. Raises UnknownIdError naming the ids that are not there."""
-        unknown = [name for name in names if name not in self.rows]
+        found = [self.find(name) for name in names]
+        unknown = [name for name, row in zip(names, found, strict=True) if row is None]
         if unknown:
             shown = ", ".join(f'"{name}"' for name in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             near = closest(unknown[0], self.names) if len(unknown) == 1 else ""
             raise UnknownIdError(f"no {self.kind} {shown} ({len(self.names):,} known{near})")
-        return np.fromiter((self.rows[name] for name in names), dtype=np.int32, count=len(names))
+        return np.array(found, dtype=np.int32)
 
     def to_names(self, rows: Iterable[int]) -> list[str]:
         """Outside ids of inside rows. Raises IndexError for rows that are not there, a sentinel among them."""
@@ -44,3 +61,7 @@ class IdMap:
         if rows and min(rows) < 0:
             raise IndexError(f"row {min(rows)} is no {self.kind}")
         return [self.names[row] for row in rows]
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -81,14 +82,14 @@ def _question(
         return f"Like {name}", lambda recommender, k: recommender.similar(track, k)
     if text is not None:
         return f'For "{text}"', lambda recommender, k: recommender.search(text, k)
-    tracks = [resolve(dataset, part.strip()) for part in (playlist or "").split(",") if part.strip()]
+    tracks = songs_of(dataset, playlist or "")
     heading = f'To continue "{title}"' if title else f"To follow {len(tracks)} songs"
     return heading, lambda recommender, k: recommender.continue_playlist(tracks, title, k)
 
 
 def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:
     users = dataset.user_ids
-    if user not in users:
+    if users.find(user) is None:
         near = closest(user, users.names)
         raise UnknownIdError(
             f'no listener "{user}" in {workspace}/dataset ({len(users):,} listeners{near})',
@@ -96,15 +97,39 @@ def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:
         )
 
 
+def songs_of(dataset: "Dataset", listed: str) -> list[str]:
+    """The track_ids of songs separated by commas, some of which may belong to an id or a title.
+
+    The longest run of parts that names a song is one. Raises UnknownIdError where the first part of a rest names none.
+    """
+    parts = [part for part in listed.split(",") if part.strip()]
+    found: list[str] = []
+    at = 0
+    while at < len(parts):
+        for end in range(len(parts), at, -1):
+            name = ",".join(parts[at:end]).strip()
+            try:
+                found.append(resolve(dataset, name))
+            except UnknownIdError:
+                if end == at + 1:
+                    raise
+            else:
+                at = end
+                break
+    return found
+
+
 def resolve(dataset: "Dataset", name: str) -> str:
     """The track_id of a song given by id or by title (case does not matter).
 
     Raises UnknownIdError where no song has it, UserError where several have the title.
     """
-    if name in dataset.track_ids:
-        return name
-    titles = dataset.tracks["title"].str.to_lowercase()
-    rows = [int(row) for row in (titles == name.lower()).fill_null(False).arg_true()]
+    known_row = dataset.track_ids.find(name)
+    if known_row is not None:
+        return dataset.track_ids.names[known_row]
+    titles = dataset.tracks["title"].str.normalize("NFKC").str.strip_chars().str.to_lowercase()
+    wanted = unicodedata.normalize("NFKC", name).strip().lower()
+    rows = [int(row) for row in (titles == wanted).fill_null(False).arg_true()]
     if len(rows) == 1:
         return dataset.track_ids.names[rows[0]]
     if rows:

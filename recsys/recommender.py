@@ -1,6 +1,7 @@
 """The front door: `Recommender.load("workspace").recommend("user-17")`."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self, overload
 
@@ -13,11 +14,13 @@ from data.errors import UserError
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.encoding.words import WordSense
+from recsys import arguments
 from recsys.candidates import Htcl
 from recsys.fitted.store import FittedSources, load_models
 from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
+from recsys.ranking.cold_listener import popular_and_fresh
 from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import cap_groups
 from recsys.ranking.fusion import Proposals
@@ -25,8 +28,6 @@ from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.tasks import HISTORY, Task
 
-FRESH_EVERY = 4
-"""For a listener nobody knows, every fourth song is the newest that is not yet listed."""
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 SPARE = 10
@@ -45,6 +46,11 @@ class Recommender:
         )
         self._played = dataset.listens["track"].to_numpy()
         self._evidence = dataset.listens.select(EVIDENCE).to_series().to_numpy()
+        self._disliked = _disliked(dataset)
+        release = dataset.tracks["release_date"]
+        dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
+        rows = np.arange(len(release))
+        self._newest = rows if dates is None else np.argsort(dates, kind="stable")[::-1]
 
     @classmethod
     def load(cls, workspace: str | Path = "workspace") -> Self:
@@ -71,45 +77,53 @@ class Recommender:
     ) -> list[Recommendation] | pl.DataFrame:
         """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
 
-        heard: allow songs they have played. per_artist: at most so many songs by one artist. A listener nobody knows
-        gets what is popular and what is fresh.
+        heard: allow songs they have played, but none that they disliked last. per_artist: at most so many songs by one
+        artist. A listener nobody knows gets what is popular and what is fresh, and so does everybody where nothing
+        better is left: k songs, unless the catalogue has fewer. Raises UserError for arguments that mean nothing.
         """
-        users = [user_id] if isinstance(user_id, str) else list(user_id)
+        k, per_artist = (
+            arguments.count("k", k),
+            None if per_artist is None else arguments.count("per_artist", per_artist),
+        )
+        users = arguments.texts("user_id", user_id)
         queries = [self._listener_query(user, heard) for user in users]
         known = [row for row, query in enumerate(queries) if len(query.history)]
         task: Task = "next-song" if heard else "discovery"
         found = self._answer(task, [queries[row] for row in known], k, per_artist, "listener")
         answers = dict(zip(known, found, strict=True))
-        results = [
-            answers[row] if row in answers else self.popular_and_fresh(k, per_artist=per_artist)
-            for row in range(len(users))
-        ]
+        results = [self._filled(answers.get(row, []), query, k, per_artist) for row, query in enumerate(queries)]
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
     ) -> list[Recommendation]:
         """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError."""
-        rows = self.dataset.track_ids.to_rows(list(tracks))
+        k, per_artist = (
+            arguments.count("k", k),
+            None if per_artist is None else arguments.count("per_artist", per_artist),
+        )
+        title = None if title is None else arguments.text("title", title)
+        rows = self.dataset.track_ids.to_rows(arguments.texts("tracks", tracks))
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
-        found = self._answer("playlist", [Query(history=rows, text=title, exclude=rows)], k, per_artist, "songs")[0]
-        if len(found) >= k or (found and len(rows)):
-            return found
-        # Validation may have chosen only sources that need songs they know, above all for songs that have been played:
-        # the words are left, and then what is popular.
-        more = k + len(rows) if per_artist is None else len(self.dataset.track_ids)
-        by_words = self.search(title, more) if title and title.strip() and not self.words.refused else []
-        return self._once([*found, *by_words, *self.popular_and_fresh(2 * more + SPARE)], rows, per_artist)[:k]
+        query = Query(history=rows, text=title, exclude=rows)
+        found = self._answer("playlist", [query], k, per_artist, "songs")[0]
+        if len(found) < k and not len(rows) and title and title.strip() and not self.words.refused:
+            # Validation may have chosen only sources that need songs they know: the words are left.
+            more = k if per_artist is None else len(self.dataset.track_ids)
+            found = self._once([*found, *self.search(title, more)], rows, per_artist)[:k]
+        return self._filled(found, query, k, per_artist)
 
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
-        rows = self.dataset.track_ids.to_rows(list(session))
-        return self._answer("discovery", [Query(history=rows, exclude=rows)], k, None, "songs")[0]
+        k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows(arguments.texts("session", session))
+        query = Query(history=rows, exclude=rows)
+        found = self._answer("discovery", [query], k, None, "songs")[0] if len(rows) else []
+        return self._filled(found, query, k, None)
 
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
-        rows = self.dataset.track_ids.to_rows([track])
+        k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows([arguments.text("track", track)])
         if not self.words.learned:
             raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
         found = self._htcl.nearest(rows, 2 * k + SPARE)
@@ -126,43 +140,54 @@ class Recommender:
 
         Raises UserError for empty text, and where the encoder's words find songs no better than chance.
         """
-        if not text.strip():
+        k, words = arguments.count("k", k), arguments.text("text", text)
+        if not words.strip():
             raise UserError("nothing to search for")
         if self.words.refused:
             raise UserError(self.words.refused, WORDS_HINT)
-        tracks, scores = self._one_of_each(*self._htcl.by_text(text, 2 * k + SPARE))
-        return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", "fits the words")
+        tracks, scores = self._one_of_each(*self._htcl.by_text(words, 2 * k + SPARE))
+        return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", ["fits the words"] * k)
 
     def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
-        wanted = k if per_artist is None else len(self.dataset.track_ids)
-        popular = self.models.sources["next-song"]["popularity"].candidates([Query()], wanted)[0]
-        release = self.dataset.tracks["release_date"]
-        dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
-        fresh = np.argsort(dates, kind="stable")[::-1] if dates is not None else np.arange(len(release))
-        listed: dict[int, tuple[float, str]] = {}
-        waiting = [(int(t), float(s)) for t, s in zip(*popular, strict=True)]
-        newest = iter(int(track) for track in fresh)
-        while len(listed) < min(wanted, len(release)):
-            turn_of_fresh = len(listed) % FRESH_EVERY == FRESH_EVERY - 1 or not waiting
-            track, score = (next(newest), 0.0) if turn_of_fresh else waiting.pop(0)
-            listed.setdefault(track, (score, "fresh" if turn_of_fresh else "popularity"))
-        rows = np.array(list(listed), np.int32)
-        scores = np.array([score for score, _ in listed.values()], np.float32)
+        allowed = np.ones(len(self.dataset.track_ids), np.bool_)
+        return self._popular_and_fresh(arguments.count("k", k), per_artist, allowed)
+
+    def _popular_and_fresh(self, k: int, per_artist: int | None, allowed: NDArray[np.bool_]) -> list[Recommendation]:
+        """allowed: (N,) songs that may be answered."""
+        wanted = k if per_artist is None else len(allowed)
+        tracks, scores, fresh = popular_and_fresh(self._popular, self._newest, allowed, wanted)
         if per_artist is not None:
-            rows, scores = cap_groups(Ranked.from_rows([(rows, scores)]), self.dataset.artists, per_artist)[0]
-        rows, scores = rows[:k], scores[:k]
-        return [
-            song
-            for at, row in enumerate(rows)
-            for song in self._name(
-                rows[at : at + 1],
-                scores[at : at + 1],
-                [Explanation((listed[int(row)][1],))],
-                "listener",
-                "new" if listed[int(row)][1] == "fresh" else "popular",
-            )
-        ]
+            capped, _ = cap_groups(Ranked.from_rows([(tracks, scores)]), self.dataset.artists, per_artist)[0]
+            kept = np.isin(tracks, capped)
+            tracks, scores, fresh = tracks[kept], scores[kept], fresh[kept]
+        explained = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh[:k]]
+        reasons = ["new" if new else "popular" for new in fresh[:k]]
+        return self._name(tracks[:k], scores[:k], explained, "listener", reasons)
+
+    def _filled(
+        self, found: list[Recommendation], query: Query, k: int, per_artist: int | None
+    ) -> list[Recommendation]:
+        """The answer filled up to k with what is popular and fresh, less what the query excludes."""
+        if len(found) >= k:
+            return found[:k]
+        allowed = np.ones(len(self.dataset.track_ids), np.bool_)
+        allowed[query.exclude] = False
+        if not found and not len(query.exclude):
+            return self._popular_and_fresh(k, per_artist, allowed)
+        allowed[self.dataset.track_ids.to_rows([song.track_id for song in found])] = False
+        for wanted in (2 * (k - len(found)) + SPARE, len(allowed)):
+            # Other artists' songs and second copies fall out, so more than are missing are asked for.
+            more = self._popular_and_fresh(wanted, None, allowed)
+            answer = self._once([*found, *more], query.exclude, per_artist)
+            if len(answer) >= k or len(more) < wanted:
+                break
+        return answer[:k]
+
+    @cached_property
+    def _popular(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Every song that anybody plays, most played first, and its score; ranked once."""
+        return self.models.sources["next-song"]["popularity"].candidates([Query()], len(self.dataset.track_ids))[0]
 
     @property
     def _htcl(self) -> Htcl:
@@ -191,9 +216,9 @@ class Recommender:
         return [songs[int(place)] for place in places]
 
     def _listener_query(self, user: str, heard: bool) -> Query:
-        if user not in self.dataset.user_ids:
+        row = self.dataset.user_ids.find(user)
+        if row is None:
             return Query()
-        row = self.dataset.user_ids.rows[user]
         start, stop = self._listener_starts[row : row + 2]
         first = max(start, stop - HISTORY)
         played = np.unique(self._played[start:stop]).astype(np.int32)
@@ -201,7 +226,7 @@ class Recommender:
             history=self._played[first:stop].astype(np.int32),
             evidence=self._evidence[first:stop],
             user=row,
-            exclude=played[:0] if heard else played,
+            exclude=self._disliked.get(row, NOTHING) if heard else played,
         )
 
     def _answer(
@@ -231,10 +256,10 @@ class Recommender:
         scores: NDArray[np.float32],
         explanations: Sequence[Explanation],
         question: Question,
-        reason: str | None = None,
+        reasons: Sequence[str] | None = None,
         titled: bool = False,
     ) -> list[Recommendation]:
-        """The rows as Recommendations. reason: of all of them; else each explanation in words."""
+        """The rows as Recommendations. reasons: one each; else each explanation in words."""
         ids, table = self.dataset.track_ids.names, self.dataset.tracks[tracks.tolist()]
         released = table["release_date"].dt.year()
         return [
@@ -243,7 +268,9 @@ class Recommender:
                 title=table["title"][at],
                 artist=table["artist"][at],
                 score=float(scores[at]),
-                reason=reason or reason_in_words(self.dataset, int(track), explanations[at], question, titled),
+                reason=reasons[at]
+                if reasons
+                else reason_in_words(self.dataset, int(track), explanations[at], question, titled),
                 sources=explanations[at].sources,
                 because=None if (row := explanations[at].because) is None else ids[row],
                 album=table["album"][at],
@@ -253,3 +280,11 @@ class Recommender:
             )
             for at, track in enumerate(tracks)
         ]
+
+
+def _disliked(dataset: Dataset) -> dict[int, NDArray[np.int32]]:
+    """By listener the songs of which the last word was a dislike; listens lie oldest first."""
+    said = dataset.listens.filter(pl.col("feedback").is_in(["like", "dislike"]))
+    last = said.group_by("user", "track", maintain_order=True).agg(pl.col("feedback").last())
+    by_user = last.filter(feedback="dislike").group_by("user").agg("track")
+    return {int(user): np.array(tracks, np.int32) for user, tracks in by_user.iter_rows()}

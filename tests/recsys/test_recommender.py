@@ -13,9 +13,10 @@ from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.store import FittedSources, htcl_sources, make_source
 from recsys.line_up import FUSED
 from recsys.ranked import Ranked
+from recsys.ranking.cold_listener import FRESH_EVERY
 from recsys.ranking.fusion import FusionSettings, Proposals, fuse
 from recsys.ranking.recommendation import Recommendation
-from recsys.recommender import FRESH_EVERY, Recommender
+from recsys.recommender import Recommender
 from recsys.tuning.fusion_objective import TargetRanks
 from recsys.tuning.source_settings import OBJECTIVE_AT, target_gains, validation_questions
 
