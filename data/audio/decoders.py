@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from data.audio.quiet import quiet
 
 Block = tuple[NDArray[np.float32], int]
-"Mono samples and their rate."
+"Samples (N, channels) and their rate."
 
 AV_FIRST = frozenset({".opus", ".m4a", ".mp4", ".aac"})
 BLOCK_FRAMES = 1 << 16
@@ -73,7 +73,7 @@ class SoundfileDecoder:
             try:
                 # SoundFile.blocks() repeats its buffer where a header promised more than the file holds.
                 while len(frames := self._read(file, path)):
-                    yield frames.mean(axis=1), file.samplerate
+                    yield frames, file.samplerate
             except soundfile.SoundFileError as error:
                 raise BrokenOffError from error
 
@@ -136,7 +136,7 @@ class AvDecoder:
             try:
                 for frame in container.decode(stream):
                     for planar in [frame] if frame.format.name == "fltp" else to_float.resample(frame):
-                        yield planar.to_ndarray().mean(axis=0, dtype=np.float32), planar.sample_rate
+                        yield planar.to_ndarray().T.astype(np.float32, copy=False), planar.sample_rate
             except (av.error.FFmpegError, ValueError) as error:
                 raise BrokenOffError from error
 

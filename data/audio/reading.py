@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.audio import edges
 from data.audio.decoders import Block, BrokenOffError, Decoder, RefusedError, decoders_for
 from data.errors import UserError
 
@@ -36,18 +37,20 @@ class AudioFacts:
     note: str = ""
 
 
-def read_audio(path: Path, seconds: float | None = 120.0) -> tuple[NDArray[np.float32], int]:
-    """The first `seconds` of a file (all of it where None): mono samples (N,), mean over channels, and their rate.
+def read_audio(path: Path, seconds: float | None = 120.0, *, trim: bool = False) -> tuple[NDArray[np.float32], int]:
+    """The first `seconds` of a file (all of it where None): mono samples (N,) and their rate.
 
-    Decodes block by block, so memory follows `seconds` and not the file. A damaged file gives what comes before the
-    damage, from the decoder that gets further. Raises AudioError where that is under a second.
+    Mono is the mean over channels, or the loudest of them where they cancel. trim: count from the first sound and end
+    with the last, without the silence at the edges. Decodes block by block, so memory follows `seconds` and not the
+    file. A damaged file gives what comes before the damage, from the decoder that gets further. Raises AudioError where
+    that is under a second, and for silence that is to be trimmed.
     """
     _refuse_the_obvious(path)
     best: tuple[NDArray[np.float32], int] | None = None
     reason = ""
     for decoder in decoders_for(path):
         try:
-            samples, rate, damaged = _collect(_finite(decoder.blocks(path)), seconds)
+            samples, rate, damaged = _collect(_finite(decoder.blocks(path)), seconds, trim)
         except RefusedError as error:
             reason = reason or str(error)
             continue
@@ -59,6 +62,11 @@ def read_audio(path: Path, seconds: float | None = 120.0) -> tuple[NDArray[np.fl
         raise AudioError(reason or _diagnose(path), path)
     if len(best[0]) < SHORTEST_S * best[1] and (seconds is None or seconds >= SHORTEST_S):
         probe(path)  # whole and short, or cut: the second raises
+    if trim:
+        try:
+            return edges.without_silence(*best), best[1]
+        except ValueError as error:
+            raise AudioError(str(error), path) from error
     return best
 
 
@@ -92,10 +100,12 @@ def probe(path: Path) -> AudioFacts:
     return best
 
 
-def load_mono(path: Path, rate: int = 16_000, seconds: float | None = 120.0) -> NDArray[np.float32]:
-    """Mono samples (N,) at `rate`, resampled once; N is at most `seconds` x `rate`. Raises AudioError."""
+def load_mono(
+    path: Path, rate: int = 16_000, seconds: float | None = 120.0, *, trim: bool = False
+) -> NDArray[np.float32]:
+    """Mono samples (N,) at `rate`, resampled once; N is at most `seconds` x `rate`. Otherwise as `read_audio`."""
     # A little past the end, so that the resampler's filter sees real sound where the cut will be.
-    samples, native = read_audio(path, None if seconds is None else seconds + 0.1)
+    samples, native = read_audio(path, None if seconds is None else seconds + 0.1, trim=trim)
     resampled = resample(samples, native, rate)
     return resampled if seconds is None else resampled[: int(seconds * rate)]
 
@@ -129,19 +139,31 @@ def _facts(decoder: Decoder, path: Path, count: bool) -> AudioFacts:
     return AudioFacts(seconds, rate, survey.channels, decoder.name, note)
 
 
-def _collect(blocks: Iterator[Block], seconds: float | None) -> tuple[NDArray[np.float32], int, bool]:
+def _collect(blocks: Iterator[Block], seconds: float | None, trim: bool) -> tuple[NDArray[np.float32], int, bool]:
+    """Mono samples, their rate, and whether decoding broke off. trim: from the first sound on."""
     parts: list[NDArray[np.float32]] = []
-    rate, have, damaged = 1, 0, False
+    rate, have, damaged, begun = 1, 0, False, not trim
+    loudest: int | None = None
     try:
-        for samples, rate in blocks:
-            parts.append(samples)
-            have += len(samples)
-            if seconds is not None and have >= seconds * rate:
+        for channels, rate in blocks:
+            if loudest is None and channels.any():
+                loudest = edges.loudest_of(channels)
+            part = edges.mean_and_loudest(channels, loudest or 0)
+            if not begun:
+                # What came before may hold the first half of the first loud window.
+                part = edges.joined([*parts, part])
+                start = edges.onset(part, rate)
+                begun, have = start is not None, 0
+                part = part[-int(edges.WINDOW_S * rate) if start is None else start :]
+                parts.clear()
+            parts.append(part)
+            have += len(part)
+            if begun and seconds is not None and have >= seconds * rate:
                 break
     except BrokenOffError:
         damaged = True
-    joined = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return (joined if seconds is None else joined[: int(seconds * rate)]), rate, damaged
+    samples = edges.one_channel(edges.joined(parts)) if parts else np.zeros(0, np.float32)
+    return (samples if seconds is None else samples[: int(seconds * rate)]), rate, damaged
 
 
 def _count(blocks: Iterator[Block], rate: int) -> tuple[float, int, bool]:
@@ -159,7 +181,7 @@ def _finite(blocks: Iterator[Block]) -> Iterator[Block]:
     first_rate = None
     for samples, rate in blocks:
         first_rate = first_rate or rate
-        finite = np.isfinite(samples)
+        finite = np.isfinite(samples).all(axis=1)
         if rate != first_rate or not finite.all():
             if rate == first_rate:
                 yield samples[: int(finite.argmin())], rate

@@ -4,6 +4,7 @@ Order is kept, items of like length share a batch, one bad item never sinks the 
 vector every time: songs are read from their beginning, up to 120 s, never from a random place.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch.nn.functional import normalize
 from data.audio.reading import AudioError
 from data.console.progress import console_meter
 from data.reporting import logger
-from encoders.encoding.audio_inputs import Audio, Unreadable, is_file, try_mel
+from encoders.encoding.audio_inputs import Audio, Unreadable, is_file, try_mel, try_published_mel
 from encoders.encoding.decoding_pool import in_order, read_files, read_here
 from encoders.encoding.song_batches import Song, collate_songs, length_key
 from encoders.model.network import HtclNetwork
@@ -37,6 +38,7 @@ Encoded = Vectors | tuple[Vectors, dict[int, str]]
 SORTED = 8
 """Batches that are sorted by length together: what bounds the memory."""
 SAID = 5
+LONE = re.compile("[\ud800-\udfff]")
 
 
 class EncodeKeywords(TypedDict, total=False):
@@ -83,12 +85,13 @@ class EncodeOptions:
 class ItemKind:
     """One kind of item.
 
-    sound: the audio to be read for it, None where there is none. made: what is encoded, of the item and its mel, or
-    an exception for a bad one. forward: from a batch of these to vectors (B, D).
+    sound: the audio to be read for it, None where there is none. mel: how that is read. made: what is encoded, of the
+    item and its mel, or an exception for a bad one. forward: from a batch of these to vectors (B, D).
     """
 
     name: str
     sound: Callable[[Any], Audio | None]
+    mel: Callable[[Audio], NDArray[np.float32] | Unreadable]
     made: Callable[[Any, NDArray[np.float32] | None], Any]
     length: Callable[[Any], int]
     forward: Callable[[Sequence[Any]], Tensor]
@@ -104,7 +107,7 @@ def audio_kind(model: HtclNetwork) -> ItemKind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return ItemKind("audio", lambda audio: audio, _heard, len, forward)
+    return ItemKind("audio", lambda audio: audio, _mel_of(model), _heard, len, forward)
 
 
 def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
@@ -117,7 +120,7 @@ def text_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
         vectors: Tensor = output.pooler_output
         return vectors
 
-    return ItemKind("text", lambda _: None, lambda text, _: _checked_text(text), len, forward)
+    return ItemKind("text", lambda _: None, try_mel, lambda text, _: _checked_text(text), len, forward)
 
 
 def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
@@ -132,7 +135,11 @@ def track_kind(model: HtclNetwork, tokenizer: Callable[[], Any]) -> ItemKind:
         vectors: Tensor = model(**{name: value.to(model.device) for name, value in batch.items()}).fusion
         return vectors
 
-    return ItemKind("tracks", lambda track: track[0], _song, _song_length, forward)
+    return ItemKind("tracks", lambda track: track[0], _mel_of(model), _song, _song_length, forward)
+
+
+def _mel_of(model: HtclNetwork) -> Callable[[Audio], NDArray[np.float32] | Unreadable]:
+    return try_published_mel if model.config.published else try_mel
 
 
 def encode(
@@ -186,13 +193,17 @@ def _heard(audio: object, mel: NDArray[np.float32] | None) -> NDArray[np.float32
 def _checked_text(text: object) -> str | Unreadable:
     if not isinstance(text, str):
         return TypeError(f"a text is a string, not {type(text).__name__}")
-    return text if text.strip() else ValueError("an empty text")
+    if not text.strip():
+        return ValueError("an empty text")
+    return ValueError("a text with half a character (a lone surrogate)") if LONE.search(text) else text
 
 
 def _song(
     track: tuple[Path | None, str | None, NDArray[np.float32] | None], mel: NDArray[np.float32] | None
 ) -> Song | Unreadable:
     _, text, row = track
+    if text is not None and isinstance(checked := _checked_text(text), Exception):
+        return checked
     if mel is None and text is None and row is None:
         return ValueError("neither audio nor text")
     return Song(mel, text, row)
@@ -205,8 +216,8 @@ def _song_length(song: Song) -> int:
 def _read(items: Sequence[Any], kind: ItemKind) -> Generator[Any]:
     """What is to be encoded of each item, or the exception it met, in their order; audio is read ahead."""
     sounds = [sound for sound in map(kind.sound, items) if sound is not None]
-    files = in_order(read_files(try_mel, [Path(sound) for sound in sounds if is_file(sound)]))
-    arrays = in_order(read_here(try_mel, [sound for sound in sounds if not is_file(sound)]))
+    files = in_order(read_files(kind.mel, [Path(sound) for sound in sounds if is_file(sound)]))
+    arrays = in_order(read_here(kind.mel, [sound for sound in sounds if not is_file(sound)]))
     with closing(files), closing(arrays):
         for item in items:
             sound = kind.sound(item)

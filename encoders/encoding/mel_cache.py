@@ -2,9 +2,10 @@
 
 The cache is a row of chunks of some hundred songs, a byte a cell: 160 KB for two minutes. Each chunk is written whole
 or not at all, so an interrupted run goes on with the next one. A chunk is held against its checksum when it is first
-read; one that is damaged is dropped and its songs decoded again. A song is known by its file's path, size and time of
-change; songs that no decoder reads are remembered with their reason, but where it lies with the machine (a file that
-may not be read, a process that was killed for memory): these are tried again.
+read; one that is damaged is dropped and its songs decoded again. A song is known by its file's content
+(`file_keys.py`), so it is found wherever the file lies; songs that no decoder reads are remembered with their reason,
+but where it lies with the machine (a file that may not be read, a process that was killed for memory): these are tried
+again.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from data.reporting import logger, meter
 from data.storage.atomic_files import write_text
 from data.storage.hashing import sha256, short_hash
 from encoders.encoding.decoding_pool import TransientError, read_files
+from encoders.encoding.file_keys import content_keys
 from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 log = logger(__name__)
@@ -38,7 +40,7 @@ OPEN = 16
 it back. Training reads songs from all over, and to open a chunk takes longer than to read a song of it."""
 Result = NDArray[Any] | str
 "What was read of a file, or why there is nothing."
-SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 3"}
+SETTINGS = {"rate": SAMPLE_RATE, "hop": HOP, "bands": BANDS, "seconds": MAX_SECONDS, "format": "uint8 dB, 4"}
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,10 @@ def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> M
     workers: files decoded at a time, default one a core; each is a process of about 0.5 GB.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keys = _keys(dataset)
+    keys = content_keys(folder, [dataset.audio_file(track) for track in range(len(dataset.track_ids))])
     cache = _read_cache(folder)
-    missing = [track for track, key in enumerate(keys) if key and key not in cache.places and key not in cache.refused]
+    lacking = {key: track for track, key in enumerate(keys) if key not in cache.places and key not in cache.refused}
+    missing = [track for key, track in lacking.items() if key]
     if missing:
         passing = _compute(folder, dataset, keys, missing, workers)
         cache = _read_cache(folder)
@@ -107,8 +110,8 @@ def ensure_mels(folder: Path, dataset: Dataset, workers: int | None = None) -> M
 
 
 def read_samples(path: Path) -> NDArray[np.float32]:
-    """(n,) at 16 kHz, up to 120 s. Raises AudioError."""
-    return load_mono(path, SAMPLE_RATE, MAX_SECONDS)
+    """(n,) at 16 kHz, up to 120 s from the first sound on. Raises AudioError."""
+    return load_mono(path, SAMPLE_RATE, MAX_SECONDS, trim=True)
 
 
 def read_levels(path: Path) -> NDArray[np.uint8]:
@@ -234,15 +237,3 @@ def _describe(result: Result) -> dict[str, object]:
     if isinstance(result, str):
         return {"reason": result}
     return {"frames": len(result), "digest": hashlib.sha256(result.tobytes()).hexdigest()[:16]}
-
-
-def _keys(dataset: Dataset) -> list[str | None]:
-    keys: list[str | None] = []
-    for track in range(len(dataset.track_ids)):
-        path = dataset.audio_file(track)
-        if path is None:
-            keys.append(None)
-            continue
-        facts = path.stat() if path.is_file() else None
-        keys.append(short_hash([str(path), facts and facts.st_size, facts and facts.st_mtime_ns]))
-    return keys

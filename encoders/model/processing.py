@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from transformers import AutoFeatureExtractor, AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 
+from data.audio.edges import without_silence
 from encoders.model.config import HtclConfig
 from encoders.model.mel import BANDS, MAX_FRAMES, MAX_SECONDS, SAMPLE_RATE, TOP_DB, log_mel, standardise
 from encoders.model.towers import SHORTEST
@@ -30,7 +31,10 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
         published: bool = False,
         **kwargs: Any,
     ) -> None:
-        """published: pad every track to 1251 frames before standardising and give no mask, as the paper's code does."""
+        """published: pad every track to 1251 frames before standardising and give no mask, as the paper's code does.
+
+        Otherwise the silence at the edges is left out.
+        """
         self.published = published
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
 
@@ -48,7 +52,7 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
     ) -> BatchFeature:
         """raw_speech: the samples of one sound, or several sounds.
 
-        Raises ValueError where the rate is not 16 kHz or an array is empty or not finite.
+        Raises ValueError where the rate is not 16 kHz or an array is empty, silent or not finite.
         """
         if sampling_rate not in (None, self.sampling_rate):
             raise ValueError(
@@ -57,12 +61,16 @@ class HtclFeatureExtractor(SequenceFeatureExtractor):
         if not len(raw_speech):
             raise ValueError("samples are empty")
         arrays = [np.asarray(array, np.float32) for array in raw_speech] if np.ndim(raw_speech[0]) else [raw_speech]
-        mels = [log_mel(np.asarray(array, np.float32)[: self.nb_max_samples]) for array in arrays]
+        mels = [log_mel(self._heard(np.asarray(array, np.float32))[: self.nb_max_samples]) for array in arrays]
         features, mask = collate_mels(mels, published=self.published)
         data = {"input_features": features}
         if not self.published:
             data["audio_attention_mask"] = mask
         return BatchFeature(data, tensor_type=return_tensors)
+
+    def _heard(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What counts of the samples: not the silence at their edges, but as published."""
+        return samples if self.published or not samples.size else without_silence(samples, self.sampling_rate)
 
 
 def collate_mels(mels: Sequence[NDArray[np.float32]], published: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

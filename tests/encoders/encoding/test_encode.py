@@ -79,9 +79,34 @@ class TestAudio:
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert np.abs(tiny_model().encode_audio(files) - found).max() > 1e-3
 
-    def test_silent_and_very_short_sounds_have_vectors(self, model: HtclModel) -> None:
-        found = model.encode_audio([np.zeros(RATE, np.float32), sound(1)[:700], sound(1)[:1]])
+    def test_very_short_sounds_have_vectors(self, model: HtclModel) -> None:
+        found = model.encode_audio([sound(1)[:700], sound(1)[:1]])
         assert np.isfinite(found).all()
+
+    def test_silence_at_the_edges_changes_no_vector_and_silence_alone_has_none(self, model: HtclModel) -> None:
+        song, lead = sound(1, 4.0), np.zeros(10 * RATE, np.float32)
+        own = model.encode_audio(song)
+        for padded in ([lead[:2400], song], [lead, song], [song, lead], [lead, song, lead]):
+            np.testing.assert_array_equal(model.encode_audio(np.concatenate(padded)), own)
+        _, errors = model.encode_audio([song, lead, np.full(RATE, 1e-5, np.float32)], on_error="record")
+        assert {row: reason.partition(":")[0] for row, reason in errors.items()} == {1: "silent", 2: "silent"}
+
+    def test_channels_of_opposite_phase_are_heard(self, model: HtclModel) -> None:
+        song = sound(1, 4.0)
+        np.testing.assert_array_equal(model.encode_audio((np.stack([song, -song]), RATE)), model.encode_audio(song))
+
+    def test_published_weights_hear_the_silence_they_were_trained_with(self, model: HtclModel) -> None:
+        song, lead = sound(1, 4.0), np.zeros(10 * RATE, np.float32)
+        model.config.published = True
+        try:
+            assert not np.allclose(model.encode_audio(song), model.encode_audio(np.concatenate([lead, song])))
+            assert np.isfinite(model.encode_audio(lead)).all()
+        finally:
+            model.config.published = False
+
+    def test_a_tensor_with_gradients_is_samples(self, model: HtclModel) -> None:
+        song = torch.from_numpy(sound(1, 4.0)).requires_grad_()
+        np.testing.assert_array_equal(model.encode_audio(song), model.encode_audio(song.detach().numpy()))
 
     def test_only_the_first_two_minutes_are_heard(self, model: HtclModel) -> None:
         long = np.tile(sound(1, 10.0), 13)
@@ -228,7 +253,8 @@ class TestText:
             np.testing.assert_allclose(model.encode_text(text), vector, atol=1e-5)
 
     def test_empty_texts_and_other_things_are_bad_items(self, model: HtclModel) -> None:
-        _, errors = model.encode_text(["calm", " ", None], on_error="record")
+        _, errors = model.encode_text(["calm", " ", None, "half \ud83d"], on_error="record")
+        assert errors.pop(3) == "a text with half a character (a lone surrogate)"
         assert errors == {1: "an empty text", 2: "a text is a string, not NoneType"}
 
     def test_a_saved_model_finds_its_tokenizer(self, model: HtclModel, tmp_path: Path) -> None:

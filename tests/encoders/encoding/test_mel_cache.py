@@ -31,9 +31,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     load = features.load_mono
 
-    def spy(path: Path, *args: object) -> object:
+    def spy(path: Path, *args: object, trim: bool) -> object:
         names.append(path.name)
-        return load(path, *args)  # type: ignore[arg-type]
+        return load(path, *args, trim=trim)  # type: ignore[arg-type]
 
     monkeypatch.setattr(features, "load_mono", spy)
     monkeypatch.setattr(features, "CHUNK", 3)
@@ -264,13 +264,13 @@ def test_what_lies_with_the_machine_is_tried_again(
 ) -> None:
     world, load = make_catalogue(4), features.load_mono
 
-    def forbidden(path: Path, *args: object) -> object:
+    def forbidden(path: Path, *args: object, trim: bool) -> object:
         if path.name in ("01.wav", "03.wav"):
             try:
                 raise PermissionError(13, "Permission denied")
             except PermissionError as error:
                 raise AudioError("cannot be read (Permission denied)", path) from error
-        return load(path, *args)  # type: ignore[arg-type]
+        return load(path, *args, trim=trim)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(features, "load_mono", forbidden)
@@ -282,6 +282,28 @@ def test_what_lies_with_the_machine_is_tried_again(
     assert again.present.all()
     assert not again.rejects
     assert sorted(decoded) == ["01.wav", "03.wav"]
+
+
+def test_files_that_were_moved_are_found_by_their_content(make_catalogue: MakeCatalogue, decoded: list[str]) -> None:
+    workspace, dataset = make_catalogue(4)
+    before = ensure_mels(workspace.mels, dataset)
+    decoded.clear()
+    folder = workspace.root / "audio"
+    for number in range(4):
+        (folder / f"{number:02}.wav").rename(workspace.root / f"moved-{number}.wav")
+        (folder / f"{number:02}.wav").write_bytes((workspace.root / f"moved-{number}.wav").read_bytes())
+    assert the_same(ensure_mels(workspace.mels, dataset), before)
+    assert not decoded
+
+
+def test_keys_that_were_lost_are_read_again(make_catalogue: MakeCatalogue, decoded: list[str]) -> None:
+    workspace, dataset = make_catalogue(4)
+    before = ensure_mels(workspace.mels, dataset)
+    for damage in ("", "[1, 2", "[]"):
+        (workspace.mels / "files.json").write_text(damage)
+        decoded.clear()
+        assert the_same(ensure_mels(workspace.mels, dataset), before)
+        assert not decoded
 
 
 def test_a_sound_whose_power_is_not_finite_is_a_reject_and_not_a_crash(make_catalogue: MakeCatalogue) -> None:
