@@ -8,7 +8,6 @@ from data.errors import UserError
 from encoders.htcl import HtclModel
 from encoders.model.config import HtclConfig
 from encoders.model.original_weights import PARTS, original_parts
-from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower
 
 KINDS = (".safetensors", ".pt", ".pth")
@@ -21,12 +20,9 @@ def from_published(folder: Path, out: Path, config: Path | None = None, tokenize
         raise UserError(f"no published part in {folder}", f"Name the files {', '.join(PARTS)} with {', '.join(KINDS)}.")
     settings = None if config is None else HtclConfig.from_pretrained(config, local_files_only=True)
     converted = HtclModel.from_published(**found, config=settings)
-    extractor = HtclFeatureExtractor(published=True)
+    if tokenizer is not None:
+        converted.tokenizer = load_text_tower(tokenizer)[1]
     converted.save_pretrained(out)
-    if tokenizer is None:
-        extractor.save_pretrained(out)
-    else:
-        HtclProcessor(extractor, load_text_tower(tokenizer)[1]).save_pretrained(out)
     return list(found)
 
 

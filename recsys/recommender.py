@@ -27,6 +27,7 @@ from recsys.ranking.fusion import Proposals
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.tasks import HISTORY, Task
+from recsys.threads import threads_for
 
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
@@ -41,6 +42,8 @@ class Recommender:
         """words: what is known of the encoder's words; None refuses no search."""
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._recordings = dataset.recordings
+        self._shown = {name: dataset.tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
+        self._shown["year"] = dataset.tracks["release_date"].dt.year()
         self._listener_starts = np.searchsorted(
             dataset.listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1)
         )
@@ -58,7 +61,7 @@ class Recommender:
 
         Raises UserError where something is missing, DamagedError where something is damaged.
         """
-        space = Workspace(Path(workspace))
+        space = Workspace(Path(workspace).absolute())  # a process may change its folder later
         dataset = load_dataset(space)
         index, _ = read_index(space, dataset)
         words = WordSense.of(read_manifest(space.encoder("preference")))
@@ -89,11 +92,13 @@ class Recommender:
         queries = [self._listener_query(user, heard) for user in users]
         known = [row for row, query in enumerate(queries) if len(query.history)]
         task: Task = "next-song" if heard else "discovery"
-        found = self._answer(task, [queries[row] for row in known], k, per_artist, "listener")
-        answers = dict(zip(known, found, strict=True))
-        results = [self._filled(answers.get(row, []), query, k, per_artist) for row, query in enumerate(queries)]
+        with threads_for(len(users)):
+            found = self._answer(task, [queries[row] for row in known], k, per_artist, "listener")
+            answers = dict(zip(known, found, strict=True))
+            results = [self._filled(answers.get(row, []), query, k, per_artist) for row, query in enumerate(queries)]
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
+    @threads_for(1)
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
     ) -> list[Recommendation]:
@@ -114,6 +119,7 @@ class Recommender:
             found = self._once([*found, *self.search(title, more)], rows, per_artist)[:k]
         return self._filled(found, query, k, per_artist)
 
+    @threads_for(1)
     def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows(arguments.texts("session", session))
@@ -121,6 +127,7 @@ class Recommender:
         found = self._answer("discovery", [query], k, None, "songs")[0] if len(rows) else []
         return self._filled(found, query, k, None)
 
+    @threads_for(1)
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
         k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows([arguments.text("track", track)])
@@ -135,6 +142,7 @@ class Recommender:
         nearest = Explanation(("htcl-stage2",), int(rows[0]), "htcl-stage2")
         return self._name(tracks[:k], scores[:k], [nearest] * k, "songs")
 
+    @threads_for(1)
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
         """Songs whose sound and metadata fit the words.
 
@@ -148,6 +156,7 @@ class Recommender:
         tracks, scores = self._one_of_each(*self._htcl.by_text(words, 2 * k + SPARE))
         return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", ["fits the words"] * k)
 
+    @threads_for(1)
     def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
         allowed = np.ones(len(self.dataset.track_ids), np.bool_)
@@ -260,23 +269,18 @@ class Recommender:
         titled: bool = False,
     ) -> list[Recommendation]:
         """The rows as Recommendations. reasons: one each; else each explanation in words."""
-        ids, table = self.dataset.track_ids.names, self.dataset.tracks[tracks.tolist()]
-        released = table["release_date"].dt.year()
+        ids, shown = self.dataset.track_ids.names, self._shown
         return [
             Recommendation(
                 track_id=ids[track],
-                title=table["title"][at],
-                artist=table["artist"][at],
                 score=float(scores[at]),
                 reason=reasons[at]
                 if reasons
                 else reason_in_words(self.dataset, int(track), explanations[at], question, titled),
                 sources=explanations[at].sources,
                 because=None if (row := explanations[at].because) is None else ids[row],
-                album=table["album"][at],
-                year=released[at],
-                duration_s=table["duration_s"][at],
-                audio_path=table["audio_path"][at],
+                # One value at a time: Polars gathers rows in a pool of threads, which a forked process has not.
+                **{name: values[int(track)] for name, values in shown.items()},
             )
             for at, track in enumerate(tracks)
         ]

@@ -2,10 +2,9 @@
 
 The cache is a row of chunks of some hundred songs, a byte a cell: 160 KB for two minutes. Each chunk is written whole
 or not at all, so an interrupted run goes on with the next one. A chunk is held against its checksum when it is first
-read; one that is damaged is dropped and its songs decoded again. A song is known by its file's content
-(`file_keys.py`), so it is found wherever the file lies; songs that no decoder reads are remembered with their reason,
-but where it lies with the machine (a file that may not be read, a process that was killed for memory): these are tried
-again.
+read; one that is damaged is dropped and its songs decoded again. A song is known by its file's content, wherever the
+file lies (`data.audio.file_keys`); songs that no decoder reads are remembered with their reason, but where it lies with
+the machine (a file that may not be read, a process that was killed for memory): these are tried again.
 """
 
 import hashlib
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.audio.file_keys import content_keys
 from data.audio.reading import load_mono
 from data.dataset import Dataset
 from data.errors import DamagedError
@@ -29,7 +29,6 @@ from data.reporting import logger, meter
 from data.storage.atomic_files import write_text
 from data.storage.hashing import sha256, short_hash
 from encoders.encoding.decoding_pool import TransientError, read_files
-from encoders.encoding.file_keys import content_keys
 from encoders.model.mel import BANDS, HOP, LEVELS, MAX_SECONDS, SAMPLE_RATE, log_mel, quantise
 
 log = logger(__name__)

@@ -1,5 +1,6 @@
 """The network of HTCL: two towers, their heads and the fusion. Tensors in, tensors out; it reads no files."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from encoders.model.config import HtclConfig
 from encoders.model.mel import band_statistics, standardised
+from encoders.model.model_folder_checks import check_settings, check_weights
 from encoders.model.outputs import SongVectors
 from encoders.model.towers import AudioTower, FeatureTower, Head, ShortcutHead
 
@@ -29,6 +31,25 @@ class HtclNetwork(PreTrainedModel):
     _supports_sdpa = True
     _keep_in_fp32_modules_strict = ["center", "spread"]
     "What rows of features are standardised by: a year or a number of milliseconds has no room in 16 bits."
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers', but a folder that lacks a tensor or a setting is refused: raises UserError naming it."""
+        if (folder := Path(str(pretrained_model_name_or_path))).is_dir():
+            pretrained_model_name_or_path = folder.absolute()
+            check_settings(folder, HtclConfig)
+        told = kwargs.pop("output_loading_info", False)
+        found: Any = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        model, loading = found
+        check_weights(str(folder), loading, model.state_dict())
+        return (model, loading) if told else model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its configuration and weights; torch's parametrised layers, one of ours among them, refuse to."""
+        extra = {name: value for name, value in self.__dict__.items() if name in self._pickled_attributes}
+        return _rebuilt, (type(self), self.config, self.state_dict(), self.training, extra)
+
+    _pickled_attributes: tuple[str, ...] = ()
 
     def __init__(self, config: HtclConfig) -> None:
         super().__init__(config)
@@ -206,6 +227,17 @@ class HtclNetwork(PreTrainedModel):
         """Keep the learned temperatures in a range where they cannot run away."""
         with torch.no_grad():
             self.log_scales.clamp_(0.0, self.config.max_log_scale)
+
+
+def _rebuilt(
+    kind: type[HtclNetwork], config: HtclConfig, weights: dict[str, Tensor], training: bool, extra: dict[str, Any]
+) -> HtclNetwork:
+    """What `HtclNetwork.__reduce__` took apart."""
+    model = kind(config)
+    model.load_state_dict(weights, assign=True)  # with their own precision and device
+    model.train(training)
+    model.__dict__.update(extra)
+    return model
 
 
 def _all_of(rows: Tensor) -> Tensor:

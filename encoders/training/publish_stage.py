@@ -26,7 +26,6 @@ from encoders.encoding.words import WordSense, held_out_songs, measure_words
 from encoders.htcl import HtclModel
 from encoders.model.config import preset_config
 from encoders.model.network import HtclNetwork
-from encoders.model.processing import HtclFeatureExtractor, HtclProcessor
 from encoders.model.text import load_text_tower, track_texts, train_wordpiece
 from encoders.model.towers import ShortcutHead
 from encoders.options import Stage, check_train_on
@@ -154,12 +153,9 @@ def _publish(
     recipe, step = inputs.recipe, f"encoder-{stage}"
     trained_on = {"part": inputs.seen(stage), "split": inputs.split.fingerprint}
     with publishing(workspace.encoder(stage), step, identity.made_from, identity.settings, trained_on) as draft:
+        assert isinstance(model, HtclModel)  # what is saved records the class
+        model.tokenizer = tokenizer
         model.save_pretrained(draft.folder)
-        if tokenizer.is_fast:
-            # The last batch's padding would be saved too, and the same training have another fingerprint.
-            tokenizer.backend_tokenizer.no_padding()
-            tokenizer.backend_tokenizer.no_truncation()
-        HtclProcessor(HtclFeatureExtractor(), tokenizer).save_pretrained(draft.folder)
         card = model_card(stage, model.config.projection_dim, inputs.dataset, identity.settings, facts)
         (draft.folder / "README.md").write_text(card, "utf-8")
         draft.facts |= facts

@@ -132,20 +132,27 @@ def exact_index(vectors: Vectors) -> VectorIndex:
 
 
 def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], NDArray[np.float32]]:
-    """Texts -> unit vectors (Q, D) of a stage's space. The encoder is read on first use and texts are remembered."""
+    """Texts -> unit vectors (Q, D) of a stage's space; texts are remembered.
 
-    @lru_cache(maxsize=1)
-    def encoder() -> Any:
-        made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
+    The encoder is read now, so that what is open answers from one version however often the workspace is built again.
+    Where it is not the one that made the vectors, or is damaged, the first text raises UserError: songs need no words.
+    """
+    made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
+    fault: UserError | None = None
+    try:
+        model, tokenizer, _ = read_encoder(workspace, stage)
         if made is not None and used is not None and made.made_from["encoder"] != used.fingerprint:
-            raise UserError(f"the encoder in {workspace.encoder(stage)} did not make the vectors", BUILD_AGAIN)
-        return read_encoder(workspace, stage)
+            fault = UserError(f"the encoder in {workspace.encoder(stage)} did not make the vectors", BUILD_AGAIN)
+    except UserError as error:
+        fault = error
 
     @lru_cache(maxsize=100_000)
     def one(text: str) -> NDArray[np.float32]:
-        model, tokenizer, _ = encoder()
+        if fault is not None:
+            raise fault
         with torch.inference_mode():
-            vector = model.get_text_features(**tokenize(tokenizer, [text])).pooler_output
+            output: Any = model.get_text_features(**tokenize(tokenizer, [text]))
+            vector = output.pooler_output
         return np.asarray(normalize(vector, dim=1)[0].numpy(), np.float32)
 
     return lambda texts: np.stack([one(text) for text in texts])

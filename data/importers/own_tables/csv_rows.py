@@ -83,7 +83,8 @@ class Dialect:
 
 def read_csv(text: str) -> CsvRows | None:
     """None where there is no header. Raises ValueError where the header names a column twice."""
-    lines = pl.Series("line", [text]).str.split("\n").list.explode().str.strip_suffix("\r")
+    written = pl.Series("line", [text]).str.split("\n").list.explode()
+    lines = written.str.strip_suffix("\r")
     dialect, columns, begin = _header(lines)
     if not columns:
         return None
@@ -94,7 +95,10 @@ def read_csv(text: str) -> CsvRows | None:
     fits = plain.str.count_matches(dialect.separator, literal=True) < len(columns)
     good = pl.when(quoted).then(pl.col("line").str.contains(dialect.whole)).otherwise(True) & fits
     table = table.with_columns(good=good)
-    records, within = _records_over_lines(lines, table, dialect, len(columns))
+    # Where lines end in LF, a CR LF inside quotes is part of the field.
+    records, within = _records_over_lines(
+        lines if "\r\n" in text[: text.find("\n") + 1] else written, table, dialect, len(columns)
+    )
     table = table.filter(~pl.col("number").is_in(list(within)))
     rejected: list[tuple[str, int, str]] = []
     odd: list[tuple[int, list[str]]] = []
@@ -193,6 +197,7 @@ def _record(spanned: list[str], dialect: Dialect, width: int) -> list[str] | Non
 
     A row by itself has as many fields as the header, and begins as the first line does: with a number, or a word.
     """
+    spanned[-1] = spanned[-1].removesuffix("\r")
     begins = {_shape(line.split(dialect.separator, 1)[0]) for line in spanned}
     if width > 2 and len(begins) == 1 and all(line.count(dialect.separator) + 1 == width for line in spanned):
         return None

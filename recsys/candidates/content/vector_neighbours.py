@@ -83,14 +83,17 @@ class VectorNeighbours:
         self, songs: NDArray[np.int32], neighbours: int
     ) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float32]]]:
         """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
-        if (len(self.memory) + len(songs)) * neighbours > REMEMBERED_CELLS:
-            self.memory.clear()
         asked = (neighbours + 1, len(self.index))  # one is the song itself
-        new = np.array([song for song in songs if (int(song), asked) not in self.memory], np.int32)
+        # What is found is held here too: another thread may empty the memory meanwhile.
+        found = {int(song): self.memory.get((int(song), asked)) for song in songs}
+        new = np.array([song for song, near in found.items() if near is None], np.int32)
         if len(new):
-            found = self.index.search(self.of(new), min(asked))
-            self.memory.update({(int(song), asked): found[row] for row, song in enumerate(new)})
-        return {int(song): self.memory[int(song), asked] for song in songs}
+            searched = self.index.search(self.of(new), min(asked))
+            if (len(self.memory) + len(new)) * neighbours > REMEMBERED_CELLS:
+                self.memory = {}
+            for row, song in enumerate(new):
+                found[int(song)] = self.memory[int(song), asked] = searched[row]
+        return {song: near for song, near in found.items() if near is not None}
 
 
 def closeness(cosines: NDArray[np.float32], settings: VectorNeighbourSettings) -> NDArray[np.float32]:

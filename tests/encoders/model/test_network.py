@@ -42,7 +42,11 @@ class TestSaving:
 
     def test_files_are_safetensors(self, tmp_path: Path) -> None:
         settled().save_pretrained(tmp_path)
-        assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+        }
 
     def test_the_same_seed_gives_the_same_fresh_model(self) -> None:
         one, two, other = tiny_model(1), tiny_model(1), tiny_model(2)

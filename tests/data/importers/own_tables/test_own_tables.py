@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data.errors import UserError
@@ -262,6 +262,7 @@ IDS = st.text(min_size=1).filter(lambda text: text.strip() not in NULLS and not 
 
 
 @given(st.lists(st.tuples(IDS, st.text()), min_size=1))
+@example([("\r\n", ""), ("a\r\nb\nc\rd", "e\r\n")])
 def test_any_table_written_by_polars_comes_back(rows):
     import tempfile
     from pathlib import Path

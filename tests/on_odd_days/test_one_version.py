@@ -1,0 +1,48 @@
+"""What is open answers from one version, whatever happens to the folder meanwhile."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data.errors import UserError
+from recsys import Recommender
+
+QUESTIONS = ("sad piano", "calm orchestral", "summer")
+
+
+def ids(recommender: Recommender, text: str) -> list[str]:
+    recommender.words = recommender.words.model_copy(update={"songs": 0})  # hardly trained, and asked all the same
+    return [song.track_id for song in recommender.search(text, 5)]
+
+
+def test_a_build_that_takes_the_place_of_what_is_open_is_not_seen(copy_of_built: Path, built: Path) -> None:
+    opened, before = Recommender.load(copy_of_built), Recommender.load(built)
+    for part in ("encoder", "vectors"):  # of the training part: another build of the same data
+        shutil.rmtree(copy_of_built / part)
+        shutil.copytree(built / "tuning" / part, copy_of_built / part)
+    for question in QUESTIONS:
+        assert ids(opened, question) == ids(before, question)
+
+
+def test_what_is_open_needs_its_folder_no_more(copy_of_built: Path, built: Path) -> None:
+    opened, before = Recommender.load(copy_of_built), Recommender.load(built)
+    (copy_of_built / "encoder").rename(copy_of_built / "gone")
+    assert ids(opened, "sad piano") == ids(before, "sad piano")
+
+
+def test_an_encoder_that_did_not_make_the_vectors_answers_no_words_but_songs(copy_of_built: Path) -> None:
+    shutil.rmtree(copy_of_built / "encoder")
+    shutil.copytree(copy_of_built / "tuning" / "encoder", copy_of_built / "encoder")
+    opened = Recommender.load(copy_of_built)
+    user = opened.dataset.user_ids.names[0]
+    assert len(opened.recommend(user, 5)) == 5
+    with pytest.raises(UserError, match="did not make the vectors"):
+        ids(opened, "sad piano")
+
+
+def test_a_relative_path_holds_after_a_change_of_folder(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built.parent)
+    opened = Recommender.load(built.name)
+    monkeypatch.chdir("/")
+    assert len(ids(opened, "sad piano")) == 5
