@@ -8,6 +8,11 @@ else a session that the moment cuts in two would be half in training.
 `leave-last-out` holds out each listener's last play (test) and the one before (validation), whenever these were. Models
 then learn from what others played later: the future leaks. It exists for numbers to be compared with published ones.
 
+The moments divide listening as most listeners do it: of a listener who plays more than ten times as much as the one in
+the middle the plays count less, or one account would be all that is validated and tested. Where the moments leave a
+part less than a quarter of what is due to it (all plays at one time, or within minutes), each listener's order is
+divided instead, and that is said.
+
 Playlists are held out whole: all those last changed after the training period, and as many of the others as the share
 asks for.
 
@@ -29,10 +34,13 @@ from pydantic import BaseModel, Field
 
 from data.dataset import Dataset
 from data.errors import DamagedError
+from data.reporting import logger
 from data.storage.manifest import Manifest, is_current, read_manifest, verify
 from data.storage.parquet import read_parquet
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
+
+log = logger(__name__)
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -41,6 +49,12 @@ Extent = Literal["train", "past", "all"]
 IN_GAP = -1
 """Code for listens inside the gap: not training, not a target, but still in the listener's history."""
 Method = Literal["time", "leave-last-out"]
+DUE = 0.25
+"What a part must have of its share of the listening; else time does not divide it."
+FEWEST = 10
+"Plays due to a part from which that is asked: of fewer, chance alone takes most."
+HEAVY = 10
+"Plays of a listener, as a multiple of the median listener's, beyond which they count less in choosing the moments."
 LEAKS = (
     "each listener's last play is held out, whenever it was: models have learned from plays of others that came later, "
     "so the future LEAKS into these numbers; compare them with published ones of the same protocol and with no others"
@@ -203,18 +217,48 @@ def _divide_listens(dataset: Dataset, settings: SplitSettings) -> tuple[NDArray[
         alone = listens.select(pl.len().over("user") == 1).to_series().to_numpy()
         return np.where(alone, 0, np.clip(2 - left, 0, 2)).astype(np.int8), {"order": "leave-last-out"}
     if not timed:
-        fraction = (pl.int_range(pl.len()).over("user") + 0.5) / pl.len().over("user")
-        share = listens.select(fraction).to_series().to_numpy()
-        return _parts(share, train, 1 - settings.test_share), {"order": "position"}
-    moments = listens["listened_at"].sort()
-    starts = [moments[min(int(q * len(moments)), len(moments) - 1)] for q in (train, 1 - settings.test_share)]
-    facts = {"order": "time", "validation_from": starts[0].isoformat(), "test_from": starts[1].isoformat()}
+        return _by_position(listens, settings), {"order": "position"}
+    counted = _counted(listens)
+    order = listens["listened_at"].arg_sort().to_numpy()
+    reached = np.cumsum(counted[order])
+    starts = [
+        listens["listened_at"][int(order[min(np.searchsorted(reached, q * reached[-1], side="right"), len(order) - 1)])]
+        for q in (train, 1 - settings.test_share)
+    ]
+    facts: dict[str, object] = {
+        "order": "time",
+        "validation_from": starts[0].isoformat(),
+        "test_from": starts[1].isoformat(),
+    }
     at = listens["listened_at"]
     part = ((at >= starts[0]).cast(pl.Int8) + (at >= starts[1]).cast(pl.Int8)).to_numpy().copy()
     for start in starts:
         part[((at >= start - settings.gap) & (at < start)).to_numpy()] = IN_GAP
     facts["in_gap"] = int((part == IN_GAP).sum())
+    due = (train, settings.validation_share, settings.test_share)
+    for number, (name, share) in enumerate(zip(PARTS, due, strict=True)):
+        wanted = share * counted.sum()
+        if wanted >= FEWEST and counted[part == number].sum() < DUE * wanted:
+            found = f"{int((part == number).sum()):,} of {len(part):,} plays"
+            why = f"time leaves {found} for {name}, and {share:.0%} are due: each listener's own order is divided"
+            log.warning(f"  split       {why}")
+            return _by_position(listens, settings), {"order": "position", "why": why}
     return part, facts
+
+
+def _by_position(listens: pl.DataFrame, settings: SplitSettings) -> NDArray[np.int8]:
+    """Each listener's plays divided by their order."""
+    fraction = (pl.int_range(pl.len()).over("user") + 0.5) / pl.len().over("user")
+    share = listens.select(fraction).to_series().to_numpy()
+    return _parts(share, 1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
+
+
+def _counted(listens: pl.DataFrame) -> NDArray[np.float64]:
+    """(plays,) what each counts in choosing the moments: 1, less where its listener has more than HEAVY medians."""
+    plays = np.bincount(listens["user"].to_numpy())
+    most = HEAVY * np.median(plays[plays > 0])
+    counted: NDArray[np.float64] = np.minimum(1.0, most / np.maximum(plays, 1))[listens["user"].to_numpy()]
+    return counted
 
 
 def _divide_playlists(dataset: Dataset, settings: SplitSettings, facts: dict[str, object]) -> NDArray[np.int8]:

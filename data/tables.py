@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -75,6 +76,13 @@ REMARK_SCHEMA = {"what": pl.String, "where": pl.String, "reason": pl.String, "ro
 where: a table, `table.column`, or a folder."""
 LONGEST_CONTENT = 2_000
 "Characters of a rejected row that are kept, where it is a line or a record."
+
+
+CLOCKS = timedelta(days=1)
+"What clocks and time zones may be ahead."
+ANNOUNCED = timedelta(days=366)
+"How long before its release a song may be known."
+AFTER_IMPORT = "later than this import: a wrong clock"
 
 
 TablePart = tuple[str, pl.DataFrame]
@@ -184,6 +192,7 @@ def _row_rules(name: str) -> list[tuple[pl.Expr, str]]:
     if name == "listens":
         rules += [
             (pl.col("listened_at").is_null() & pl.col("position").is_null(), "neither a time nor a position"),
+            (pl.col("listened_at") > datetime.now(UTC) + CLOCKS, AFTER_IMPORT),
             (~pl.col("played_ratio").is_between(0, 1), "played_ratio outside 0..1"),
             (~pl.col("feedback").is_in(FEEDBACK), f"feedback is none of {', '.join(FEEDBACK)}"),
         ]
@@ -195,6 +204,32 @@ def _row_rules(name: str) -> list[tuple[pl.Expr, str]]:
             (values.eval(not_finite).list.any(), "a value is missing or not finite"),
         ]
     return rules
+
+
+def without_wrong_clocks(name: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """A table in contract form with dates of songs and playlists that lie ahead made null, and remarks on them.
+
+    A release date of 9999 would be new for ever. What listens say of the future makes them rejects.
+    """
+    told = []
+    for column, ahead in DATES.get(name, {}).items():
+        wrong = (frame[column] > (datetime.now(UTC) + ahead)).fill_null(False)
+        if wrong.any():
+            where, example = f"{name}.{column}", frame[column].filter(wrong)[0]
+            told.append(remark("made null", where, f"{_in_days(ahead)} after this import", int(wrong.sum()), example))
+            frame = frame.with_columns(pl.when(~wrong).then(pl.col(column)).alias(column))
+    return frame, told
+
+
+DATES = {
+    "tracks": {"release_date": ANNOUNCED},
+    "playlists": {"modified_at": CLOCKS},
+    "playlist_tracks": {"added_at": CLOCKS},
+}
+
+
+def _in_days(ahead: timedelta) -> str:
+    return "more than a day" if ahead.days == 1 else f"more than {ahead.days} days"
 
 
 def usual_width(rows: Mapping[int, int]) -> int:

@@ -29,6 +29,7 @@ from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
 from eval.semantic.measure import Fold, measure_semantic
 from eval.training_variance import ensure_repeats, measure_repeats
 from eval.workspace_checks import answerable, ready
+from recsys.fitted.doubts import doubts, vectors_differ
 from recsys.fitted.store import FittedSources
 from recsys.tasks import UNTUNED, HeldOut, Scenario, Task, held_out, scenario, tuned_for
 
@@ -143,8 +144,11 @@ def _measured(
             log.warning(f"{' '.join([task, question.scenario]).strip()}: skipped, the dataset has nothing of the kind.")
             continue
         models = _models(fitted, asked, task)
-        result, values = measure(fitted.dataset, fitted.split, question.held_out, models, vectors=vectors)
+        result, values = measure(
+            fitted.dataset, fitted.split, question.held_out, models, vectors=vectors, differ=vectors_differ(space)
+        )
         _complete(result, fitted, asked, question, models)
+        result["protocol"]["notes"] = [*result["protocol"].get("notes", []), *doubts(space)]
         show(result, COLUMNS[task], HEADLINES)
         results.append(result)
         per_query[name_of(result)] = values
@@ -174,7 +178,10 @@ def _complete(
             dataset, split, question.held_out, result["models"], fitted.repeats, COLUMNS[task]
         )
     if task in UNTUNED:
-        result["protocol"]["notes"] = [f"settings as validation chose them for {tuned_for(task)}"]
+        result["protocol"]["notes"] = [
+            *result["protocol"].get("notes", []),
+            f"settings as validation chose them for {tuned_for(task)}",
+        ]
 
 
 def _measured_semantic(

@@ -62,11 +62,14 @@ def measure(
     baselines: Collection[str] = BASELINES,
     vectors: Vectors | None = None,
     fitted: str = FITTED,
+    differ: bool = True,
 ) -> tuple[TaskResult, PerQuery]:
     """The result of one task as it goes into JSON, and what every query contributed to it.
 
     The best of the baselines is what the others are tested against. vectors: of the songs, for the diversity of the
-    answers. fitted: what the models have seen, in words. Raises UserError where the dataset asks nothing of the kind.
+    answers. fitted: what the models have seen, in words. differ: whether songs have vectors of their own; where they
+    have not, or nothing was learned from, no model is called better than another. Raises UserError where the dataset
+    asks nothing of the kind.
     """
     if not question.queries:
         raise UserError(
@@ -82,16 +85,19 @@ def measure(
     )
     # A listener's queries resemble each other, so whole listeners are drawn; a playlist is one query.
     groups = {part.prefix: question.groups[part.asked] for part in parts}
-    tests = _tests(answers.values, groups, baselines)
+    learned = not (past.listens.is_empty() and past.playlist_tracks.is_empty())
+    tests = _tests(answers.values, groups, baselines) if learned and differ else []
+    protocol = _protocol(question, parts, dataset, split, fitted, resamples, len(tests))
+    protocol["notes"] = _notes(split, groups[""], learned, differ)
     result: TaskResult = {
         "task": question.task,
         "dataset": describe(dataset),
-        "protocol": _protocol(question, parts, dataset, split, fitted, resamples, len(tests)),
+        "protocol": protocol,
         "models": {name: _intervals(found, groups, resamples) for name, found in answers.values.items()},
         "beyond": answers.beyond,
         "curves": answers.curves,
         "tests": tests,
-        "stage2_gain": _gain(answers.values, groups),
+        "stage2_gain": _gain(answers.values, groups) if learned and differ else {},
         "seconds": round(time.monotonic() - started, 2),
         "seconds_per_model": answers.seconds,
     }
@@ -150,6 +156,7 @@ def _protocol(
         "fitted": fitted,
         "queries": {part.prefix or "all": int(part.asked.sum()) for part in parts},
         "targets": {part.prefix or "all": len(part.targets.tracks) for part in parts},
+        "listeners": {part.prefix or "all": len(np.unique(question.groups[part.asked])) for part in parts},
         "catalogue": len(dataset.track_ids),
         "depth": DEPTH,
         "intervals": f"95 % percentile bootstrap, {resamples} resamples of listeners (playlists)",
@@ -160,6 +167,18 @@ def _protocol(
     if question.given == "seeds":
         protocol["seeds"] = question.seeds
     return protocol
+
+
+def _notes(split: Split, groups: NDArray[np.int64], learned: bool, differ: bool) -> list[str]:
+    """What readers must know of the numbers before they believe them."""
+    notes = [str(split.manifest.facts["why"])] if "why" in split.manifest.facts else []
+    if len(np.unique(groups)) == 1:
+        notes.append("one listener is no sample: no intervals, no tests")
+    if not learned:
+        notes.append("nothing was learned from: the training part holds no play and no entry; nothing is compared")
+    if not differ:
+        notes.append("songs have no vectors of their own: no model is called better than another")
+    return notes
 
 
 def describe(dataset: Dataset) -> DatasetFacts:

@@ -5,7 +5,7 @@ independently. The same seed draws the same resamples for every model and metric
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ BLOCK = 2_000_000
 
 
 class Interval(TypedDict):
-    """A mean over queries and its bootstrap interval."""
+    """A mean over queries and its bootstrap interval; without one where all queries are one listener's."""
 
     mean: float
-    low: float
-    high: float
+    low: NotRequired[float]
+    high: NotRequired[float]
 
 
 class PairedTest(TypedDict):
@@ -53,8 +53,8 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """The mean of each metric and its percentile bootstrap interval.
 
-    values: metric (or model) -> (Q,). groups: (Q,), queries of equal value are drawn together (cluster bootstrap).
-    Raises ValueError where there are no queries, or unequal numbers of them.
+    values: metric (or model) -> (Q,). groups: (Q,), queries of equal value are drawn together (cluster bootstrap); of a
+    single group nothing is known but the mean. Raises ValueError where there are no queries, or unequal numbers.
 
     >>> bootstrap_intervals({"hr@10": np.array([1.0, 1.0, 1.0])})
     {'hr@10': {'mean': 1.0, 'low': 1.0, 'high': 1.0}}
@@ -62,8 +62,10 @@ def bootstrap_intervals(
     if not values:
         return {}
     sums, sizes = _per_group(_columns(values), groups)
-    low, high = _bootstrap(sums, sizes, resamples, level, seed)
     means = sums.sum(axis=0) / sizes.sum()
+    if groups is not None and len(sizes) == 1:
+        return {name: Interval(mean=float(means[i])) for i, name in enumerate(values)}
+    low, high = _bootstrap(sums, sizes, resamples, level, seed)
     return {
         name: Interval(mean=float(means[i]), low=float(low[i]), high=float(high[i])) for i, name in enumerate(values)
     }
@@ -150,11 +152,12 @@ def compare_all(
 
     values: model -> (Q,), one metric over the same queries. The best baseline is the one with the best mean on these
     very queries: its luck makes it harder to beat, never easier. A verdict needs a Holm-adjusted p below 1 - level.
+    A single group (one listener) is no sample: nothing is tested.
     """
     sign = -1.0 if lower_is_better else 1.0
     known = [name for name in values if name in baselines]
     others = [name for name in values if name not in baselines]
-    if not known or not others:
+    if not known or not others or (groups is not None and len(np.unique(groups)) == 1):
         return []
     _columns(values)
     best = max(known, key=lambda name: sign * values[name].mean())

@@ -19,6 +19,7 @@ from encoders.encoding.words import WordSense
 from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import Recipe, choose_recipe
+from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
 from recsys.settings import ProductSettings
@@ -73,4 +74,6 @@ def build(
     done("index", ensure_index(workspace, dataset, index or product.index.backend), time.monotonic() - started)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
     log.info(f"  words       {words.refused or words.in_words()}")
+    for doubt in doubts(workspace):
+        log.warning(f"  beware      {doubt}")
     return dataset, split

@@ -39,6 +39,11 @@ class Query:
     exclude: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     "Songs that must not be answered: seeds, heard or blocked ones."
 
+    @property
+    def is_title_alone(self) -> bool:
+        """Words without a song."""
+        return bool(self.text) and not len(self.history)
+
     def weights(self, half_life: float | None) -> NDArray[np.float32]:
         """Evidence per play, halved every `half_life` plays back from the latest one; None does not decay."""
         evidence = np.ones(len(self.history), np.float32) if self.evidence is None else self.evidence

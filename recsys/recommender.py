@@ -1,6 +1,7 @@
 """The front door: `Recommender.load("workspace").recommend("user-17")`."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Self, overload
@@ -13,6 +14,7 @@ from data.dataset import Dataset, load_dataset
 from data.errors import UserError
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
+from data.tables import ANNOUNCED
 from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
@@ -51,6 +53,7 @@ class Recommender:
         self._evidence = dataset.listens.select(EVIDENCE).to_series().to_numpy()
         self._disliked = _disliked(dataset)
         release = dataset.tracks["release_date"]
+        release = release.set(release > date.today() + ANNOUNCED, None)  # or it would be new for ever
         dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
         rows = np.arange(len(release))
         self._newest = rows if dates is None else np.argsort(dates, kind="stable")[::-1]
@@ -243,8 +246,9 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         if not queries:
             return []
-        settings = self.models.choices.fusion[task]
-        proposals = Proposals.gather(self.models.rankings(task, queries), settings.method, self.models.unplayed)
+        settings = self.models.choices.fusion_for(task, all(query.is_title_alone for query in queries))
+        rankings = self.models.rankings(task, queries, settings)
+        proposals = Proposals.gather(rankings, settings.method, self.models.unplayed)
         # The filters drop songs, so more than k are fused.
         fused = proposals.ranked(settings, (2 if per_artist is None else 10) * k + SPARE)
         fused = Ranked.from_rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from data.ingest.rejects import Tally
-from data.tables import REJECT_SCHEMA, SCHEMAS, TablePart, check_rows, to_schema
+from data.tables import REJECT_SCHEMA, SCHEMAS, TablePart, check_rows, to_schema, without_wrong_clocks
 
 MOST_ROWS = 200_000
 MOST_BYTES = 32 * 2**20
@@ -41,7 +41,10 @@ class Spool:
         if name == REJECTS:
             self.reject(frame)
             return
-        good, bad = check_rows(name, to_schema(name, frame))
+        dated, remarks = without_wrong_clocks(name, to_schema(name, frame))
+        for remark in remarks:
+            self.tally.remark(remark)
+        good, bad = check_rows(name, dated)
         self.given.add(name)
         self.reject(bad)
         self._put(name, good)

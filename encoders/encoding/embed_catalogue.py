@@ -25,7 +25,7 @@ from encoders.model.network import HtclNetwork
 from encoders.options import STAGES, Stage
 
 BLOCK = 1024
-
+COMPARED = 5000
 
 BATCH, GPU_BATCH = 32, 256
 "Songs at a time. What a GPU does with few is over before the next are read."
@@ -52,9 +52,16 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
         for modality in MODALITIES:
             write_vectors(draft.folder, modality, vectors[modality], dataset)
             draft.facts[modality] = len(vectors[modality].tracks)
+        draft.facts["distinct"] = distinct(vectors["item"].values)
     workspace.discard_scratch(unfinished)
     counts = ", ".join(f"{len(vectors[name].tracks):,} {name}" for name in MODALITIES)
     done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors", time.monotonic() - started)
+
+
+def distinct(vectors: NDArray[np.float32]) -> int:
+    """How many of the vectors (N, D), of at most COMPARED spread over them, differ by more than rounding."""
+    some = vectors[:: max(1, len(vectors) // COMPARED)]
+    return len(np.unique(np.round(some * 1000).astype(np.int16), axis=0))
 
 
 def encode_songs(model: HtclNetwork, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:

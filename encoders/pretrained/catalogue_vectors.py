@@ -84,7 +84,7 @@ def _hear(external: ExternalModel, dataset: Dataset, pool: ThreadPoolExecutor, r
     def decode(row: int) -> NDArray[np.float32] | Exception:
         path = dataset.audio_file(row)
         try:
-            return load_mono(path, external.rate, MAX_SECONDS) if path else ValueError("no file")
+            return load_mono(path, external.rate, MAX_SECONDS, trim=True) if path else ValueError("no file")
         except (ValueError, OSError) as error:
             return error
 

@@ -158,7 +158,7 @@ def _publish(
         model.save_pretrained(draft.folder)
         card = model_card(stage, model.config.projection_dim, inputs.dataset, identity.settings, facts)
         (draft.folder / "README.md").write_text(card, "utf-8")
-        draft.facts |= facts
+        draft.facts |= facts | {"tokens": len(tokenizer)}
         if changes := recipe.changes.of(stage):
             draft.facts["changes"] = changes
         if recipe.text_encoder is not None:
@@ -197,8 +197,10 @@ def learn_semantic(
     texts = track_texts(dataset.tracks)
     known = [text for track in allowed if (text := texts[track]) is not None]
     table = dataset.feature_matrix()
+    # The vocabulary is of all texts: what a song is called tells nothing of who plays it, nor how it sounds.
+    spoken = [text for text in texts if text is not None]
     with distributed.first_then_others():  # each writes the vocabulary
-        model, tokenizer = fresh_model(recipe, known, bool(mels.present.any()), table, place.scratch, settings.seed)
+        model, tokenizer = fresh_model(recipe, spoken, bool(mels.present.any()), table, place.scratch, settings.seed)
     if table is not None:
         rows = table[allowed]
         model.feature_model.standardise_to(torch.from_numpy(rows[~np.isnan(rows[:, 0])]))

@@ -207,7 +207,7 @@ def _with_intervals(
 
 
 def _told(interval: Interval, queries: int, less: float = 0.0) -> dict[str, float]:
-    ends = {"mean": interval["mean"] - less, "low": interval["low"] - less, "high": interval["high"] - less}
+    ends = {end: value - less for end, value in interval.items() if isinstance(value, float)}
     return {**ends, "queries": queries}
 
 

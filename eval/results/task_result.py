@@ -19,7 +19,7 @@ class DatasetFacts(TypedDict):
 
 
 class Protocol(TypedDict):
-    """How it was measured. queries, targets: slice (`cold/`; `all`) -> how many."""
+    """How it was measured. queries, targets, listeners: slice (`cold/`; `all`) -> how many."""
 
     text: str
     queries: dict[str, int]
@@ -28,6 +28,8 @@ class Protocol(TypedDict):
     split: str
     fitted: NotRequired[str]
     targets: NotRequired[dict[str, int]]
+    listeners: NotRequired[dict[str, int]]
+    "Who asks them: listeners, or playlists."
     depth: NotRequired[int]
     slices: NotRequired[str]
     family: NotRequired[str]

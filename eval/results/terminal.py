@@ -139,7 +139,11 @@ def _title(result: TaskResult) -> Text:
 
 
 def _caption(result: TaskResult, metrics: Sequence[str]) -> Text:
-    notes = [f"±: farther end of the {result.get('level', 0.95):.0%} interval", "bold: best"]
+    protocol = result.get("protocol", {})
+    asked, by = (protocol.get(name, {}).get("all") for name in ("queries", "listeners"))  # type: ignore[attr-defined]
+    of = "playlists" if "seeds" in protocol else "listeners"
+    told = [f"{asked:,} queries of {by:,} {of if by != 1 else of[:-1]}"] if asked and by else []
+    notes = [*told, f"±: farther end of the {result.get('level', 0.95):.0%} interval", "bold: best"]
     if any(lower_is_better(metric) for metric in metrics):
         notes.append("↓: lower is better")
     return Text("; ".join([*notes, f"{result['seconds']:,.0f} s"]))
@@ -160,6 +164,8 @@ def _cell(metric: str, interval: Interval | None, best: float | None) -> Text:
     if interval is None:
         return Text("-")
     mean, digits = interval["mean"], _digits(metric)
+    if "low" not in interval:
+        return Text(f"{mean:.{digits}f}", style="bold" if mean == best else "")
     reach = max(mean - interval["low"], interval["high"] - mean)
     return Text(f"{mean:.{digits}f} ±{reach:.{digits}f}", style="bold" if mean == best else "")
 

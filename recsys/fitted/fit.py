@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.reporting import done, meter
@@ -28,9 +29,9 @@ from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, make_source, read_choices
 from recsys.line_up import BUILT, FUSED, HTCL_NAMES
 from recsys.ranked import Ranked
-from recsys.ranking.fusion import fuse
+from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.settings import ProductSettings
-from recsys.tasks import TASKS, HeldOut, Task
+from recsys.tasks import TASKS, HeldOut, Task, held_out
 from recsys.tuning import search_space
 from recsys.tuning.choices import Choices, Chosen, fit_key
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS
@@ -59,7 +60,7 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
     spaces = {name: search_space.SPACE[name] for name in BUILT}
     t = product.tuning
     tried = [spaces, t.trials, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, t.min_gain, t.safety_margin]
-    tried += [t.queries, t.fusion_queries, t.new_songs]
+    tried += [t.queries, t.fusion_queries, t.new_songs, search_space.RULES]
     settings = {"space": short_hash(tried), **product.ranking.model_dump(exclude_defaults=True)}
     if is_current(tuning.models, made_from, settings):
         return
@@ -94,7 +95,7 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     tuning, ranking = product.tuning, product.ranking
     ground = TuningData(dataset, split.training(dataset), {}, product)
     for name in names:
-        tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries]
+        tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries, search_space.RULES]
         tuned = workspace.tuning.baseline(name)
         settings = {"space": short_hash(tried), **ranking.model_dump(exclude_defaults=True)}
         if not is_current(tuned, made_from, settings):
@@ -170,7 +171,31 @@ def _tune_product(tuning: Workspace, dataset: Dataset, split: Split, product: Pr
         choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
+    choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed)
     return choices
+
+
+def _title_fusion(
+    ground: TuningData, split: Split, choices: Choices, fits: dict[str, State], unplayed: NDArray[np.bool_]
+) -> FusionSettings | None:
+    """The fusion for playlists by their title alone: by NDCG@100 on all songs never behind its best source, so neither
+    behind search nor behind popularity. What is new gets no premium: a title says too little to bet on it.
+    """
+    tuning = ground.product.tuning.model_copy(update={"new_songs": 0.0})
+    titles = held_out(ground.dataset, split, "playlist", "validation", seeds=0, max_queries=tuning.fusion_queries)
+    if not titles.queries:
+        return None
+    sources = {name: ground.source(name, choices.settings["playlist"][name], fits) for name in FUSED}
+    rankings = {
+        name: source.candidates(titles.queries, ground.product.ranking.depth) for name, source in sources.items()
+    }
+    fusion = choose_fusion(rankings, titles, unplayed, tuning)
+    songs, reached = len(ground.dataset.track_ids), choices.validation.setdefault("playlist", {})
+    for name in (*HTCL_NAMES, "popularity"):
+        if name in rankings:
+            reached[f"{name} by title"] = quality(rankings[name], titles, songs)
+    reached["fused by title"] = quality(fuse(rankings, fusion, unplayed, OBJECTIVE_AT), titles, songs)
+    return fusion
 
 
 def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: Path | None = None) -> int:

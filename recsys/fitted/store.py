@@ -29,7 +29,7 @@ from recsys.index.publishing import BUILD_AGAIN
 from recsys.line_up import BUILT, HTCL_NAMES
 from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.ranking.fusion import fuse
+from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.tasks import Task
 from recsys.tuning.choices import Choices, fit_key
 
@@ -48,19 +48,25 @@ class FittedSources:
     "(N,) songs without a play or playlist entry in what the models were trained on."
 
     def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
-        """The product's answer: every source's candidates, fused as validation chose for the task."""
-        return self.fuse(task, self.rankings(task, queries), k)
+        """The product's answer: every source's candidates, fused as validation chose for the task.
 
-    def rankings(self, task: Task, queries: Sequence[Query]) -> dict[str, Ranked]:
-        """What each source that takes part proposes."""
+        Titles without a song are a case of their own: what validation chose for playlists by half their songs leans on
+        songs.
+        """
+        rows = [(np.zeros(0, np.int32), np.zeros(0, np.float32))] * len(queries)
+        for titles_alone in (False, True):
+            places = [place for place, query in enumerate(queries) if query.is_title_alone == titles_alone]
+            if places:
+                settings = self.choices.fusion_for(task, titles_alone)
+                rankings = self.rankings(task, [queries[place] for place in places], settings)
+                for place, row in zip(places, fuse(rankings, settings, self.unplayed, k), strict=True):
+                    rows[place] = row
+        return Ranked.from_rows(rows)
+
+    def rankings(self, task: Task, queries: Sequence[Query], settings: FusionSettings) -> dict[str, Ranked]:
+        """What each source that takes part in a fusion proposes."""
         sources = self.sources[task]
-        return {
-            name: sources[name].candidates(queries, self.choices.ranking.depth)
-            for name in self.choices.fusion[task].taking_part()
-        }
-
-    def fuse(self, task: Task, rankings: Mapping[str, Ranked], k: int) -> Ranked:
-        return fuse(rankings, self.choices.fusion[task], self.unplayed, k)
+        return {name: sources[name].candidates(queries, self.choices.ranking.depth) for name in settings.taking_part()}
 
 
 def load_models(

@@ -11,7 +11,7 @@ from recsys.queries import Query
 from recsys.tasks.names import HISTORY, Task
 from recsys.tasks.next_song import Listening
 from recsys.tasks.targets import Targets
-from recsys.tasks.task import HeldOut, sample
+from recsys.tasks.task import HeldOut, sample, without_excess
 
 FIRST_PLAYS = 3
 """Plays that a new user is known by."""
@@ -25,7 +25,7 @@ def session_continuations(listening: Listening, part: Part, max_queries: int, se
     """
     place = sessions(listening.listens)["place"].to_numpy()
     rows = np.flatnonzero((listening.part == PARTS.index(part)) & listening.positive & (place > 0))
-    rows = sample(rows, max_queries, seed)
+    rows = sample(without_excess(rows, listening.user[rows], seed), max_queries, seed)
     queries = []
     for row in rows:
         first = int(row - min(place[row], HISTORY))

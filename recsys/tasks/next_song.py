@@ -9,7 +9,7 @@ from data.split import LEAKS, PARTS, Part, Split
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.tasks.names import HISTORY
 from recsys.tasks.targets import Targets
-from recsys.tasks.task import HeldOut, sample
+from recsys.tasks.task import HeldOut, sample, without_excess
 
 
 class Listening:
@@ -53,7 +53,7 @@ def next_song(listening: Listening, part: Part, max_queries: int, seed: int, new
     asked = (listening.part == PARTS.index(part)) & listening.positive
     rows = np.flatnonzero(asked & ~listening.repeat if new_only else asked)
     rows = rows[rows > listening.start[listening.user[rows]]]
-    rows = sample(rows, max_queries, seed)
+    rows = sample(without_excess(rows, listening.user[rows], seed), max_queries, seed)
     queries = []
     for row in rows:
         user = int(listening.user[row])

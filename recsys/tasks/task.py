@@ -32,6 +32,28 @@ class HeldOut:
         return bool(self.repeats.any()) and not self.repeats.all()
 
 
+HEAVY = 10
+"""Queries of a listener at most, as a multiple of the median listener's; no fewer than so many in any case."""
+
+
+def without_excess(rows: NDArray[np.int64], users: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
+    """The rows in their order, but of a listener with more than HEAVY medians only so many, drawn with the seed.
+
+    users: who asks each. One account that plays all day would else be all that is measured.
+    """
+    if not len(rows):
+        return rows
+    _, which, counts = np.unique(users, return_inverse=True, return_counts=True)
+    most = int(HEAVY * max(1.0, float(np.median(counts))))
+    if counts.max() <= most:
+        return rows
+    drawn = np.random.default_rng([seed, 7]).permutation(len(rows))
+    place = np.empty(len(rows), np.int64)
+    by_user = drawn[np.argsort(which[drawn], kind="stable")]
+    place[by_user] = np.arange(len(rows)) - (np.cumsum(counts) - counts)[which[by_user]]
+    return rows[place < most]
+
+
 def sample(rows: NDArray[np.generic], most: int, seed: int) -> NDArray[np.int64]:
     """At most so many of the rows, in their order; the same for the same seed."""
     if len(rows) > most:

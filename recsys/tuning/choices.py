@@ -20,11 +20,17 @@ class Choices(BaseModel):
 
     settings: dict[Task, dict[str, dict[str, Any]]] = {}
     fusion: dict[Task, FusionSettings] = {}
+    title_fusion: FusionSettings | None = None
+    "Of playlists by their title alone; None where validation has none with a title."
     validation: dict[Task, dict[str, float]] = {}
     trials: dict[str, int] = {}
     tuning: TuningSettings = Field(default_factory=TuningSettings)
     ranking: RankingSettings = Field(default_factory=RankingSettings)
     "What they were chosen by, and are answered with."
+
+    def fusion_for(self, task: Task, titles_alone: bool) -> FusionSettings:
+        """What answers a task; titles_alone: where the queries are titles without a song."""
+        return self.title_fusion if titles_alone and self.title_fusion is not None else self.fusion[task]
 
     def add(self, name: str, chosen: "Chosen") -> None:
         """Note what was chosen for a source."""

@@ -167,9 +167,9 @@ class TestPlaylists:
 
     def test_a_title_gets_as_many_songs_as_are_asked_for_each_once(self, recommender, monkeypatch):
         nobody = Ranked.from_rows([(np.array([3, 5], np.int32), np.array([0.9, 0.8], np.float32))])
-        monkeypatch.setattr(FittedSources, "rankings", lambda models, task, queries: {"htcl-stage2": nobody})
+        monkeypatch.setattr(FittedSources, "rankings", lambda models, task, queries, settings: {"htcl-stage2": nobody})
         settings = FusionSettings(weights={"htcl-stage2": 1.0})
-        monkeypatch.setitem(recommender.models.choices.fusion, "playlist", settings)
+        monkeypatch.setattr(recommender.models.choices, "title_fusion", settings)
         monkeypatch.setattr(recommender, "search", lambda text, k: Recommender.search(recommender, text, 4))
         found = recommender.continue_playlist([], "calm piano", k=40)
         rows = recommender.dataset.track_ids.to_rows(ids(found))

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from data.dataset import POSITIVE, Dataset
+from data.listening.clock import ages
 from recsys.queries import EVIDENCE
 
 
@@ -46,8 +47,8 @@ def known_rows(matrix: csr_matrix, listeners: int) -> NDArray[np.bool_]:
 
 
 def aged(plays: pl.DataFrame, half_life_days: float | None) -> pl.Series:
-    """Float64 per play: 0.5 ** (days before the latest of them / half-life); all 1 for None or where times lack."""
+    """Float64 per play: 0.5 ** (days before now / half-life); all 1 for None or where times lack. Now: `robust_now`."""
     if half_life_days is None or plays.is_empty() or plays["listened_at"].null_count():
         return pl.Series("weight", np.ones(plays.height))
-    age = (plays["listened_at"].max() - pl.col("listened_at")).dt.total_seconds() / 86_400
-    return plays.select(weight=0.5 ** (age / half_life_days)).to_series()
+    seconds = plays["listened_at"].dt.epoch("s").to_numpy().astype(np.float64)
+    return pl.Series("weight", 0.5 ** (ages(seconds) / 86_400 / half_life_days))

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset
+from data.listening.clock import robust_now
 from data.listening.sessions import sessions
 
 Weighting = Literal["same", "inverse", "quadratic", "logarithmic", "linear"]
@@ -21,7 +22,7 @@ WEIGHTINGS: tuple[Weighting, ...] = ("inverse", "linear", "same")
 class Sequences:
     """Sequence s is `tracks[offsets[s]:offsets[s + 1]]`, in the order of playing; none is empty. Wanted plays only.
 
-    days: (S,) float64, how much older its end is than the newest one's; the median where no time is known.
+    days: (S,) float64, how long before `robust_now` it ended, below 0 if after; the median where no time is known.
     """
 
     offsets: NDArray[np.int64]
@@ -82,4 +83,4 @@ def _age(ended: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(known):
         return np.zeros(len(ended))
     # A playlist without a date is neither the latest news nor outdated.
-    return np.asarray(known.max() - np.where(np.isfinite(ended), ended, np.median(known)), np.float64)
+    return np.asarray(robust_now(known) - np.where(np.isfinite(ended), ended, np.median(known)), np.float64)

@@ -37,8 +37,8 @@ class VstanSettings(BaseModel):
 class Vstan(SessionKnn):
     """Cosine of the current session, older songs fading, with sessions that fade; near the match counts most.
 
-    Ages of sessions are counted from the newest one in training: counted from the moment of asking, which a query does
-    not have, all would be smaller by one factor, and the ranking the same.
+    Ages of sessions are counted from the end of training (`robust_now`): counted from the moment of asking, which a
+    query does not have, all would be smaller by one factor, and the ranking the same.
     """
 
     name = "vstan"
@@ -52,7 +52,7 @@ class Vstan(SessionKnn):
         s, lengths = self.settings, self.index.lengths
         by_session = 1 / np.sqrt(lengths)
         if s.session_half_life_days is not None:
-            by_session = by_session * 0.5 ** (self.index.days / s.session_half_life_days)
+            by_session = by_session * 0.5 ** (np.maximum(self.index.days, 0) / s.session_half_life_days)
         return Weights(
             last=s.last,
             by_age=decays(s.half_life, s.last),

@@ -28,9 +28,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     load = external_vectors.load_mono
 
-    def spy(path: Path, *args: object) -> object:
+    def spy(path: Path, *args: object, trim: bool) -> object:
         names.append(path.name)
-        return load(path, *args)  # type: ignore[arg-type]
+        return load(path, *args, trim=trim)  # type: ignore[arg-type]
 
     monkeypatch.setattr(external_vectors, "load_mono", spy)
     monkeypatch.setattr(external_vectors, "SONGS", 3)

@@ -19,7 +19,7 @@ def result(models: int = 9, **dataset: Any) -> dict[str, Any]:
     return {
         "task": "playlist",
         "dataset": {"name": "demo", **dataset},
-        "protocol": "hold out",
+        "protocol": {"text": "hold out", "queries": {"all": 40}, "listeners": {"all": 8}},
         "models": {
             f"a-long-model-name-{i}": {
                 **{metric: interval(0.1 + i / 100) for metric in METRICS},

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -89,17 +90,24 @@ def assert_same(found: Ranked, expected: Ranked) -> None:
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
 
 
+def now(moments: list[Any]) -> Any:
+    """The latest moment but for a thousandth of them, at least three and at most a tenth."""
+    odd = min(max(3, len(moments) // 1000), len(moments) // 10)
+    return sorted(moments)[len(moments) - 1 - odd]
+
+
 def training_matrix(dataset: Dataset, half_life_days: float | None = None) -> NDArray[np.float64]:
     """Listeners, then playlists, by songs: log2(1 + evidence of wanted plays), 1 for entries; row by row.
 
-    half_life_days: a play counts half so many days before the latest wanted one.
+    half_life_days: a play counts half so many days before now.
     """
     listeners = len(dataset.user_ids)
     matrix = np.zeros((listeners + len(dataset.playlist_ids), len(dataset.track_ids)))
     plays = dataset.listens.filter(POSITIVE).select("user", "track", "listened_at", EVIDENCE.alias("value"))
-    latest = plays["listened_at"].max()
+    latest = now(plays["listened_at"].to_list())
     for user, track, moment, value in plays.iter_rows():
-        days = 0.0 if half_life_days is None else (latest - moment).total_seconds() / 86_400 / half_life_days
+        age = max(0.0, (latest - moment).total_seconds()) / 86_400
+        days = 0.0 if half_life_days is None else age / half_life_days
         matrix[user, track] += value * 0.5**days
     matrix = np.log2(1 + np.maximum(matrix, 0))
     for playlist, track in dataset.playlist_tracks.select(pl.col("playlist", "track")).iter_rows():

@@ -1,5 +1,6 @@
 """What each candidate source computes, against an independent oracle."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.recsys.candidates.source_toys import (
     history_weights,
     make,
     many_queries,
+    now,
     read_blocks,
     songs,
 )
@@ -28,9 +30,10 @@ from tests.recsys.candidates.source_toys import (
 
 class TestOracles:
     def test_popularity_counts_wanted_plays_and_playlist_entries(self, fitted, training):
-        counts = np.zeros(len(training.track_ids))
-        for track in training.listens.filter(POSITIVE)["track"]:
-            counts[track] += 1
+        counts, plays = np.zeros(len(training.track_ids)), Counter()
+        for user, track in training.listens.filter(POSITIVE).select("user", "track").iter_rows():
+            plays[user, track] += 1
+            counts[track] += plays[user, track] <= 3
         for track in training.playlist_tracks["track"]:
             counts[track] += 1
         tracks, scores = fitted("popularity").candidates([Query()], 60)[0]
@@ -40,10 +43,12 @@ class TestOracles:
 
     def test_popularity_halves_a_play_with_its_age(self, training):
         plays = training.listens.filter(POSITIVE)
-        latest = plays["listened_at"].max()
+        latest, counted = now(plays["listened_at"].to_list()), Counter()
         weights = np.zeros(len(training.track_ids))
-        for track, moment in plays.select("track", "listened_at").iter_rows():
-            weights[track] += 0.5 ** ((latest - moment).total_seconds() / 86_400 / 10)
+        for user, track, moment in plays.select("user", "track", "listened_at").reverse().iter_rows():
+            counted[user, track] += 1
+            if counted[user, track] <= 3:
+                weights[track] += 0.5 ** (max(0, (latest - moment).total_seconds()) / 86_400 / 10)
         np.add.at(weights, training.playlist_tracks["track"].to_numpy(), 1)
         source = make("popularity", training, half_life_days=10).fit(training)
         tracks, scores = source.candidates([Query()], 60)[0]

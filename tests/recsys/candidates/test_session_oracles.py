@@ -14,7 +14,7 @@ from recsys.candidates.declaration import Range
 from recsys.candidates.sequential.sequences import sequences, weigh
 from recsys.queries import Query
 from recsys.tuning.search_space import QUERY_SETTINGS, SPACE
-from tests.recsys.candidates.source_toys import START, assert_same, cycle_world, make, many_queries
+from tests.recsys.candidates.source_toys import START, assert_same, cycle_world, make, many_queries, now
 
 SESSION_SOURCES = ("markov", "sequential-rules", "vsknn", "vstan", "sasrec")
 WEIGHTINGS: dict[str, Callable[[int], float]] = {
@@ -45,7 +45,7 @@ def plain_sessions(dataset: Dataset) -> list[Plain]:
         entries = dataset.playlist_tracks.filter(playlist=number).sort("position")["track"].to_list()
         found.append((row["modified_at"], entries))
     found = [(moment, songs) for moment, songs in found if songs]
-    newest = max(moment for moment, _ in found)
+    newest = now([moment for moment, _ in found])
     return [((newest - moment) / timedelta(days=1), songs) for moment, songs in found]
 
 
@@ -276,7 +276,7 @@ class TestSessionKnn:
                 sample=sample,
                 nearest=nearest,
                 by_age=halved(half_life),
-                by_days=halved(days),
+                by_days=lambda age: halved(days)(max(age, 0)),
                 by_match=halved(match_half_life),
                 by_gap=halved(spread),
                 idf=idf,
