@@ -22,6 +22,7 @@ from encoders.training.recipe import Recipe, choose_recipe
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
+from recsys.search.publishing import ensure_text_index
 from recsys.settings import ProductSettings
 
 log = logger(__name__)
@@ -72,6 +73,7 @@ def build(
             ensure_models(workspace, dataset, split, extent)
     started = time.monotonic()
     done("index", ensure_index(workspace, dataset, index or product.index.backend), time.monotonic() - started)
+    ensure_text_index(workspace, dataset)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
     log.info(f"  words       {words.refused or words.in_words()}")
     for doubt in doubts(workspace):

@@ -19,6 +19,7 @@ from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
 from recsys.fitted.store import FittedSources, load_models
+from recsys.fitted.text_encoder import TextEncoder
 from recsys.index.publishing import read_index
 from recsys.queries import EVIDENCE, NOTHING, Query
 from recsys.ranked import Ranked
@@ -28,9 +29,13 @@ from recsys.ranking.filters import cap_groups
 from recsys.ranking.fusion import Proposals
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
+from recsys.search import by_words
+from recsys.search.publishing import read_text_index
+from recsys.search.text_index import TextIndex
 from recsys.tasks import HISTORY, Task
 from recsys.threads import threads_for
 
+OTHER_WORDS = "Try a title, an artist, or words of a genre or mood."
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 SPARE = 10
@@ -40,8 +45,11 @@ SPARE = 10
 class Recommender:
     """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
 
-    def __init__(self, dataset: Dataset, models: FittedSources, words: WordSense | None = None) -> None:
-        """words: what is known of the encoder's words; None refuses no search."""
+    def __init__(
+        self, dataset: Dataset, models: FittedSources, words: WordSense | None = None, texts: TextIndex | None = None
+    ) -> None:
+        """words: what is known of the encoder's words; None refuses no search. texts: None makes one."""
+        self._texts = texts or TextIndex.build(dataset.tracks)
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._recordings = dataset.recordings
         self._shown = {name: dataset.tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
@@ -68,7 +76,7 @@ class Recommender:
         dataset = load_dataset(space)
         index, _ = read_index(space, dataset)
         words = WordSense.of(read_manifest(space.encoder("preference")))
-        return cls(dataset, load_models(space, dataset, index), words)
+        return cls(dataset, load_models(space, dataset, index), words, read_text_index(space, dataset))
 
     @overload
     def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
@@ -147,17 +155,41 @@ class Recommender:
 
     @threads_for(1)
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
-        """Songs whose sound and metadata fit the words.
+        """Songs that are called so (title, artist, album), then songs whose sound and metadata fit the words.
 
-        Raises UserError for empty text, and where the encoder's words find songs no better than chance.
+        Where the encoder's words find songs no better than chance, the words of all texts are looked up instead. Raises
+        UserError for empty text, and where nothing fits.
         """
         k, words = arguments.count("k", k), arguments.text("text", text)
         if not words.strip():
             raise UserError("nothing to search for")
-        if self.words.refused:
-            raise UserError(self.words.refused, WORDS_HINT)
-        tracks, scores = self._one_of_each(*self._htcl.by_text(words, 2 * k + SPARE))
-        return self._name(tracks[:k], scores[:k], [Explanation(("text",))] * k, "songs", ["fits the words"] * k)
+        meaning = None if self.words.refused else self._near_words
+        found = by_words.search(self._texts, words, 2 * k + SPARE, meaning, self._knows, lambda: self._floor)
+        if not found:
+            why = f"; {self.words.refused}" if self.words.refused else ""
+            raise UserError(f'no song is called or described by "{words}"{why}', WORDS_HINT if why else OTHER_WORDS)
+        tracks, places = self._one_of_each(
+            np.array([song.track for song in found], np.int32), np.arange(len(found), dtype=np.float32)
+        )
+        shown = [found[int(place)] for place in places[:k]]
+        return self._name(
+            tracks[:k],
+            np.array([song.score for song in shown], np.float32),
+            [Explanation((song.source,)) for song in shown],
+            "songs",
+            [song.reason for song in shown],
+        )
+
+    def _near_words(self, text: str, most: int) -> list[tuple[int, float]]:
+        return [(int(track), float(score)) for track, score in zip(*self._htcl.by_text(text, most), strict=True)]
+
+    def _knows(self, word: str) -> bool:
+        encoder = self._htcl.encode_text
+        return isinstance(encoder, TextEncoder) and encoder.knows(word)
+
+    @cached_property
+    def _floor(self) -> float:
+        return by_words.learned_floor(self._near_words)
 
     @threads_for(1)
     def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:

@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "mels"
 
     @property
+    def texts(self) -> Path:
+        """The index of titles, artists and albums."""
+        return self.root / "texts"
+
+    @property
     def models(self) -> Path:
         return self._trained / "models"
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import polars as pl
 from safetensors import SafetensorError
@@ -38,6 +39,7 @@ def train_wordpiece(texts: Sequence[str], folder: Path, vocabulary: int = VOCABU
 
     The same texts give the same vocabulary.
     """
+    texts = [normalize("NFKC", text) for text in texts]
     learner = BertWordPieceTokenizer(lowercase=True)
     alphabet, inner = _characters(learner, texts)
     learner.train_from_iterator(
@@ -92,10 +94,13 @@ def load_text_tower(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], tokens: int | None = None) -> dict[str, Any]:
-    """Padded to the batch's longest, cut at `tokens` or the tokenizer's limit: input_ids and attention_mask (B, T)."""
+    """Padded to the batch's longest, cut at `tokens` or the tokenizer's limit: input_ids and attention_mask (B, T).
+
+    Characters that look alike are one (NFKC): what is typed in full width reads as what is not.
+    """
     return dict(
         tokenizer(
-            list(texts),
+            [normalize("NFKC", text) for text in texts],
             padding=True,
             truncation=True,
             max_length=tokens,

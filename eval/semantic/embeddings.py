@@ -16,7 +16,7 @@ from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.options import Stage
 from encoders.pretrained.audio_model import ExternalModel, external_name, open_external
 from encoders.pretrained.catalogue_vectors import embed_external
-from recsys.fitted.store import text_encoder
+from recsys.fitted.text_encoder import read_text_encoder
 from recsys.line_up import HTCL_NAMES
 
 NAMES = ("chance", "mel", *HTCL_NAMES, "fused")
@@ -64,7 +64,7 @@ def embeddings_of(
     found = {"mel": Embedding(mel_statistics(mels))} if heard else {}
     for name, stage in stages_of(workspace).items():
         audio, text = (_by_track(workspace.vectors(stage), modality, dataset) for modality in ("audio", "text"))
-        encode = text_encoder(workspace, stage)
+        encode = read_text_encoder(workspace, stage)
         found[name] = Embedding(audio, audio, text, encode) if heard else Embedding(text, encode=encode)
     if heard:
         found["fused"] = Embedding(_by_track(workspace.vectors("preference"), "item", dataset))

@@ -4,28 +4,22 @@ Fitted sources are stored in `models/` (the product's sources) and `baselines/` 
 compared with) as npz without pickle, described by a manifest that says what it was trained on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.manifest import Manifest, read_manifest, verify
+from data.storage.manifest import Manifest, verify
 from data.storage.workspace import Workspace
-from encoders.encoding.load import read_encoder
 from encoders.encoding.vector_files import Vectors, read_vectors
-from encoders.model.text import tokenize
-from encoders.options import Stage
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
+from recsys.fitted.text_encoder import read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
-from recsys.index.publishing import BUILD_AGAIN
 from recsys.line_up import BUILT, HTCL_NAMES
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -125,7 +119,7 @@ def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | No
     for name, stage in HTCL_NAMES.items():
         vectors = read_vectors(workspace.vectors(stage), "item", dataset)
         searched = index if index is not None and stage == "preference" else exact_index(vectors)
-        sources[name] = Htcl(name, vectors, searched, text_encoder(workspace, stage)).fit(dataset)
+        sources[name] = Htcl(name, vectors, searched, read_text_encoder(workspace, stage)).fit(dataset)
     return sources
 
 
@@ -135,33 +129,6 @@ def exact_index(vectors: Vectors) -> VectorIndex:
     if len(vectors.tracks):
         index.add(vectors.tracks, vectors.values)
     return index
-
-
-def text_encoder(workspace: Workspace, stage: Stage) -> Callable[[list[str]], NDArray[np.float32]]:
-    """Texts -> unit vectors (Q, D) of a stage's space; texts are remembered.
-
-    The encoder is read now, so that what is open answers from one version however often the workspace is built again.
-    Where it is not the one that made the vectors, or is damaged, the first text raises UserError: songs need no words.
-    """
-    made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
-    fault: UserError | None = None
-    try:
-        model, tokenizer, _ = read_encoder(workspace, stage)
-        if made is not None and used is not None and made.made_from["encoder"] != used.fingerprint:
-            fault = UserError(f"the encoder in {workspace.encoder(stage)} did not make the vectors", BUILD_AGAIN)
-    except UserError as error:
-        fault = error
-
-    @lru_cache(maxsize=100_000)
-    def one(text: str) -> NDArray[np.float32]:
-        if fault is not None:
-            raise fault
-        with torch.inference_mode():
-            output: Any = model.get_text_features(**tokenize(tokenizer, [text]))
-            vector = output.pooler_output
-        return np.asarray(normalize(vector, dim=1)[0].numpy(), np.float32)
-
-    return lambda texts: np.stack([one(text) for text in texts])
 
 
 def _read_state(path: Path) -> State:
