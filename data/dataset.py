@@ -15,6 +15,7 @@ from data.ingest.assemble import Assembled, assemble
 from data.ingest.closing import Closing
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
+from data.recordings import song_keys
 from data.reporting import meter
 from data.storage.hashing import inside
 from data.storage.manifest import Manifest, read_manifest, verify
@@ -70,9 +71,8 @@ class Dataset:
 
     @property
     def recordings(self) -> NDArray[np.int32]:
-        """(N,) the same number for tracks with the same title and artist (an album and its reissue hold a song twice),
-        -1 where either is unknown."""
-        return _numbered(self.tracks.select(pl.concat_str("artist", pl.lit("\n"), "title")).to_series())
+        """(N,) the same number for versions of one song (`data/recordings.py`), -1 where title or artist is unknown."""
+        return _numbered(song_keys(self.tracks))
 
     def feature_matrix(self) -> NDArray[np.float32] | None:
         """(N, F) the features table by track row, NaN where a track has none; None where the table is empty."""

@@ -52,6 +52,11 @@ class Query:
         age = np.arange(len(self.history) - 1, -1, -1, dtype=np.float32)
         return (evidence * 0.5 ** (age / half_life)).astype(np.float32)
 
+    def song_weights(self, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The distinct songs of the history and their summed weights, each (H,)."""
+        songs, rows = np.unique(self.history, return_inverse=True)
+        return songs, np.bincount(rows, self.weights(half_life), len(songs)).astype(np.float32)
+
 
 def history_matrix(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
     """(Q, N) float32: each query's summed weights per song."""

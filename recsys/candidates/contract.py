@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from data.dataset import Dataset
 from recsys.candidates.declaration import Reason
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, excluded
 from recsys.ranked import Ranked, rank_scores
 
@@ -41,8 +42,8 @@ class CandidateSource(Protocol):
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         """The k best songs per query, best first; fewer where it knows fewer. Never a song twice, never a sentinel."""
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        """For each proposed song, the song of the history that contributed most to it; None where none did."""
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        """What each song of the history gives to each proposed song."""
 
     def state(self) -> State:
         """What was learned, as arrays: the source is these and its settings."""

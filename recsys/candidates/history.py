@@ -14,6 +14,7 @@ from pydantic import BaseModel, NonNegativeFloat
 from scipy.sparse import csr_matrix, diags_array
 
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, history_matrix
 
 
@@ -47,25 +48,23 @@ def add_repeats(
     scores[own.row, own.col] += np.float32(settings.again) * own.data * known[own.col]
 
 
-def best_reason(
+def votes(
     query: Query,
     tracks: NDArray[np.int32],
     similarity: NDArray[np.float32],
     settings: HistorySettings,
     known: NDArray[np.bool_],
-) -> list[int | None]:
-    """For each song, the song of the history that contributed most to it, itself included; None where none did.
+) -> Votes:
+    """What each song of the history, itself included, gives to each song.
 
     similarity: (history, songs), 0 between a song and itself. known: (N,).
     """
     if not len(query.history):
-        return [None] * len(tracks)
+        return Votes.none(len(tracks))
     songs, first = np.unique(query.history, return_index=True)
     near, own = (
         history_shares([query], len(known), half_life)[0, songs].toarray().ravel()
         for half_life in (settings.half_life, settings.again_half_life)
     )
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
-    votes = similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None]
-    best = votes.argmax(axis=0)
-    return [int(songs[row]) if votes[row, at] > 0 else None for at, row in enumerate(best)]
+    return Votes(songs, similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])

@@ -5,6 +5,7 @@ from typing import Literal
 from data.dataset import Dataset, song_name
 from recsys.candidates import REASONS
 from recsys.ranking.explain import Explanation
+from recsys.ranking.shared import what_is_shared
 
 Question = Literal["listener", "songs"]
 """For whom: a listener with a history, or songs alone (a playlist, a session), without a listener."""
@@ -13,7 +14,8 @@ Question = Literal["listener", "songs"]
 def reason_in_words(
     dataset: Dataset, track: int, explanation: Explanation, question: Question, titled: bool = False
 ) -> str:
-    """One line: the reason of the source with the largest part, and the played song behind the recommendation.
+    """One line: the reason of the source with the largest part, the played song behind the recommendation, and what
+    the two share.
 
     A source that compares with played songs and can name none is passed over. Where another source than the one with
     the largest part names the song, its own reason goes with it. titled: whether a playlist's title was given.
@@ -36,4 +38,6 @@ def _named(dataset: Dataset, track: int, explanation: Explanation, sentences: di
         return ""
     if "{song}" not in sentences[explanation.by]:
         return ""
-    return sentences[explanation.by].format(song=song_name(dataset, explanation.because))
+    said = sentences[explanation.by].format(song=song_name(dataset, explanation.because))
+    both = [each for each in what_is_shared(dataset, track, explanation.because) if each not in said]
+    return f"{said} ({', '.join(both)})" if both else said

@@ -21,7 +21,8 @@ from data.reporting import logger
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Range, Reason
-from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
+from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -82,11 +83,11 @@ class Ease:
 
         return rank_in_blocks(queries, k, self.tracks, score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         given, asked = self.row_of[query.history], self.row_of[tracks]
         spoken = np.zeros((len(given), len(asked)), np.float32)
         spoken[np.ix_(given >= 0, asked >= 0)] = self.weights[np.ix_(given[given >= 0], asked[asked >= 0])] / self.unit
-        return best_reason(query, tracks, spoken, self.settings, self.row_of >= 0)
+        return votes(query, tracks, spoken, self.settings, self.row_of >= 0)
 
     def state(self) -> State:
         return {"weights": self.weights, "songs": self.songs, "left_out": np.array(self.left_out)}

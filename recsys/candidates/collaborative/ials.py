@@ -13,6 +13,7 @@ from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, seen
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range, Reason
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -59,8 +60,8 @@ class Ials:
 
         return rank_in_blocks(queries, k, len(self.seen), score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return Votes.none(len(tracks))
 
     def state(self) -> State:
         return {"item_factors": self.model.item_factors, "seen": self.seen}

@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix, vstack
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks, runs
-from recsys.candidates.history import HistorySettings, add_repeats, best_reason, history_shares
+from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -74,10 +75,10 @@ class Neighbours:
 
         return rank_in_blocks(queries, k, len(self.known), score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> list[int | None]:
-        """For each song, the song of the history that adds most to its mean; None where none adds anything."""
+    def votes(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> Votes:
+        """What each song of the history adds to the mean of each song."""
         similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
-        return best_reason(query, tracks, similarity, settings, self.known)
+        return votes(query, tracks, similarity, settings, self.known)
 
 
 class SimilaritySource:
@@ -89,8 +90,8 @@ class SimilaritySource:
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         return self.songs.rank(queries, k, self.settings)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.songs.because(query, tracks, self.settings)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return self.songs.votes(query, tracks, self.settings)
 
     def state(self) -> State:
         return self.songs.to_state()

@@ -15,6 +15,7 @@ from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, known_rows, seen
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -90,8 +91,8 @@ class FactorSource(ABC):
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         return self.factors.rank(queries, k, self.settings.half_life, own=not self.settings.history, bias=self.bias)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return Votes.none(len(tracks))
 
     def state(self) -> State:
         return self.factors.to_state()

@@ -14,6 +14,7 @@ from recsys.candidates.content.vector_neighbours import VectorNeighbours, Vector
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import AtQuery, Reason
 from recsys.candidates.history import add_repeats
+from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -65,8 +66,8 @@ class Htcl:
 
         return rank_in_blocks(queries, k, self.near.tracks, score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.near.best_reason(query, tracks, self.settings)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return self.near.votes(query, tracks, self.settings)
 
     def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""

@@ -16,6 +16,7 @@ from recsys.candidates.content.vector_neighbours import VectorNeighbours, Vector
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Reason
 from recsys.candidates.history import add_repeats
+from recsys.candidates.votes import Votes
 from recsys.index import ExactIndex
 from recsys.line_up import no_features
 from recsys.queries import Query
@@ -55,8 +56,8 @@ class Features:
 
         return rank_in_blocks(queries, k, self.near.tracks, score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return self.near.best_reason(query, tracks, self.settings)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return self.near.votes(query, tracks, self.settings)
 
     def state(self) -> State:
         return {"mean": self.mean, "deviation": self.deviation}

@@ -12,6 +12,7 @@ from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.simple.popularity import play_counts
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -53,9 +54,11 @@ class SameArtist:
 
         return rank_in_blocks(queries, k, len(self.artists), score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        latest = {int(self.artists[song]): int(song) for song in query.history if self.artists[song] >= 0}
-        return [latest.get(int(self.artists[track])) for track in tracks]
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        songs, given = query.song_weights(self.settings.half_life)
+        by = self.artists[songs]
+        same = (by[:, None] == self.artists[tracks][None, :]) & (by >= 0)[:, None] & (songs[:, None] != tracks[None, :])
+        return Votes(songs, np.asarray(same * given[:, None], np.float32))
 
     def state(self) -> State:
         return {"artists": self.artists, "tie_break": self.tie_break}

@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.declaration import AtQuery, Range
-from recsys.candidates.history import HistorySettings, best_reason, history_shares
+from recsys.candidates.history import HistorySettings, history_shares, votes
+from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
@@ -47,16 +48,14 @@ class VectorNeighbours:
         history = history_shares(queries, self.tracks, settings.half_life)
         return np.asarray((history @ self._neighbours(np.unique(history.indices), settings)).toarray(), np.float32)
 
-    def best_reason(
-        self, query: Query, tracks: NDArray[np.int32], settings: VectorNeighbourSettings
-    ) -> list[int | None]:
-        """For each song, the song of the history that gives most to it; None where none gives anything."""
+    def votes(self, query: Query, tracks: NDArray[np.int32], settings: VectorNeighbourSettings) -> Votes:
+        """What each song of the history gives to each song."""
         speaks, asked = self.known[query.history], self.known[tracks]
         others = query.history[speaks][:, None] != tracks[asked][None, :]
         cosines = self.of(query.history[speaks]) @ self.of(tracks[asked]).T
         near = np.zeros((len(query.history), len(tracks)), np.float32)
         near[np.ix_(speaks, asked)] = closeness(cosines, settings) * others
-        return best_reason(query, tracks, near, settings, self.known)
+        return votes(query, tracks, near, settings, self.known)
 
     def nearest(self, songs: NDArray[np.int32], k: int) -> Ranked:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""

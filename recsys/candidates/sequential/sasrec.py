@@ -12,6 +12,7 @@ from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Reason
 from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, best_device, train
 from recsys.candidates.sequential.sequences import sequences
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -48,8 +49,8 @@ class Sasrec:
 
         return rank_in_blocks(queries, k, len(self.row_of), score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return Votes.none(len(tracks))
 
     def state(self) -> State:
         weights = {} if self.model is None else self.model.state_dict()

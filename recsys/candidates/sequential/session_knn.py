@@ -25,6 +25,7 @@ from recsys.candidates.sequential.session_index import (
     positions,
     session_index,
 )
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -75,19 +76,18 @@ class SessionKnn(ABC):
 
         return rank_in_blocks(queries, k, tracks, score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        """The song through which a proposed one was found: the latest one shared with most of the sessions' weight."""
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        """The weight of the sessions through which a song was found, given to the latest song shared with each."""
         weights = self.weights()
         found = self._neighbours(current_sessions([query], weights.last), weights)
         if not len(found.rows):
-            return [None] * len(tracks)
+            return Votes.none(len(tracks))
         songs, rows = np.unique(found.match, return_inverse=True)
         spoken = np.zeros((len(songs), len(self.index.starts) - 1), np.float32)
         order = np.argsort(rows, kind="stable")
         matched = SimilarSessions(**{name: values[order] for name, values in vars(found).items()})
         _add_songs(spoken, self.index, matched, rows[order].astype(np.int64), weights)
-        best = spoken[:, tracks].argmax(axis=0)
-        return [int(songs[row]) if spoken[row, track] > 0 else None for row, track in zip(best, tracks, strict=True)]
+        return Votes(songs.astype(np.int32), spoken[:, tracks])
 
     def state(self) -> State:
         return {"offsets": self.index.offsets, "tracks": self.index.tracks, "days": self.index.days}

@@ -11,6 +11,7 @@ from data.dataset import Dataset
 from recsys.candidates.collaborative.item_similarity import from_state, to_state
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.sequential.sequences import Sequences
+from recsys.candidates.votes import Votes
 from recsys.queries import Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -54,12 +55,9 @@ class Transitions:
 
         return rank_in_blocks(queries, k, self.matrix.shape[0], score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        if not len(query.history):
-            return [None] * len(tracks)
-        spoken = self.matrix[query.history][:, tracks].toarray() * query.weights(self.half_life)[:, None]
-        best = spoken.argmax(axis=0)
-        return [int(query.history[row]) if spoken[row, at] > 0 else None for at, row in enumerate(best)]
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        songs, given = query.song_weights(self.half_life)
+        return Votes(songs, self.matrix[songs][:, tracks].toarray() * np.maximum(given, 0)[:, None])
 
     def state(self) -> State:
         return to_state(self.matrix)

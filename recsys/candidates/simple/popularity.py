@@ -12,6 +12,7 @@ from data.dataset import POSITIVE, Dataset
 from recsys.candidates.collaborative.interactions import aged
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import OneOf, Reason
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 
@@ -48,8 +49,8 @@ class Popularity:
 
         return rank_in_blocks(queries, k, len(self.scores), score)
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return Votes.none(len(tracks))
 
     def state(self) -> State:
         return {"scores": self.scores}
@@ -105,8 +106,8 @@ class Random:
         known = [query.user or 0, len(query.history), *query.history[-20:].tolist(), *query.exclude[-20:].tolist()]
         return np.random.default_rng([self.settings.seed, *known])
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [None] * len(tracks)
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        return Votes.none(len(tracks))
 
     def state(self) -> State:
         return {"tracks": np.array(self.tracks)}

@@ -15,6 +15,7 @@ from pydantic import BaseModel, PositiveInt
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
+from recsys.candidates.votes import Votes
 from recsys.queries import EVIDENCE, Query, history_matrix
 from recsys.ranked import Ranked
 
@@ -69,8 +70,9 @@ class Repeat:
         own = np.ones(len(query.history), np.float32) if query.evidence is None else query.evidence
         return Query(np.concatenate([before[:fresh], query.history]), np.concatenate([evidence[:fresh], own]))
 
-    def because(self, query: Query, tracks: NDArray[np.int32]) -> list[int | None]:
-        return [int(track) if track in query.history else None for track in tracks]
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        played = set(query.history.tolist())
+        return Votes.for_pairs(((at, int(track)) for at, track in enumerate(tracks) if track in played), len(tracks))
 
     def state(self) -> State:
         return {"played": self.played, "evidence": self.evidence, "offsets": self.offsets}

@@ -107,7 +107,7 @@ class TestEverySource:
     def test_the_reason_is_a_song_of_the_history_or_none(self, source, training):
         queries = many_queries(training)
         for query, (tracks, _) in zip(queries, source.candidates(queries, 20), strict=True):
-            reasons = source.because(query, tracks)
+            reasons = source.votes(query, tracks).best()
             assert len(reasons) == len(tracks)
             assert all(reason is None or (type(reason) is int and reason in query.history) for reason in reasons)
 
@@ -133,4 +133,4 @@ def test_reasons_name_the_song_behind_the_answer(fitted, training):
     query = Query(history=np.array([swing, metal], np.int32))
     asked = songs(training, "swing-03", "metal-03")  # number 3 is by the same artist as number 0
     for name in ("item-knn", "rp3beta", "ease", "same-artist", "features", "htcl"):
-        assert fitted(name).because(query, asked) == [swing, metal]
+        assert fitted(name).votes(query, asked).best() == [swing, metal]

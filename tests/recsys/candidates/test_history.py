@@ -56,7 +56,7 @@ def test_a_song_that_the_source_knows_nothing_of_is_not_proposed_for_being_heard
     unknown = songs(training, MUTE if name in ("features", "htcl") else "swing-14")  # that has no plays in training
     source = make(name, training, again=5.0).fit(training)
     assert not len(source.candidates([Query(history=unknown)], 60)[0][0])
-    assert source.because(Query(history=unknown), unknown) == [None]
+    assert source.votes(Query(history=unknown), unknown).best() == [None]
 
 
 @pytest.mark.parametrize("name", SUMMING)
@@ -72,7 +72,7 @@ def test_the_reason_is_the_song_that_counts_most(name, training):
     for query in many_queries(training):
         counts = said * history_shares_of(query, 60, 3.0)[:, None]
         counts[asked, asked] += 0.5 * history_shares_of(query, 60, 8.0) * known
-        for track, reason in zip(asked, source.because(query, asked), strict=True):
+        for track, reason in zip(asked, source.votes(query, asked).best(), strict=True):
             most = counts[:, track].max()
             assert (0 if reason is None else counts[reason, track]) == pytest.approx(most, rel=1e-3, abs=1e-6)
 
@@ -83,7 +83,7 @@ def test_a_favourite_is_its_own_reason_whoever_was_played_last(name, training):
     query = Query(history=np.array([*[favourite] * 40, *others], np.int32))
     source = make(name, training).fit(training)
     assert source.candidates([query], 1)[0][0].tolist() == [favourite]
-    assert source.because(query, np.array([favourite], np.int32)) == [favourite]
+    assert source.votes(query, np.array([favourite], np.int32)).best() == [favourite]
 
 
 def test_shares_sum_to_one_whatever_their_sign():

@@ -76,8 +76,8 @@ class TestEase:
         ]
         assert [len(tracks) > 0 for tracks, _ in sources[0].candidates(without, 5)] == [False, True]
         for query, (tracks, _) in zip(queries, answer, strict=True):
-            assert all(why is None or why in state["songs"] for why in sources[0].because(query, tracks))
-        assert sources[0].because(queries[3], np.arange(60, dtype=np.int32)).count(None) >= 40
+            assert all(why is None or why in state["songs"] for why in sources[0].votes(query, tracks).best())
+        assert sources[0].votes(queries[3], np.arange(60, dtype=np.int32)).best().count(None) >= 40
 
     def test_where_all_fit_it_says_nothing(self, training, capsys):
         ease._say_once.cache_clear()

@@ -210,7 +210,7 @@ class TestFollowers:
         query = Query(history=np.array([7, 2], np.int32))
         for name in ("markov", "sequential-rules"):
             source = make(name, dataset, half_life=1.0).fit(dataset)
-            assert source.because(query, np.array([8, 3], np.int32)) == [7, 2]
+            assert source.votes(query, np.array([8, 3], np.int32)).best() == [7, 2]
 
 
 class TestSessionKnn:
@@ -297,7 +297,7 @@ class TestSessionKnn:
         dataset = cycle_world(publish)
         source = make(name, dataset).fit(dataset)
         songs = [0, 11]  # no session of the cycle is long enough to hold both, nor 5 and 17
-        reasons = source.because(Query(history=np.array(songs, np.int32)), np.array([1, 12, 5], np.int32))
+        reasons = source.votes(Query(history=np.array(songs, np.int32)), np.array([1, 12, 5], np.int32)).best()
         assert reasons[:2] == songs
 
 

@@ -8,6 +8,7 @@ from data.dataset import Dataset, load_dataset, save_dataset
 from data.storage.workspace import Workspace
 from data.tables import Imported
 from recsys.candidates import REASONS
+from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.explain import Explanation, explain
@@ -33,8 +34,8 @@ def rankings(rng: np.random.Generator) -> dict[str, Ranked]:
 class Naming:
     """A source that names song 0 for even songs and none for the others."""
 
-    def because(self, query: Query, tracks: np.ndarray) -> list[int | None]:
-        return [0 if track % 2 == 0 else None for track in tracks]
+    def votes(self, query: Query, tracks: np.ndarray) -> Votes:
+        return Votes.for_pairs(((at, 0) for at, track in enumerate(tracks) if track % 2 == 0), len(tracks))
 
 
 @pytest.mark.parametrize("method", ["scores", "reciprocal-rank"])
@@ -62,6 +63,30 @@ def test_sources_stand_by_what_each_added_to_the_score(method: Method, seed: int
             assert explanation.by == (expected[0] if track % 2 == 0 else None)
 
 
+class Voting:
+    """A source for which songs 7, 8 and 9 of the history speak, the last one of them a fifth as loud."""
+
+    def votes(self, query: Query, tracks: np.ndarray) -> Votes:
+        given = np.tile(np.array([[1.0], [0.9], [0.2]], np.float32), len(tracks))
+        return Votes(np.array([7, 8, 9], np.int32), given)
+
+
+def test_songs_that_speak_nearly_alike_are_named_in_turn() -> None:
+    found = {"voting": Ranked.from_rows([(np.arange(5, dtype=np.int32), np.arange(5, 0, -1).astype(np.float32))])}
+    settings = FusionSettings(weights={"voting": 1.0})
+    proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
+    explained = explain([Query()], proposals.ranked(settings, 5), proposals, settings, {"voting": Voting()})
+    assert [song.because for song in explained[0]] == [7, 8, 7, 8, 7]
+
+
+def test_a_song_that_speaks_for_itself_is_named() -> None:
+    found = {"voting": Ranked.from_rows([(np.array([7, 7 + 2], np.int32), np.array([2, 1], np.float32))])}
+    settings = FusionSettings(weights={"voting": 1.0})
+    proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
+    explained = explain([Query()], proposals.ranked(settings, 5), proposals, settings, {"voting": Voting()})
+    assert [song.because for song in explained[0]] == [7, 8]
+
+
 def test_a_song_nobody_can_name_a_reason_for_has_sources_all_the_same() -> None:
     assert Explanation(("popularity",)).because is None
 
@@ -74,7 +99,14 @@ def test_no_listener_is_spoken_of_where_songs_alone_are_given() -> None:
 class TestReasons:
     @pytest.fixture(scope="class")
     def dataset(self, tmp_path_factory) -> Dataset:
-        tracks = pl.DataFrame({"track_id": ["a", "b"], "title": ["One", "Two"], "artist": ["X", None]})
+        tracks = pl.DataFrame(
+            {
+                "track_id": ["a", "b", "c", "d"],
+                "title": ["One", "Two", "Slow River", "Wild River"],
+                "artist": ["X", None, "Y", "y"],
+                "genres": [["folk"], None, ["folk", "calm"], None],
+            }
+        )
         workspace = Workspace(tmp_path_factory.mktemp("songs"))
         save_dataset(workspace, Imported({"tracks": tracks}), {"importer": "test"})
         return load_dataset(workspace)
@@ -99,3 +131,14 @@ class TestReasons:
     )  # fmt: skip
     def test_words_say_what_counted(self, dataset, explanation, question, titled, words) -> None:
         assert reason_in_words(dataset, 1, explanation, question, titled) == words
+
+    @pytest.mark.parametrize(
+        ("because", "source", "words"),
+        [
+            (0, "item-knn", "played together with One by X (folk)"),
+            (3, "item-knn", 'played together with Wild River by y (same artist, "river" in both titles)'),
+            (3, "same-artist", 'same artist as Wild River by y ("river" in both titles)'),
+        ],
+    )
+    def test_words_name_what_the_two_songs_share(self, dataset, because, source, words) -> None:
+        assert reason_in_words(dataset, 2, Explanation((source,), because, source), "listener") == words
