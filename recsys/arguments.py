@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable
+from datetime import date, datetime
 
 from data.errors import UserError
 
@@ -20,6 +21,26 @@ def count(name: str, value: object) -> int:
 def optional_count(name: str, value: object) -> int | None:
     """The same, or None."""
     return None if value is None else count(name, value)
+
+
+def whole(name: str, value: object) -> int:
+    """A whole number. Raises UserError for anything else."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise UserError(f"{name} is {value!r}", "Give a whole number.") from None
+
+
+def day(name: str, value: object) -> date:
+    """A day: a date, or a text such as 2026-11-28. Raises UserError for anything else."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError:
+        raise UserError(f"{name} is {value!r}", "Give a date, or a text such as 2026-11-28.") from None
 
 
 def text(name: str, value: object) -> str:

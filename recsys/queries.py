@@ -38,6 +38,10 @@ class Query:
     "A playlist's title, or free text."
     exclude: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     "Songs that must not be answered: seeds, heard or blocked ones."
+    disliked: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
+    "Songs of which the listener's last word was a dislike, however long ago."
+    liked: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
+    "Songs they wanted; needed only beside `disliked`."
 
     @property
     def is_title_alone(self) -> bool:

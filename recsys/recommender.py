@@ -1,10 +1,11 @@
 """The front door: `Recommender.load("workspace").recommend("user-17")`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Self, overload
+from typing import Self, Unpack, overload
 
 import numpy as np
 import polars as pl
@@ -21,25 +22,28 @@ from recsys.candidates import Htcl
 from recsys.fitted.store import FittedSources, load_models
 from recsys.fitted.text_encoder import TextEncoder
 from recsys.index.publishing import read_index
-from recsys.queries import EVIDENCE, NOTHING, Query
+from recsys.listeners import Listeners
+from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
-from recsys.ranking.cold_listener import popular_and_fresh
+from recsys.ranking.arrange import SPARE, Asked, arranged
+from recsys.ranking.cold_listener import floor
+from recsys.ranking.daily import not_dealt
+from recsys.ranking.dislikes import Dislikes
 from recsys.ranking.explain import Explanation, explain
-from recsys.ranking.filters import cap_groups
+from recsys.ranking.filters import SongGroups
 from recsys.ranking.fusion import Proposals
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.search import by_words
 from recsys.search.publishing import read_text_index
 from recsys.search.text_index import TextIndex
-from recsys.tasks import HISTORY, Task
+from recsys.tasks import Task
 from recsys.threads import threads_for
+from recsys.wishes import Wishes, WishFields
 
 OTHER_WORDS = "Try a title, an artist, or words of a genre or mood."
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
-SPARE = 10
-"""Songs fetched beyond k: a catalogue holds some recordings twice, and each is recommended once."""
 
 
 class Recommender:
@@ -51,15 +55,11 @@ class Recommender:
         """words: what is known of the encoder's words; None refuses no search. texts: None makes one."""
         self._texts = texts or TextIndex.build(dataset.tracks)
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
-        self._recordings = dataset.recordings
+        self._groups = SongGroups(dataset.artists, dataset.recordings)
         self._shown = {name: dataset.tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
         self._shown["year"] = dataset.tracks["release_date"].dt.year()
-        self._listener_starts = np.searchsorted(
-            dataset.listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1)
-        )
-        self._played = dataset.listens["track"].to_numpy()
-        self._evidence = dataset.listens.select(EVIDENCE).to_series().to_numpy()
-        self._disliked = _disliked(dataset)
+        self._listeners = Listeners(dataset)
+        self._dislikes = Dislikes(self._groups.artists, self._htcl.vectors if self.words.learned else None)
         release = dataset.tracks["release_date"]
         release = release.set(release > date.today() + ANNOUNCED, None)  # or it would be new for ever
         dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
@@ -80,63 +80,56 @@ class Recommender:
 
     @overload
     def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
-        self, user_id: str, k: int = 20, *, heard: bool = False, per_artist: int | None = None
+        self, user_id: str, k: int = 20, **wishes: Unpack[WishFields]
     ) -> list[Recommendation]: ...
     @overload
+    def recommend(self, user_id: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> pl.DataFrame: ...
     def recommend(
-        self, user_id: Sequence[str], k: int = 20, *, heard: bool = False, per_artist: int | None = None
-    ) -> pl.DataFrame: ...
-    def recommend(
-        self, user_id: str | Sequence[str], k: int = 20, *, heard: bool = False, per_artist: int | None = None
+        self, user_id: str | Sequence[str], k: int = 20, **wishes: Unpack[WishFields]
     ) -> list[Recommendation] | pl.DataFrame:
         """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
 
-        heard: allow songs they have played, but none that they disliked last. per_artist: at most so many songs by one
-        artist. A listener nobody knows gets what is popular and what is fresh, and so does everybody where nothing
-        better is left: k songs, unless the catalogue has fewer. Raises UserError for arguments that mean nothing.
+        wishes: heard, per_artist, blocked, day, seed, not_again_days (`recsys.wishes.Wishes`). A listener nobody knows
+        gets what is popular and what is fresh, and so does everybody where nothing better is left: k songs, unless the
+        catalogue has fewer. Raises UserError for arguments that mean nothing, UnknownIdError for blocked songs that
+        nobody knows.
         """
-        k, per_artist = (
-            arguments.count("k", k),
-            None if per_artist is None else arguments.count("per_artist", per_artist),
-        )
-        users = arguments.texts("user_id", user_id)
-        queries = [self._listener_query(user, heard) for user in users]
-        known = [row for row, query in enumerate(queries) if len(query.history)]
-        task: Task = "next-song" if heard else "discovery"
+        k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
+        asked = [self._asked(self._listeners.query(user, wants), wants, user) for user in users]
+        known = [row for row, each in enumerate(asked) if len(each.query.history)]
+        task: Task = "next-song" if wants.heard else "discovery"
         with threads_for(len(users)):
-            found = self._answer(task, [queries[row] for row in known], k, per_artist, "listener")
-            answers = dict(zip(known, found, strict=True))
-            results = [self._filled(answers.get(row, []), query, k, per_artist) for row, query in enumerate(queries)]
+            found = dict(zip(known, self._answer(task, [asked[row] for row in known], k, "listener"), strict=True))
+            results = [self._filled(found.get(row, []), each, k) for row, each in enumerate(asked)]
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
     @threads_for(1)
     def continue_playlist(
-        self, tracks: Sequence[str], title: str | None = None, k: int = 50, *, per_artist: int | None = None
+        self, tracks: Sequence[str], title: str | None = None, k: int = 50, **wishes: Unpack[WishFields]
     ) -> list[Recommendation]:
         """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError."""
-        k, per_artist = (
-            arguments.count("k", k),
-            None if per_artist is None else arguments.count("per_artist", per_artist),
-        )
-        title = None if title is None else arguments.text("title", title)
-        rows = self.dataset.track_ids.to_rows(arguments.texts("tracks", tracks))
+        k, title = arguments.count("k", k), None if title is None else arguments.text("title", title)
+        names = arguments.texts("tracks", tracks)
+        rows = self.dataset.track_ids.to_rows(names)
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
         query = Query(history=rows, text=title, exclude=rows)
-        found = self._answer("playlist", [query], k, per_artist, "songs")[0]
+        asked = self._asked(query, Wishes.of(**wishes), title, *names)
+        found = self._answer("playlist", [asked], k, "songs")[0]
         if len(found) < k and not len(rows) and title and title.strip() and not self.words.refused:
             # Validation may have chosen only sources that need songs they know: the words are left.
-            more = k if per_artist is None else len(self.dataset.track_ids)
-            found = self._once([*found, *self.search(title, more)], rows, per_artist)[:k]
-        return self._filled(found, query, k, per_artist)
+            found += self.search(title, k if asked.per_artist is None else len(self.dataset.track_ids))
+            found = [found[place] for place in self._groups.kept(self._rows(found), query.exclude, asked.per_artist)]
+        return self._filled(found, asked, k)
 
     @threads_for(1)
-    def next_song(self, session: Sequence[str], k: int = 20) -> list[Recommendation]:
+    def next_song(self, session: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
-        k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows(arguments.texts("session", session))
-        query = Query(history=rows, exclude=rows)
-        found = self._answer("discovery", [query], k, None, "songs")[0] if len(rows) else []
-        return self._filled(found, query, k, None)
+        k, names = arguments.count("k", k), arguments.texts("session", session)
+        rows = self.dataset.track_ids.to_rows(names)
+        asked = self._asked(Query(history=rows, exclude=rows), Wishes.of(**wishes), *names)
+        found = self._answer("discovery", [asked], k, "songs")[0] if len(rows) else []
+        return self._filled(found, asked, k)
 
     @threads_for(1)
     def similar(self, track: str, k: int = 20) -> list[Recommendation]:
@@ -148,10 +141,9 @@ class Recommender:
         if not len(found):
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
         tracks, scores = found[0]
-        others = tracks != rows[0]
-        tracks, scores = self._one_of_each(tracks[others], scores[others], rows)
+        kept = self._groups.kept(tracks, rows)[:k]
         nearest = Explanation(("htcl-stage2",), int(rows[0]), "htcl-stage2")
-        return self._name(tracks[:k], scores[:k], [nearest] * k, "songs")
+        return self._name(tracks[kept], scores[kept], [nearest] * len(kept), "songs")
 
     @threads_for(1)
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
@@ -168,12 +160,11 @@ class Recommender:
         if not found:
             why = f"; {self.words.refused}" if self.words.refused else ""
             raise UserError(f'no song is called or described by "{words}"{why}', WORDS_HINT if why else OTHER_WORDS)
-        tracks, places = self._one_of_each(
-            np.array([song.track for song in found], np.int32), np.arange(len(found), dtype=np.float32)
-        )
-        shown = [found[int(place)] for place in places[:k]]
+        tracks = np.array([song.track for song in found], np.int32)
+        kept = self._groups.kept(tracks)[:k]
+        shown = [found[place] for place in kept]
         return self._name(
-            tracks[:k],
+            tracks[kept],
             np.array([song.score for song in shown], np.float32),
             [Explanation((song.source,)) for song in shown],
             "songs",
@@ -192,41 +183,35 @@ class Recommender:
         return by_words.learned_floor(self._near_words)
 
     @threads_for(1)
-    def popular_and_fresh(self, k: int = 20, *, per_artist: int | None = None) -> list[Recommendation]:
+    def popular_and_fresh(self, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
-        allowed = np.ones(len(self.dataset.track_ids), np.bool_)
-        return self._popular_and_fresh(arguments.count("k", k), per_artist, allowed)
+        return self._filled([], self._asked(Query(), Wishes.of(**wishes)), arguments.count("k", k))
 
-    def _popular_and_fresh(self, k: int, per_artist: int | None, allowed: NDArray[np.bool_]) -> list[Recommendation]:
-        """allowed: (N,) songs that may be answered."""
-        wanted = k if per_artist is None else len(allowed)
-        tracks, scores, fresh = popular_and_fresh(self._popular, self._newest, allowed, wanted)
-        if per_artist is not None:
-            capped, _ = cap_groups(Ranked.from_rows([(tracks, scores)]), self.dataset.artists, per_artist)[0]
-            kept = np.isin(tracks, capped)
-            tracks, scores, fresh = tracks[kept], scores[kept], fresh[kept]
-        explained = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh[:k]]
-        reasons = ["new" if new else "popular" for new in fresh[:k]]
-        return self._name(tracks[:k], scores[:k], explained, "listener", reasons)
+    def _asked(self, query: Query, wants: Wishes, *asker: str | None) -> Asked:
+        """asker: what a list is asked for, so that not everybody's lists of a day change alike."""
+        blocked = self.dataset.track_ids.to_rows(wants.blocked)
+        if len(blocked):
+            query = replace(query, exclude=np.union1d(query.exclude, blocked))
+        later, resembling = NOTHING, None
+        if wants.day is not None and wants.not_again_days is not None:
+            deal = wants.number("deal", *asker)
+            later = not_dealt(self._groups.recordings, wants.day.toordinal(), wants.not_again_days, deal)
+        if len(query.disliked):
+            resembling = self._dislikes.resembling(query.disliked, query.liked)
+        luck = wants.number(wants.day, *asker) if wants.is_drawn else None
+        return Asked(query, wants.per_artist, later, resembling, luck)
 
-    def _filled(
-        self, found: list[Recommendation], query: Query, k: int, per_artist: int | None
-    ) -> list[Recommendation]:
-        """The answer filled up to k with what is popular and fresh, less what the query excludes."""
+    def _filled(self, found: list[Recommendation], asked: Asked, k: int) -> list[Recommendation]:
+        """The answer filled up to k with what is popular and fresh."""
         if len(found) >= k:
             return found[:k]
-        allowed = np.ones(len(self.dataset.track_ids), np.bool_)
-        allowed[query.exclude] = False
-        if not found and not len(query.exclude):
-            return self._popular_and_fresh(k, per_artist, allowed)
-        allowed[self.dataset.track_ids.to_rows([song.track_id for song in found])] = False
-        for wanted in (2 * (k - len(found)) + SPARE, len(allowed)):
-            # Other artists' songs and second copies fall out, so more than are missing are asked for.
-            more = self._popular_and_fresh(wanted, None, allowed)
-            answer = self._once([*found, *more], query.exclude, per_artist)
-            if len(answer) >= k or len(more) < wanted:
-                break
-        return answer[:k]
+        tracks, scores, fresh = floor(self._rows(found), asked, k, self._popular, self._newest, self._groups)
+        explained = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh]
+        more = self._name(tracks, scores, explained, "listener", ["new" if new else "popular" for new in fresh])
+        return found + more
+
+    def _rows(self, songs: Sequence[Recommendation]) -> NDArray[np.int32]:
+        return self.dataset.track_ids.to_rows([song.track_id for song in songs])
 
     @cached_property
     def _popular(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -239,60 +224,19 @@ class Recommender:
         assert isinstance(source, Htcl)
         return source
 
-    def _one_of_each(
-        self, tracks: NDArray[np.int32], scores: NDArray[np.float32], but: NDArray[np.int32] = NOTHING
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Ranked tracks without second copies of a recording, nor copies of those in `but`."""
-        known = self._recordings[but]
-        fresh = ~np.isin(self._recordings[tracks], known[known >= 0])
-        return cap_groups(Ranked.from_rows([(tracks[fresh], scores[fresh])]), self._recordings, 1)[0]
-
-    def _once(
-        self, songs: Sequence[Recommendation], given: NDArray[np.int32], per_artist: int | None
-    ) -> list[Recommendation]:
-        """The songs without second ones of a recording or copies of those given, some of an artist, in their order."""
-        rows = self.dataset.track_ids.to_rows([song.track_id for song in songs])
-        first = np.sort(np.unique(rows, return_index=True)[1])
-        first = first[~np.isin(rows[first], given)]
-        tracks, places = self._one_of_each(rows[first], first.astype(np.float32), given)
-        if per_artist is not None:
-            _, places = cap_groups(Ranked.from_rows([(tracks, places)]), self.dataset.artists, per_artist)[0]
-        return [songs[int(place)] for place in places]
-
-    def _listener_query(self, user: str, heard: bool) -> Query:
-        row = self.dataset.user_ids.find(user)
-        if row is None:
-            return Query()
-        start, stop = self._listener_starts[row : row + 2]
-        first = max(start, stop - HISTORY)
-        played = np.unique(self._played[start:stop]).astype(np.int32)
-        return Query(
-            history=self._played[first:stop].astype(np.int32),
-            evidence=self._evidence[first:stop],
-            user=row,
-            exclude=self._disliked.get(row, NOTHING) if heard else played,
-        )
-
-    def _answer(
-        self, task: Task, queries: Sequence[Query], k: int, per_artist: int | None, question: Question
-    ) -> list[list[Recommendation]]:
-        if not queries:
+    def _answer(self, task: Task, asked: Sequence[Asked], k: int, question: Question) -> list[list[Recommendation]]:
+        if not asked:
             return []
+        queries = [each.of_sources for each in asked]
         settings = self.models.choices.fusion_for(task, all(query.is_title_alone for query in queries))
         rankings = self.models.rankings(task, queries, settings)
         proposals = Proposals.gather(rankings, settings.method, self.models.unplayed)
-        # The filters drop songs, so more than k are fused.
-        fused = proposals.ranked(settings, (2 if per_artist is None else 10) * k + SPARE)
-        fused = Ranked.from_rows(
-            [self._one_of_each(*row, query.exclude) for row, query in zip(fused, queries, strict=True)]
-        )
-        if per_artist is not None:
-            fused = cap_groups(fused, self.dataset.artists, per_artist)
-        fused = Ranked.from_rows([(tracks[:k], scores[:k]) for tracks, scores in fused])
-        explained = explain(queries, fused, proposals, settings, self.models.sources[task])
+        fused = proposals.ranked(settings, max(each.depth(k) for each in asked))
+        best = Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in zip(fused, asked, strict=True)])
+        explained = explain(queries, best, proposals, settings, self.models.sources[task])
         return [
             self._name(tracks, scores, explanations, question, titled=bool(query.text))
-            for query, (tracks, scores), explanations in zip(queries, fused, explained, strict=True)
+            for query, (tracks, scores), explanations in zip(queries, best, explained, strict=True)
         ]
 
     def _name(
@@ -320,11 +264,3 @@ class Recommender:
             )
             for at, track in enumerate(tracks)
         ]
-
-
-def _disliked(dataset: Dataset) -> dict[int, NDArray[np.int32]]:
-    """By listener the songs of which the last word was a dislike; listens lie oldest first."""
-    said = dataset.listens.filter(pl.col("feedback").is_in(["like", "dislike"]))
-    last = said.group_by("user", "track", maintain_order=True).agg(pl.col("feedback").last())
-    by_user = last.filter(feedback="dislike").group_by("user").agg("track")
-    return {int(user): np.array(tracks, np.int32) for user, tracks in by_user.iter_rows()}

@@ -5,6 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.ranking.arrange import SPARE, Asked, Row
+from recsys.ranking.daily import drawn
+from recsys.ranking.filters import SongGroups
+
 FRESH_EVERY = 4
 """For a listener nobody knows, every fourth song is the newest that is not yet listed."""
 
@@ -16,13 +20,15 @@ class ColdAnswer(NamedTuple):
     scores: NDArray[np.float32]
     fresh: NDArray[np.bool_]
 
+    def take(self, places: NDArray[np.int64]) -> "ColdAnswer":
+        """The songs in these places, in this order."""
+        return ColdAnswer(self.tracks[places], self.scores[places], self.fresh[places])
 
-def popular_and_fresh(
-    popular: tuple[NDArray[np.int32], NDArray[np.float32]],
-    newest: NDArray[np.int64],
-    allowed: NDArray[np.bool_],
-    wanted: int,
-) -> ColdAnswer:
+
+NONE = ColdAnswer(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.bool_))
+
+
+def popular_and_fresh(popular: Row, newest: NDArray[np.int64], allowed: NDArray[np.bool_], wanted: int) -> ColdAnswer:
     """So many of the allowed songs, each once; fewer where the catalogue has fewer.
 
     popular: songs, most played first, and their scores. newest: (N,) all songs, latest release first. allowed: (N,).
@@ -40,3 +46,34 @@ def popular_and_fresh(
         np.array([score for score, _ in listed.values()], np.float32),
         np.array([fresh for _, fresh in listed.values()], np.bool_),
     )
+
+
+def floor(
+    found: NDArray[np.int32], asked: Asked, k: int, popular: Row, newest: NDArray[np.int64], groups: SongGroups
+) -> ColdAnswer:
+    """What fills a list of songs found up to k, less what the query excludes; fewer where the catalogue has fewer.
+
+    What is dealt to another day comes after the others, and what resembles a dislike last of all.
+    """
+    never, later, resembling = (np.zeros(len(newest), np.bool_) for _ in range(3))
+    never[asked.query.exclude], later[asked.later] = True, True
+    if asked.resembling is not None:
+        resembling = asked.resembling
+    parts = [NONE]
+    listed = found
+    for part in (~later & ~resembling, later & ~resembling, resembling):
+        left = part & ~never
+        while len(listed) < k and left.any():
+            # Second versions and other songs of an artist fall out, so more than are missing are asked for.
+            more = popular_and_fresh(popular, newest, left, 2 * (k - len(listed)) + SPARE)
+            left[more.tracks] = False
+            if asked.luck is not None:
+                order, luck = drawn(more.tracks, asked.luck)
+                more = more.take(order)._replace(scores=luck)
+            kept = groups.kept(np.concatenate([listed, more.tracks]), asked.query.exclude, asked.per_artist)
+            new = kept[kept >= len(listed)] - len(listed)
+            new = new[: k - len(listed)]
+            parts.append(more.take(new))
+            listed = np.concatenate([listed, more.tracks[new]])
+    tracks, scores, fresh = zip(*parts, strict=True)
+    return ColdAnswer(np.concatenate(tracks), np.concatenate(scores), np.concatenate(fresh))

@@ -11,8 +11,9 @@ import pytest
 
 from data.errors import UserError
 from data.ids import IdMap
+from recsys.listeners import disliked
 from recsys.recommend import songs_of
-from recsys.recommender import Recommender, _disliked
+from recsys.recommender import Recommender
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ class TestFloor:
     def test_who_only_disliked_skipped_or_broke_off_gets_songs_alone_and_in_a_batch(
         self, recommender: Recommender, user: str, evidence: float
     ) -> None:
-        recommender._evidence = np.full_like(recommender._evidence, evidence)
+        recommender._listeners._evidence = np.full_like(recommender._listeners._evidence, evidence)
         found = recommender.recommend(user, 10)
         assert len(set(ids(found))) == 10
         frame = recommender.recommend([user, "a stranger"], 10)
@@ -47,7 +48,7 @@ class TestFloor:
         found = recommender.recommend(user, 10 * len(names))
         assert len(found) == len(set(ids(found)))
         assert not {names[track] for track in heard} & set(ids(found))
-        recordings = recommender._recordings
+        recordings = recommender._groups.recordings
         left = {int(recordings[track]) for track in range(len(names)) if track not in heard} - {
             int(recordings[track]) for track in heard
         }
@@ -88,7 +89,7 @@ def test_the_last_word_counts() -> None:
 
     heard: Any = Heard()
     heard.listens = listens
-    assert {user: tracks.tolist() for user, tracks in _disliked(heard).items()} == {0: [2]}
+    assert {user: tracks.tolist() for user, tracks in disliked(heard).items()} == {0: [2]}
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, None, "3", True])

@@ -1,6 +1,6 @@
 """The front door, on a small workspace that build_index has finished."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender
 from recsys.tuning.fusion_objective import TargetRanks
 from recsys.tuning.source_settings import OBJECTIVE_AT, target_gains, validation_questions
+from recsys.wishes import Wishes
 
 NEWCOMER = "nobody has heard of me"
 
@@ -135,7 +136,7 @@ class TestRecommend:
     def test_a_recording_that_stands_in_the_catalogue_twice_is_answered_once(self, recommender, listeners, monkeypatch):
         rows = recommender.dataset.track_ids.rows
         twins = np.arange(len(rows), dtype=np.int32) // 2
-        monkeypatch.setattr(recommender, "_recordings", twins)
+        monkeypatch.setattr(recommender, "_groups", replace(recommender._groups, recordings=twins))
         track = recommender.dataset.track_ids.names[0]
         answers = [recommender.recommend(user, 8) for user in listeners]
         for found in (*answers, recommender.similar(track, 8), recommender.search("calm", 8)):
@@ -201,7 +202,7 @@ class TestNextSong:
         assert not set(session) & set(ids(found))
 
     def test_a_listener_with_the_same_plays_gets_the_same(self, recommender, listeners):
-        query = recommender._listener_query(listeners[0], heard=False)
+        query = recommender._listeners.query(listeners[0], Wishes())
         played = recommender.dataset.track_ids.to_names(query.history)
         if len(played) < 100 and set(played) == heard_by(recommender, listeners[0]):
             assert len(recommender.next_song(played, k=10)) == len(recommender.recommend(listeners[0], 10))

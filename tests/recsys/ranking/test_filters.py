@@ -1,37 +1,37 @@
-"""The artist cap, against a plain loop."""
+"""Which songs of a ranking stay, against a plain loop."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.ranked import Ranked
-from recsys.ranking.filters import cap_groups
+from recsys.ranking.filters import SongGroups
 
 SONGS = 30
-ARTISTS = np.array([song % 7 - 1 for song in range(SONGS)], np.int32)
+GROUPS = SongGroups(
+    artists=np.array([song % 7 - 1 for song in range(SONGS)], np.int32),
+    recordings=np.array([song // 2 if song < 20 else -1 for song in range(SONGS)], np.int32),
+)
 "-1 is unknown."
 
 
 @given(
-    st.lists(st.permutations(range(SONGS)).flatmap(lambda p: st.integers(0, SONGS).map(lambda n: p[:n])), max_size=4)
+    st.lists(st.integers(0, SONGS - 1), max_size=2 * SONGS),
+    st.lists(st.integers(0, SONGS - 1), max_size=5),
+    st.sampled_from([None, 1, 2, 5]),
 )
-def test_keeps_the_first_songs_of_every_artist(rows):
-    ranked = Ranked.from_rows([(np.array(r, np.int32), -np.arange(len(r), dtype=np.float32)) for r in rows])
-    for most in (1, 2, 5):
-        capped = cap_groups(ranked, ARTISTS, most)
-        assert len(capped) == len(rows)
-        for row, (tracks, scores) in zip(rows, capped, strict=True):
-            count: dict[int, int] = {}
-            expected = []
-            for song in row:
-                artist = int(ARTISTS[song])
-                count[artist] = count.get(artist, 0) + 1
-                if artist < 0 or count[artist] <= most:
-                    expected.append(song)
-            assert tracks.tolist() == expected
-            assert scores.tolist() == [-float(row.index(song)) for song in expected]
-
-
-def test_unknown_artists_are_never_capped():
-    ranked = Ranked.from_rows([(np.array([0, 7, 14, 21], np.int32), np.array([4, 3, 2, 1], np.float32))])
-    assert cap_groups(ranked, ARTISTS, 1).tracks.tolist() == [0, 7, 14, 21]
+def test_one_of_each_song_none_of_those_excluded_and_the_first_of_each_artist(
+    ranked: list[int], but: list[int], per_artist: int | None
+) -> None:
+    artists, recordings = GROUPS.artists.tolist(), GROUPS.recordings.tolist()
+    once: list[int] = []
+    for place, song in enumerate(ranked):
+        others = [*but, *(ranked[before] for before in once)]
+        if song not in others and (recordings[song] < 0 or recordings[song] not in [recordings[o] for o in others]):
+            once.append(place)
+    expected: list[int] = []
+    for place in once:
+        of_artist = sum(artists[ranked[before]] == artists[ranked[place]] >= 0 for before in expected)
+        if per_artist is None or of_artist < per_artist:
+            expected.append(place)
+    kept = GROUPS.kept(np.array(ranked, np.int32), np.array(but, np.int32), per_artist)
+    assert kept.tolist() == expected
