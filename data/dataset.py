@@ -127,6 +127,7 @@ def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, o
     tally = Tally()
     tally.add(valid.rejects)
     tally.remark(imported.remarks)
+    tally.remark(valid.remarks)
     if not counts["tracks"]:
         Closing(tally, counts, valid.merged).report()
         raise no_track_left()

@@ -106,11 +106,12 @@ class Imported:
 
 @dataclass(frozen=True)
 class Validated:
-    """Clean tables in contract form, what was rejected, and how many rows were merged per table."""
+    """Clean tables in contract form, what was rejected, how many rows were merged per table, and what was made null."""
 
     tables: dict[str, pl.DataFrame]
     rejects: pl.DataFrame
     merged: dict[str, int]
+    remarks: pl.DataFrame
 
 
 def no_rejects() -> pl.DataFrame:
@@ -141,10 +142,12 @@ def validate(imported: Imported) -> Validated:
     `data.ingest.assemble` does the same with tables that do not fit in memory.
     """
     tables: dict[str, pl.DataFrame] = {}
-    rejects = [imported.rejects]
+    rejects, remarks = [imported.rejects], [no_remarks()]
     merged: dict[str, int] = {}
     for name in SCHEMAS:
-        frame, bad = check_rows(name, to_schema(name, imported.tables.get(name)))
+        dated, told = without_wrong_clocks(name, to_schema(name, imported.tables.get(name)))
+        remarks += told
+        frame, bad = check_rows(name, dated)
         rejects.append(bad)
         if name == "features":
             lengths = frame["features"].list.len()
@@ -157,7 +160,8 @@ def validate(imported: Imported) -> Validated:
             frame = unique
         tables[name] = frame
     rejects += _resolve_references(tables, given=set(imported.tables))
-    return Validated(tables, pl.concat(rejects), {name: count for name, count in merged.items() if count})
+    counted = {name: count for name, count in merged.items() if count}
+    return Validated(tables, pl.concat(rejects), counted, pl.concat(remarks))
 
 
 def to_schema(name: str, frame: pl.DataFrame | None) -> pl.DataFrame:

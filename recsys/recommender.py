@@ -113,12 +113,12 @@ class Recommender:
         rows = self.dataset.track_ids.to_rows(names)
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
-        query = Query(history=rows, text=title, exclude=rows)
+        query = Query(history=rows, text=None if self.words.refused else title, exclude=rows)
         asked = self._asked(query, Wishes.of(**wishes), title, *names)
-        found = self._answer("playlist", [asked], k, "songs")[0]
-        if len(found) < k and not len(rows) and title and title.strip() and not self.words.refused:
+        found = self._answer("playlist", [asked], k, "songs")[0] if len(rows) or query.text else []
+        if len(found) < k and not len(rows) and title:
             # Validation may have chosen only sources that need songs they know: the words are left.
-            found += self.search(title, k if asked.per_artist is None else len(self.dataset.track_ids))
+            found += self._by_words(title, k if asked.per_artist is None else len(self.dataset.track_ids))
             found = [found[place] for place in self._groups.kept(self._rows(found), query.exclude, asked.per_artist)]
         return self._filled(found, asked, k)
 
@@ -155,11 +155,15 @@ class Recommender:
         k, words = arguments.count("k", k), arguments.text("text", text)
         if not words.strip():
             raise UserError("nothing to search for")
+        if found := self._by_words(words, k):
+            return found
+        why = f"; {self.words.refused}" if self.words.refused else ""
+        raise UserError(f'no song is called or described by "{words}"{why}', WORDS_HINT if why else OTHER_WORDS)
+
+    def _by_words(self, text: str, k: int) -> list[Recommendation]:
+        """Songs by name, and by meaning where the encoder knows any; empty where nothing fits."""
         meaning = None if self.words.refused else self._near_words
-        found = by_words.search(self._texts, words, 2 * k + SPARE, meaning, self._knows, lambda: self._floor)
-        if not found:
-            why = f"; {self.words.refused}" if self.words.refused else ""
-            raise UserError(f'no song is called or described by "{words}"{why}', WORDS_HINT if why else OTHER_WORDS)
+        found = by_words.search(self._texts, text, 2 * k + SPARE, meaning, self._knows, lambda: self._floor)
         tracks = np.array([song.track for song in found], np.int32)
         kept = self._groups.kept(tracks)[:k]
         shown = [found[place] for place in kept]

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.storage.manifest import Manifest, verify
+from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import Vectors, read_vectors
+from encoders.encoding.words import WordSense
 from recsys.candidates import SOURCES, CandidateSource, Htcl, State
 from recsys.fitted.text_encoder import read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
 from recsys.line_up import BUILT, HTCL_NAMES
-from recsys.queries import Query
+from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.tasks import Task
@@ -40,6 +41,8 @@ class FittedSources:
     manifest: Manifest
     unplayed: NDArray[np.bool_]
     "(N,) songs without a play or playlist entry in what the models were trained on."
+    untrained: frozenset[str] = frozenset()
+    "Sources whose encoder learned nothing: nearness says nothing there, so they take no part in an answer."
 
     def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
         """The product's answer: every source's candidates, fused as validation chose for the task.
@@ -58,9 +61,12 @@ class FittedSources:
         return Ranked.from_rows(rows)
 
     def rankings(self, task: Task, queries: Sequence[Query], settings: FusionSettings) -> dict[str, Ranked]:
-        """What each source that takes part in a fusion proposes."""
+        """What each source that takes part in a fusion proposes; nothing where all of them are untrained."""
         sources = self.sources[task]
-        return {name: sources[name].candidates(queries, self.choices.ranking.depth) for name in settings.taking_part()}
+        names = [name for name in settings.taking_part() if name not in self.untrained]
+        if not names:
+            return {"popularity": Ranked.from_rows([(NOTHING, np.zeros(0, np.float32))] * len(queries))}
+        return {name: sources[name].candidates(queries, self.choices.ranking.depth) for name in names}
 
 
 def load_models(
@@ -82,7 +88,9 @@ def load_models(
         for task, chosen in own.settings.items():
             sources[task][name] = _restored(name, chosen[name], fits, dataset)
             choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
-    return FittedSources(sources, choices, manifest, states[UNPLAYED]["unplayed"])
+    encoders = {name: WordSense.of(read_manifest(workspace.encoder(stage))) for name, stage in HTCL_NAMES.items()}
+    untrained = frozenset(name for name, words in encoders.items() if not words.learned)
+    return FittedSources(sources, choices, manifest, states[UNPLAYED]["unplayed"], untrained)
 
 
 def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:

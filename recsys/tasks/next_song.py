@@ -26,6 +26,7 @@ class Listening:
         self.cold_before = split.cold_before
         place = listens.select(pl.int_range(pl.len()).over("user", "track")).to_series().to_numpy()
         self.repeat = place > 0
+        self.timed = listens["listened_at"].null_count() == 0
         self.order = "drawn" if split.order == "position" and not dataset.ordered else split.order
 
     def rows_of(self, user: int) -> NDArray[np.int64]:
@@ -46,7 +47,8 @@ class Listening:
             return (
                 "nobody knows the order of plays: what counts as earlier, and what is held out, is drawn per listener"
             )
-        return "each listener's own order is divided, since no times are known: others' later plays may be in training"
+        why = "one moment would leave a part all but empty" if self.timed else "no times are known"
+        return f"each listener's own order is divided, since {why}: others' later plays may be in training"
 
 
 def next_song(listening: Listening, part: Part, max_queries: int, seed: int, new_only: bool = False) -> HeldOut:
