@@ -45,15 +45,13 @@ Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 def arranged(row: Row, asked: Asked, groups: SongGroups, k: int) -> Row:
     """The k songs to show of a fused row (tracks, scores) and what they are ordered by."""
     kept = groups.kept(row[0], asked.query.exclude)
+    if asked.resembling is not None:
+        kept = kept[~asked.resembling[row[0][kept]]]  # the floor brings them, behind all others
     tracks, scores = row[0][kept], row[1][kept]
     if asked.luck is not None:
         tracks = tracks[: DRAWN_FROM * k]
         places, scores = drawn(tracks, asked.luck)
         tracks = tracks[places]
-    if asked.resembling is not None and len(tracks):
-        scores = np.where(asked.resembling[tracks], scores - scores.max() - 1, scores)
-        order = np.argsort(-scores, kind="stable")
-        tracks, scores = tracks[order], scores[order]
     if asked.per_artist is not None:
         kept = groups.kept(tracks, per_artist=asked.per_artist)
         tracks, scores = tracks[kept], scores[kept]

@@ -14,6 +14,7 @@ from data.ids import IdMap
 from recsys.listeners import disliked
 from recsys.recommend import songs_of
 from recsys.recommender import Recommender
+from recsys.wishes import Wishes
 
 
 @pytest.fixture
@@ -150,3 +151,45 @@ def test_songs_with_commas_in_their_names_can_be_listed() -> None:
     assert songs_of(known, "two, TOO, x,one") == ["c", "x", "a,b"]
     with pytest.raises(UserError, match="nowhere"):
         songs_of(known, "c, nowhere")
+
+
+class TestDislikes:
+    """Who disliked songs of one kind, and liked songs of another or none at all."""
+
+    def disliking(self, recommender: Recommender, user: str, songs: list[int]) -> Recommender:
+        """The same world, in which the listener has said so of the songs, long ago."""
+        row = recommender.dataset.user_ids.rows[user]
+        listens = recommender.dataset.listens
+        said = listens.filter(user=row).head(1).drop("track", "feedback", "played_ratio")
+        said = said.join(pl.DataFrame({"track": songs}, {"track": pl.Int32}), how="cross").with_columns(
+            feedback=pl.lit("dislike"), played_ratio=pl.lit(0.1, pl.Float32)
+        )
+        told = pl.concat([said.select(listens.columns), listens]).sort("user", maintain_order=True)
+        return Recommender(replace(recommender.dataset, listens=told), recommender.models, recommender.words)
+
+    def test_what_resembles_a_dislike_stands_behind_all_others(self, recommender: Recommender) -> None:
+        dataset, pushed = recommender.dataset, 0
+        for user in dataset.user_ids.names[:6]:
+            first = recommender.recommend(user, 20)[0].track_id
+            near = recommender._htcl.nearest(dataset.track_ids.to_rows([first]), 4)[0][0]
+            never = [int(track) for track in near if dataset.track_ids.names[track] != first]
+            changed = self.disliking(recommender, user, never)
+            query = changed._listeners.query(user, Wishes())
+            resembling = changed._dislikes.resembling(query.disliked, query.liked)
+            found = changed.recommend(user, len(dataset.track_ids))
+            assert not set(dataset.track_ids.to_names(query.disliked)) & set(ids(found))
+            places = resembling[dataset.track_ids.to_rows(ids(found))]
+            assert (np.diff(places.astype(int)) >= 0).all()
+            pushed += places.sum()
+        assert pushed
+
+    def test_who_only_dislikes_gets_what_resembles_it_last(self, recommender: Recommender) -> None:
+        dataset, user = recommender.dataset, recommender.dataset.user_ids.names[0]
+        disliked = next(song for song in recommender.popular_and_fresh(30) if song.artist)
+        changed = self.disliking(recommender, user, [dataset.track_ids.rows[disliked.track_id]])
+        changed._listeners._played[:] = dataset.track_ids.rows[disliked.track_id]
+        changed._listeners._evidence[:] = -1.0
+        changed._listeners._wanted[:] = False
+        found = changed.recommend(user, 15)
+        assert len(found) == 15
+        assert disliked.artist not in {song.artist for song in found}
