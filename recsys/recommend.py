@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # importing them takes seconds, and a name that does not exis
     from data.dataset import Dataset
     from recsys.ranking.recommendation import Recommendation
     from recsys.recommender import Recommender
+    from recsys.wishes import WishFields
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -32,6 +34,14 @@ def main(
     like: Annotated[str | None, typer.Option(help="A song, by id or title: what sounds and reads like it.")] = None,
     text: Annotated[str | None, typer.Option(help="Words, e.g. 'calm orchestral'.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many songs.")] = 10,
+    heard: Annotated[bool, typer.Option("--heard", help="With --user: songs they have played as well.")] = False,
+    per_artist: Annotated[int | None, typer.Option(min=1, help="At most so many songs by one artist.")] = None,
+    block: Annotated[str | None, typer.Option(help="Songs never to be answered: ids or titles, with commas.")] = None,
+    day: Annotated[str | None, typer.Option(help="A list of its own for this day: 2026-11-28, or today.")] = None,
+    seed: Annotated[int | None, typer.Option(help="A list of its own for this number.")] = None,
+    not_again: Annotated[
+        int | None, typer.Option(min=1, help="Days in which no song comes again: with --heard or --day.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Recommend from a workspace that build_index has finished."""
@@ -39,7 +49,12 @@ def main(
     if sum(value is not None for value in asked.values()) != 1:
         raise UserError("nothing to recommend for", f"Give one of {', '.join(asked)}.")
     dataset = _open(Path(workspace))
-    heading, answer = _question(dataset, workspace, user, playlist, title, like, text)
+    wishes: WishFields = {"heard": heard, "per_artist": per_artist, "seed": seed, "not_again_days": not_again}
+    wishes["day"] = date.today() if day == "today" else day
+    wishes["blocked"] = songs_of(dataset, block or "")
+    if (like or text) and any(wishes.values()):
+        raise UserError("--like and --text take no wishes", "Wish with --user, --playlist or --title.")
+    heading, answer = _question(dataset, workspace, user, playlist, title, like, text, wishes)
     from recsys.recommender import Recommender
 
     found = answer(Recommender.load(workspace), k)
@@ -69,11 +84,12 @@ def _question(
     title: str | None,
     like: str | None,
     text: str | None,
+    wishes: "WishFields",
 ) -> tuple[str, Callable[["Recommender", int], "list[Recommendation]"]]:
     """The heading of the answer, and what to ask the recommender; every name is checked before it is loaded."""
     if user is not None:
         _known_user(dataset, user, workspace)
-        return f"For {user}", lambda recommender, k: recommender.recommend(user, k)
+        return f"For {user}", lambda recommender, k: recommender.recommend(user, k, **wishes)
     if like is not None:
         from data.dataset import song_name
 
@@ -84,7 +100,7 @@ def _question(
         return f'For "{text}"', lambda recommender, k: recommender.search(text, k)
     tracks = songs_of(dataset, playlist or "")
     heading = f'To continue "{title}"' if title else f"To follow {len(tracks)} songs"
-    return heading, lambda recommender, k: recommender.continue_playlist(tracks, title, k)
+    return heading, lambda recommender, k: recommender.continue_playlist(tracks, title, k, **wishes)
 
 
 def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:

@@ -23,6 +23,9 @@ START = "2"
 FITTED_TEXTS = 8192
 """Texts whose principal components the text head starts from; more change little."""
 COMPARED = 1000
+ALIKE = 1e-4
+"""Deviation, as a share of the outputs' size, below which it is rounding: a batch of one recording several times tells
+nothing of how songs lie, and dividing by it three times makes gradients that overflow."""
 
 
 @torch.no_grad()
@@ -60,7 +63,9 @@ def _spread(layers: nn.Sequential, x: Tensor) -> None:
     for layer in layers:
         if isinstance(layer, nn.Linear):
             y = layer(x)
-            mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0).clamp(min=1e-6)
+            mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
+            told = deviation > ALIKE * y.square().mean().sqrt()
+            mean, deviation = torch.where(told, mean, 0.0), torch.where(told, deviation, 1.0)
             layer.weight.div_(deviation[:, None])
             layer.bias.sub_(mean).div_(deviation)
         x = layer(x)

@@ -44,6 +44,40 @@ def questions(tracks: pl.DataFrame, user: str) -> dict[str, list[str]]:
     }
 
 
+class TestWishes:
+    def test_a_day_blocked_songs_and_one_of_each_artist(self, ask, user):
+        plain = json.loads(ask("--user", user, "-k", 8, "--json").out)
+        blocked = [song["track_id"] for song in plain[:3]]
+        day = ["--day", "2026-11-28", "--block", ", ".join(blocked), "--per-artist", 1]
+        found = json.loads(ask("--user", user, "-k", 8, "--json", *day).out)
+        artists = [song["artist"] for song in found if song["artist"]]
+        assert len(found) == 8
+        assert not {song["track_id"] for song in found} & set(blocked)
+        assert len(set(artists)) == len(artists)
+        assert found == json.loads(ask("--user", user, "-k", 8, "--json", *day).out)
+
+    def test_today_is_a_day(self, ask, user):
+        today = ask("--user", user, "--json", "--day", "today", "--not-again", 6)
+        assert today.code == 0, today.err
+        assert len(json.loads(today.out)) == 10
+
+    @pytest.mark.parametrize(
+        ("wish", "said"),
+        [
+            (["--day", "soon"], "day is 'soon'"),
+            (["--not-again", 6], "says nothing here"),
+            (["--block", "no such song"], 'no song "no such song"'),
+        ],
+    )
+    def test_what_means_nothing_is_said(self, ask, user, wish, said):
+        refused = ask("--user", user, *wish)
+        assert refused.code == 2
+        assert said in refused.err
+
+    def test_likeness_and_words_take_none(self, ask):
+        assert "--like and --text take no wishes" in ask("--text", "calm", "--day", "today").err
+
+
 @pytest.mark.parametrize("kind", ["user", "like", "playlist", "title", "playlist and title", "text"])
 class TestEveryQuestion:
     def test_json_is_all_there_is_on_stdout(self, ask, tracks, user, kind):
