@@ -25,7 +25,7 @@ FITTED_TEXTS = 8192
 COMPARED = 1000
 ALIKE = 1e-4
 """Deviation, as a share of the outputs' size, below which it is rounding: a batch of one recording several times tells
-nothing of how songs lie, and dividing by it three times makes gradients that overflow."""
+nothing of how songs lie, and dividing by it three times makes gradients that overflow. Outputs get size 1 instead."""
 
 
 @torch.no_grad()
@@ -64,8 +64,9 @@ def _spread(layers: nn.Sequential, x: Tensor) -> None:
         if isinstance(layer, nn.Linear):
             y = layer(x)
             mean, deviation = y.mean(dim=0), y.std(dim=0, correction=0)
-            told = deviation > ALIKE * y.square().mean().sqrt()
-            mean, deviation = torch.where(told, mean, 0.0), torch.where(told, deviation, 1.0)
+            size = y.square().mean().sqrt()
+            told = deviation > ALIKE * size
+            mean, deviation = torch.where(told, mean, 0.0), torch.where(told, deviation, size if size > 0 else 1.0)
             layer.weight.div_(deviation[:, None])
             layer.bias.sub_(mean).div_(deviation)
         x = layer(x)

@@ -130,7 +130,7 @@ def test_one_recording_several_times_tells_nothing_and_its_gradient_is_finite(re
         before = model(**batch).audio.norm(dim=1).min()
         spread_heads(model, batch)
     songs = model(**batch)
-    assert songs.audio.norm(dim=1).min() > 0.1 * before
+    assert songs.audio.norm(dim=1).min() > before
     normalize(songs.audio, dim=1).sum().backward()
     largest = max(float(weights.grad.abs().max()) for weights in model.parameters() if weights.grad is not None)
     assert largest < 1e6
