@@ -58,6 +58,8 @@ def main(
     from recsys.recommender import Recommender
 
     found = answer(Recommender.load(workspace), k)
+    if not found and text is not None:
+        raise UserError("nothing to show", "Try a title, an artist, or words of a genre or mood.")
     if as_json:
         sys.stdout.write(json.dumps([asdict(song) for song in found], ensure_ascii=False, indent=1) + "\n")
         return

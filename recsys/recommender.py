@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset, load_dataset
 from data.errors import UserError
+from data.reporting import logger
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from data.tables import ANNOUNCED
@@ -41,7 +42,8 @@ from recsys.tasks import Task
 from recsys.threads import threads_for
 from recsys.wishes import Wishes, WishFields
 
-OTHER_WORDS = "Try a title, an artist, or words of a genre or mood."
+log = logger(__name__)
+
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 
@@ -149,16 +151,20 @@ class Recommender:
     def search(self, text: str, k: int = 20) -> list[Recommendation]:
         """Songs that are called so (title, artist, album), then songs whose sound and metadata fit the words.
 
-        Where the encoder's words find songs no better than chance, the words of all texts are looked up instead. Raises
-        UserError for empty text, and where nothing fits.
+        Where the encoder's words find songs no better than chance, the words of all texts are looked up instead. Empty,
+        with a warning that names the words, where nobody knows them: neither any text nor the encoder. Raises UserError
+        for empty text, and where the encoder's words are refused and no text has any of them.
         """
         k, words = arguments.count("k", k), arguments.text("text", text)
         if not words.strip():
             raise UserError("nothing to search for")
         if found := self._by_words(words, k):
             return found
-        why = f"; {self.words.refused}" if self.words.refused else ""
-        raise UserError(f'no song is called or described by "{words}"{why}', WORDS_HINT if why else OTHER_WORDS)
+        if self.words.refused:
+            raise UserError(f'no song is called or described by "{words}"; {self.words.refused}', WORDS_HINT)
+        unknown = " ".join(f'"{word}"' for word in self._texts.unknown(words))
+        log.warning(f'no song is called or described by "{words}": nobody knows {unknown or "these words"}')
+        return []
 
     def _by_words(self, text: str, k: int) -> list[Recommendation]:
         """Songs by name, and by meaning where the encoder knows any; empty where nothing fits."""

@@ -129,6 +129,8 @@ class TestRecommend:
         chosen, unplayed = recommender.models.choices.fusion["discovery"], recommender.models.unplayed
         for user in listeners:
             for song in recommender.recommend(user, 20):
+                if song.reason in ("popular", "new"):  # of the floor, where nothing better was left
+                    continue
                 weights = chosen.weights_of(unplayed[recommender.dataset.track_ids.rows[song.track_id]])
                 assert song.sources
                 assert all(weights[source] > 0 for source in song.sources)
