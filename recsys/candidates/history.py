@@ -11,11 +11,11 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, NonNegativeFloat
-from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse import csr_matrix
 
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range
 from recsys.candidates.votes import Votes
-from recsys.queries import Query, history_matrix
+from recsys.queries import NOTHING, Query
 
 
 class HistorySettings(BaseModel):
@@ -31,10 +31,18 @@ class HistorySettings(BaseModel):
 
 def history_shares(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
     """(Q, N) float32: each song's share in its query's history; those skipped or disliked count against."""
-    history = history_matrix(queries, tracks, half_life)
-    total = np.asarray(np.abs(history).sum(axis=1), np.float64).ravel()
-    scale = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
-    return csr_matrix(diags_array(scale) @ history, dtype=np.float32)
+    rows = [_shares(query, half_life) for query in queries]
+    offsets = np.cumsum([0, *(len(songs) for songs, _ in rows)])
+    songs = np.concatenate([NOTHING, *(songs for songs, _ in rows)])
+    shares = np.concatenate([np.zeros(0, np.float32), *(shares for _, shares in rows)])
+    return csr_matrix((shares, songs, offsets), shape=(len(queries), tracks))
+
+
+def _shares(query: Query, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The distinct songs of a history, ascending, and the share of each; 0 where all weights are 0."""
+    songs, weights = query.song_weights(half_life)
+    total = float(np.abs(weights).sum())
+    return songs, weights / np.float32(total) if total > 0 else weights
 
 
 def add_repeats(
@@ -62,9 +70,6 @@ def votes(
     if not len(query.history):
         return Votes.none(len(tracks))
     songs, first = np.unique(query.history, return_index=True)
-    near, own = (
-        history_shares([query], len(known), half_life)[0, songs].toarray().ravel()
-        for half_life in (settings.half_life, settings.again_half_life)
-    )
+    near, own = (_shares(query, half_life)[1] for half_life in (settings.half_life, settings.again_half_life))
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
     return Votes(songs, similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])

@@ -1,6 +1,6 @@
 """Why a song is recommended, in words that fit the question."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from data.dataset import Dataset, song_name
 from recsys.candidates import REASONS
@@ -9,6 +9,11 @@ from recsys.ranking.shared import what_is_shared
 
 Question = Literal["listener", "songs"]
 """For whom: a listener with a history, or songs alone (a playlist, a session), without a listener."""
+
+SENTENCES: dict[Question, dict[str, str]] = {
+    question: {name: reason.words(about_songs=question == "songs") for name, reason in REASONS.items()}
+    for question in get_args(Question)
+}
 
 
 def reason_in_words(
@@ -20,7 +25,7 @@ def reason_in_words(
     A source that compares with played songs and can name none is passed over. Where another source than the one with
     the largest part names the song, its own reason goes with it. titled: whether a playlist's title was given.
     """
-    sentences = {name: reason.words(about_songs=question == "songs") for name, reason in REASONS.items()}
+    sentences = SENTENCES[question]
     for source in explanation.sources:
         if "{song}" not in sentences[source]:
             named = _named(dataset, track, explanation, sentences)

@@ -16,11 +16,12 @@ def what_is_shared(dataset: Dataset, one: int, other: int) -> list[str]:
     found = []
     if _same(dataset, "artist", one, other):
         found.append("same album" if _same(dataset, "album", one, other) else "same artist")
-    words = _labels(dataset, other)
-    common = [label for label in _labels(dataset, one) if label in words]
+    ours = _labels(dataset, one)
+    theirs = _labels(dataset, other) if ours else []
+    common = [label for label in ours if label in theirs]
     if not common:
-        words = _title_words(dataset, other)
-        common = [f'"{word}" in both titles' for word in _title_words(dataset, one) if word in words]
+        theirs = _title_words(dataset, other)
+        common = [f'"{word}" in both titles' for word in _title_words(dataset, one) if word in theirs]
     return found + common[:MOST_WORDS]
 
 
@@ -30,8 +31,9 @@ def _same(dataset: Dataset, field: str, one: int, other: int) -> bool:
 
 
 def _labels(dataset: Dataset, row: int) -> list[str]:
-    lists = (dataset.tracks[field][row] for field in ("genres", "tags"))
-    return list(dict.fromkeys(label.casefold() for labels in lists if labels is not None for label in labels))
+    lists = [dataset.tracks[field][row] for field in ("genres", "tags")]
+    labels = [label for listed in lists if listed is not None for label in listed.to_list()]
+    return list(dict.fromkeys(label.casefold() for label in labels))
 
 
 def _title_words(dataset: Dataset, row: int) -> list[str]:
