@@ -28,11 +28,11 @@ from eval.metrics.metric import Metric
 from eval.metrics.slices import slices
 from eval.models import Model, models_of
 from eval.results.task_result import Repeats, Spread
-from recsys.candidates import SOURCES
+from recsys.candidates import SOURCES, Likeness
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen
-from recsys.fitted.store import UNPLAYED, FittedSources, exact_index, load_models, read_choices
-from recsys.line_up import BASELINES
+from recsys.fitted.store import UNPLAYED, FittedSources, exact_index, likeness_of, load_models, read_choices
+from recsys.line_up import BASELINES, IMPUTED
 from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 from recsys.tuning.choices import Choices
@@ -45,7 +45,9 @@ Means = dict[str, dict[str, float]]
 
 def depends_on_seed(name: str) -> bool:
     """Whether training a model again with another seed gives another one."""
-    return name in ("htcl-stage2", "fused") or (name in SOURCES and "seed" in SOURCES[name].Settings.model_fields)
+    return name in ("htcl-stage2", IMPUTED, "fused") or (
+        name in SOURCES and "seed" in SOURCES[name].Settings.model_fields
+    )
 
 
 def ensure_repeats(
@@ -128,22 +130,24 @@ def _ensure_repeat(
         train_stage(place, dataset, stage, recipe, "past", seed_offset)
         embed_stage(place, dataset, mels, stage)
     past = split.past(dataset)
-    _ensure_fits(space.models, place.models, past, seed_offset)
+    _ensure_fits(space.models, place.models, past, seed_offset, likeness_of(place, dataset))
     for name in baselines:
         _ensure_fits(space.baseline(name), place.baseline(name), past, seed_offset)
     index = exact_index(read_vectors(place.vectors("preference"), "item", dataset))
     return load_models(place, dataset, index, baselines)
 
 
-def _ensure_fits(published: Path, target: Path, past: Dataset, seed_offset: int) -> None:
-    """Fit again what depends on a seed; the rest of what is published is copied."""
+def _ensure_fits(
+    published: Path, target: Path, past: Dataset, seed_offset: int, likeness: Likeness | None = None
+) -> None:
+    """Fit again what depends on a seed; the rest of what is published is copied. likeness: where songs lie."""
     manifest = verify(published)
     made_from, settings = {"published": manifest.fingerprint}, {"luck": seed_offset}
     if is_current(target, made_from, settings):
         return
     choices = reseeded(read_choices(published), seed_offset)
     with publishing(target, manifest.step, made_from, settings, manifest.trained_on) as draft:
-        fit_chosen(draft.folder, choices, past, manifest.step, known=published)
+        fit_chosen(draft.folder, choices, past, manifest.step, likeness, known=published)
         if (kept := published / f"{UNPLAYED}.npz").is_file():
             (draft.folder / kept.name).write_bytes(kept.read_bytes())
 

@@ -26,6 +26,8 @@ SOURCE_NAMES = (
     "sasrec",
 )
 HTCL_NAMES: dict[str, Stage] = {"htcl-stage1": "semantic", "htcl-stage2": "preference"}
+IMPUTED = "htcl-imputed"
+"""Learns from listening, and from the vectors of stage 2."""
 FUSED = (
     "popularity",
     "repeat",
@@ -37,12 +39,13 @@ FUSED = (
     "sequential-rules",
     "vsknn",
     "htcl-stage2",
+    IMPUTED,
 )
 BUILT = ("random", *FUSED, "htcl-stage1")
 """What `recsys.build_index` fits: the product's sources, what stage 1 does alone, and chance. All other sources are
 compared with alone, and fitted when an evaluation asks for them."""
 BASELINES = tuple(name for name in SOURCE_NAMES if name not in BUILT)
-EVERY_NAME = (*SOURCE_NAMES, *HTCL_NAMES, "fused")
+EVERY_NAME = (*SOURCE_NAMES, *HTCL_NAMES, IMPUTED, "fused")
 """Everything an evaluation can name."""
 
 

@@ -77,7 +77,7 @@ def by_mean(result: TaskResult, metric: str, models: Iterable[str] | None = None
 
 
 def styles(result: TaskResult) -> dict[str, str]:
-    """Model -> style: `s1`..`s6` for ours and the three best baselines, grey for the rest."""
+    """Model -> style: `s1`..`s6` for what is ours and the three best others, grey for the rest."""
     best = [name for name in by_mean(result, HEADLINE) if name not in OURS][:3]
     shown = [name for name in OURS if name in result["models"]]
     ours = {name: f"s{at}" for at, name in enumerate(OURS, 1) if name in shown}

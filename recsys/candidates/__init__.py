@@ -9,6 +9,8 @@ from recsys.candidates.collaborative.item_knn import ItemKnn
 from recsys.candidates.collaborative.lmf import Lmf
 from recsys.candidates.collaborative.rp3beta import Rp3Beta
 from recsys.candidates.content.htcl import Htcl, HtclSettings
+from recsys.candidates.content.imputed import Imputed
+from recsys.candidates.content.likeness import Likeness
 from recsys.candidates.content.precomputed_features import Features
 from recsys.candidates.content.same_artist import SameArtist
 from recsys.candidates.contract import CandidateSource, SourceKind, State
@@ -41,15 +43,27 @@ KINDS: tuple[SourceKind, ...] = (
     Sasrec,
 )
 SOURCES: dict[str, SourceKind] = {kind.name: kind for kind in KINDS}
-"""Sources that need nothing but a dataset (`features` one with features). The HTCL sources need vectors as well:
+"""Sources that need nothing but a dataset (`features` one with features). Those named htcl- need vectors as well:
 `recsys.fitted.store` makes them."""
 SETTINGS: dict[str, type[BaseModel]] = {
     **{name: kind.Settings for name, kind in SOURCES.items()},
     **dict.fromkeys(HTCL_NAMES, Htcl.Settings),
+    Imputed.name: Imputed.Settings,
 }
 REASONS: dict[str, Reason] = {
     **{name: kind.reason for name, kind in SOURCES.items()},
     **dict.fromkeys(HTCL_NAMES, Htcl.reason),
+    Imputed.name: Imputed.reason,
 }
 
-__all__ = ["REASONS", "SETTINGS", "SOURCES", "CandidateSource", "Htcl", "HtclSettings", "State"]
+__all__ = [
+    "REASONS",
+    "SETTINGS",
+    "SOURCES",
+    "CandidateSource",
+    "Htcl",
+    "HtclSettings",
+    "Imputed",
+    "Likeness",
+    "State",
+]

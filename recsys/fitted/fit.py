@@ -24,10 +24,10 @@ from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
-from recsys.candidates import CandidateSource, Htcl, State
+from recsys.candidates import CandidateSource, Htcl, Likeness, State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, make_source, read_choices
-from recsys.line_up import BUILT, FUSED, HTCL_NAMES
+from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, likeness_of, make_source, read_choices
+from recsys.line_up import BUILT, FUSED, HTCL_NAMES, IMPUTED
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.settings import ProductSettings
@@ -76,13 +76,14 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
     """Fit the product's sources with the settings chosen and publish them, unless the same are there."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from["choices"] = verify(workspace.tuning.models).fingerprint
+    made_from["vectors"] = verify(workspace.vectors("preference")).fingerprint
     settings = {"train_on": extent}
     if is_current(workspace.models, made_from, settings):
         return
     started = time.monotonic()
     choices, past = read_choices(workspace.tuning.models), split.learned_from(dataset, extent)
     with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
-        fits = fit_chosen(draft.folder, choices, past, "models")
+        fits = fit_chosen(draft.folder, choices, past, "models", likeness_of(workspace, dataset))
         np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(past) == 0)
     done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
 
@@ -93,7 +94,7 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     asked: Mapping[Task, HeldOut] = {}
     product = chosen_before(workspace)
     tuning, ranking = product.tuning, product.ranking
-    ground = TuningData(dataset, split.training(dataset), {}, product)
+    ground = TuningData(dataset, split.training(dataset), {}, None, product)
     for name in names:
         tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries, search_space.RULES]
         tuned = workspace.tuning.baseline(name)
@@ -121,13 +122,14 @@ class TuningData:
     dataset: Dataset
     training: Dataset
     htcl: Mapping[str, Htcl]
+    likeness: Likeness | None
     product: ProductSettings
 
     def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
         """A ready source; its fit is added to `fits` where it is missing."""
         if name in self.htcl:
             return self.htcl[name].with_settings(settings)
-        source, key = make_source(name, settings), fit_key(name, settings)
+        source, key = make_source(name, settings, self.likeness), fit_key(name, settings)
         if key not in fits:
             fits[key] = source.fit(self.training).state()
         return source.restore(self.dataset, fits[key])
@@ -152,7 +154,8 @@ def _tune_product(tuning: Workspace, dataset: Dataset, split: Split, product: Pr
     """Settings of every source and the fusion, for each task."""
     choices = Choices(tuning=product.tuning, ranking=product.ranking)
     asked = validation_questions(dataset, split, product.tuning.queries)
-    ground = TuningData(dataset, split.training(dataset), htcl_sources(tuning, dataset), product)
+    training = split.training(dataset)
+    ground = TuningData(dataset, training, htcl_sources(tuning, dataset), likeness_of(tuning, dataset), product)
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
     with meter("tuning", _trials(BUILT, product.tuning.trials)) as progress:
@@ -198,10 +201,18 @@ def _title_fusion(
     return fusion
 
 
-def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: Path | None = None) -> int:
+def fit_chosen(
+    folder: Path,
+    choices: Choices,
+    past: Dataset,
+    step: str,
+    likeness: Likeness | None = None,
+    known: Path | None = None,
+) -> int:
     """Write the choices and every fit that they need, on the listening handed in; returns how many these are.
 
-    known: folder of fits of the same listening, which are copied where they are needed.
+    likeness: where songs lie. known: folder of fits of the same listening, which are copied where they are needed, but
+    for those that depend on where songs lie.
     """
     _write_choices(folder, choices)
     needed = {
@@ -213,10 +224,10 @@ def fit_chosen(folder: Path, choices: Choices, past: Dataset, step: str, known: 
     with meter(f"fitting {step}", len(needed)) as progress:
         for key, (name, settings) in needed.items():
             file = f"{key}.npz"
-            if known is not None and (known / file).is_file():
+            if known is not None and name != IMPUTED and (known / file).is_file():
                 shutil.copyfile(known / file, folder / file)
             else:
-                np.savez(folder / file, **make_source(name, settings).fit(past).state())  # type: ignore[arg-type]
+                np.savez(folder / file, **make_source(name, settings, likeness).fit(past).state())  # type: ignore[arg-type]
             progress.advance(name)
     return len(needed)
 

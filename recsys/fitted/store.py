@@ -18,10 +18,10 @@ from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.encoding.words import WordSense
-from recsys.candidates import SOURCES, CandidateSource, Htcl, State
+from recsys.candidates import SOURCES, CandidateSource, Htcl, Imputed, Likeness, State
 from recsys.fitted.text_encoder import read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
-from recsys.line_up import BUILT, HTCL_NAMES
+from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES, IMPUTED
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
@@ -113,10 +113,15 @@ def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State
         raise UserError(reason, f"Run python -m {command} again: it fits what is out of date.") from error
 
 
-def make_source(name: str, settings: Mapping[str, Any]) -> CandidateSource:
-    """A source of the registry with settings. Raises UserError for a name that is not there."""
+def make_source(name: str, settings: Mapping[str, Any], likeness: Likeness | None = None) -> CandidateSource:
+    """A source of the registry with settings. Raises UserError for a name that is not there.
+
+    likeness: where songs lie, for the one source that fits itself to that.
+    """
+    if name == IMPUTED:
+        return Imputed(Imputed.Settings(**settings), likeness)
     if name not in SOURCES:
-        raise UserError(f'no model "{name}"', f"There are {', '.join([*SOURCES, *HTCL_NAMES, 'fused'])}.")
+        raise UserError(f'no model "{name}"', f"There are {', '.join(EVERY_NAME)}.")
     kind = SOURCES[name]
     return kind(kind.Settings(**settings))
 
@@ -129,6 +134,13 @@ def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | No
         searched = index if index is not None and stage == "preference" else exact_index(vectors)
         sources[name] = Htcl(name, vectors, searched, read_text_encoder(workspace, stage)).fit(dataset)
     return sources
+
+
+def likeness_of(workspace: Workspace, dataset: Dataset) -> Likeness | None:
+    """Where the workspace's songs lie in the space of stage 2; None where nothing told the encoder."""
+    if not WordSense.of(read_manifest(workspace.encoder("preference"))).learned:
+        return None
+    return Likeness(read_vectors(workspace.vectors("preference"), "item", dataset))
 
 
 def exact_index(vectors: Vectors) -> VectorIndex:

@@ -182,7 +182,7 @@ class TestRefuseLeaks:
 
 class TestLineUp:
     def test_takes_what_is_fitted_anyway_or_all_or_the_named(self):
-        assert chosen_names("all") == LINE_UP == (*BASELINES, "htcl-stage1", "htcl-stage2", "fused")
+        assert chosen_names("all") == LINE_UP == (*BASELINES, "htcl-stage1", "htcl-stage2", "htcl-imputed", "fused")
         assert set(chosen_names(None)) == {*BUILT, "fused"}
         assert chosen_names("ials, fused") == ("ials", "fused")
 

@@ -7,7 +7,7 @@ from recsys.candidates import SOURCES, CandidateSource
 from recsys.queries import Query
 from tests.recsys.candidates.source_toys import BLOCKS, assert_same, block_of, make, many_queries, songs
 
-NAMES = (*SOURCES, "htcl")
+NAMES = (*SOURCES, "htcl", "htcl-imputed")
 TASTELESS = ("random", "popularity")
 "They do not look at the history."
 NOTHING_NEW = ("repeat",)

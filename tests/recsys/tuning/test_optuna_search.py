@@ -70,7 +70,7 @@ class TestSpace:
                 kind(**{setting: end})
 
     def test_every_source_has_one(self):
-        assert set(SPACE) == {*SOURCES, "htcl-stage1", "htcl-stage2"}
+        assert set(SPACE) == {*SOURCES, "htcl-stage1", "htcl-stage2", "htcl-imputed"}
 
     def test_a_class_s_own_settings_are_drawn_before_those_it_shares(self):
         assert list(SPACE["ease"]) == ["regularization", "half_life", "again", "again_half_life"]

@@ -1,0 +1,105 @@
+"""Imputed item-kNN: a song that few have played borrows the neighbours of songs that sound and read like it.
+
+Item-kNN knows nothing of a song without plays and little of one with few. Here such a song's score is the mean of the
+scores of its nearest songs in HTCL space, weighed against its own by how many listeners vouch for that. New songs so
+stand on the scale of the others, and find their place among them without a weight for being new.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveFloat
+from scipy.sparse import csr_matrix
+
+from data.dataset import Dataset
+from recsys.candidates.collaborative.interactions import interactions
+from recsys.candidates.collaborative.item_knn import ItemKnn, ItemKnnSettings
+from recsys.candidates.collaborative.item_similarity import Neighbours
+from recsys.candidates.content.likeness import Likeness, Nearest
+from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
+from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.votes import Votes
+from recsys.queries import Query
+from recsys.ranked import Ranked
+
+ALIKE = 20
+"""Songs that one borrows from."""
+WELL_KNOWN = 300
+"""Listeners and playlists from which a song needs nobody's neighbours."""
+
+
+class ImputedSettings(HistorySettings):
+    """How much is borrowed, and how the history counts."""
+
+    half_life_days: Annotated[PositiveFloat | None, OneOf((None, 10.0, 30.0, 90.0))] = None
+    "A training play counts half after so many days; None: all plays count the same."
+    doubt: Annotated[NonNegativeFloat, OneOf((0.0, 1.0, 3.0, 10.0, 30.0, 100.0)), AtQuery] = 10.0
+    "Listeners and playlists at which a song's own score counts as much as the borrowed one."
+    temperature: Annotated[PositiveFloat, Range(0.05, 0.5, log=True), AtQuery] = 0.2
+    "Of two songs that one borrows from, the one nearer by a cosine of so much counts e times as much."
+    lift: Annotated[PositiveFloat, Range(1.0, 2.5), AtQuery] = 1.3
+    "What the borrowed score is multiplied by: a mean over songs is flatter than each of them."
+
+
+class Imputed:
+    """Item-kNN (cosine, 200 neighbours) whose scores are smoothed over songs that are alike."""
+
+    name = "htcl-imputed"
+    Settings = ImputedSettings
+    reason = Reason("it, or what sounds like it, is played together with {song}")
+
+    def __init__(self, settings: ImputedSettings | None = None, likeness: Likeness | None = None) -> None:
+        """likeness: where songs lie; None borrows nothing. Only `fit` needs it."""
+        self.settings, self.likeness = settings or ImputedSettings(), likeness
+
+    def fit(self, dataset: Dataset) -> Self:
+        self.songs = ItemKnn(ItemKnnSettings(half_life_days=self.settings.half_life_days)).fit(dataset).songs
+        self.having = interactions(dataset).getnnz(axis=0).astype(np.int32)
+        if self.likeness is None:
+            tracks = len(dataset.track_ids)
+            self.near = Nearest(np.full((tracks, 0), -1, np.int32), np.zeros((tracks, 0), np.float32))
+        else:
+            self.near = self.likeness.nearest(self.having < WELL_KNOWN, self.songs.known, ALIKE)
+        return self
+
+    def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+            history = history_shares(block, len(self.having), self.settings.half_life)
+            own = np.asarray((history @ self.songs.similarity).toarray(), np.float32) / np.float32(self.songs.unit)
+            scores = self._smoothed(own)
+            add_repeats(scores, block, self.settings, self.songs.known)
+            return scores, scores > 0
+
+        return rank_in_blocks(queries, k, len(self.having), score)
+
+    def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
+        spoken = self.songs.similarity[query.history].toarray() / np.float32(self.songs.unit)
+        return votes(query, tracks, self._smoothed(spoken)[:, tracks], self.settings, self.songs.known)
+
+    def state(self) -> State:
+        near = {"near": self.near.tracks, "cosines": self.near.cosines, "having": self.having}
+        return self.songs.to_state() | near
+
+    def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        self.songs, self.having = Neighbours.from_state(state), state["having"]
+        self.near = Nearest(state["near"], state["cosines"])
+        return self
+
+    def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(Q, N) scores of item-kNN -> those in which songs borrow."""
+        own, borrowing = self._shares
+        return scores * own + np.asarray((borrowing @ scores.T).T, np.float32)
+
+    @cached_property
+    def _shares(self) -> tuple[NDArray[np.float32], csr_matrix]:
+        """What counts of a song's own score (N,), and of every other's (N, N)."""
+        weights = self.near.weights(self.settings.temperature)
+        total = self.having + self.settings.doubt
+        doubted = np.divide(self.settings.doubt, total, out=np.ones(len(total)), where=total > 0)
+        doubted[weights.getnnz(axis=1) == 0] = 0  # who can borrow from nobody keeps its own
+        lifted = (self.settings.lift * doubted).astype(np.float32)
+        return (1 - doubted).astype(np.float32), csr_matrix(weights.multiply(lifted[:, None]))
