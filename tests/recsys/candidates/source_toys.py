@@ -50,6 +50,8 @@ def read_blocks(texts: list[str]) -> NDArray[np.float32]:
 
 def make(name: str, dataset: Dataset, **settings: object) -> CandidateSource:
     """An unfitted source."""
+    if not name.startswith("htcl"):
+        return make_source(name, settings)
     vectors = block_vectors(dataset)
     if name != "htcl":
         return make_source(name, settings, Likeness(vectors))
