@@ -10,7 +10,7 @@ from data.errors import UnknownIdError, UserError
 from data.split import ensure_split
 from data.storage.workspace import Workspace
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import FittedSources, htcl_sources, make_source
+from recsys.fitted.store import FittedSources, htcl_sources, likeness_of, make_source
 from recsys.line_up import FUSED
 from recsys.ranked import Ranked
 from recsys.ranking.cold_listener import FRESH_EVERY
@@ -270,10 +270,13 @@ def test_on_validation_no_source_alone_is_better_than_the_fusion(built, recommen
     workspace = Workspace(built)
     split = ensure_split(workspace, dataset)
     training, htcl = split.training(dataset), htcl_sources(workspace.tuning, dataset)
+    likeness = likeness_of(workspace.tuning, dataset)
     unplayed = play_counts(training) == 0
 
     def source(name, settings):
-        return htcl[name].with_settings(settings) if name in htcl else make_source(name, settings).fit(training)
+        if name in htcl:
+            return htcl[name].with_settings(settings)
+        return make_source(name, settings, likeness).fit(training)
 
     for task, question in validation_questions(dataset, split, choices.tuning.fusion_queries).items():
         sources = {name: source(name, choices.settings[task][name]) for name in FUSED}

@@ -61,9 +61,9 @@ class Imputed:
         self.having = interactions(dataset).getnnz(axis=0).astype(np.int32)
         if self.likeness is None:
             tracks = len(dataset.track_ids)
-            self.near = Nearest(np.full((tracks, 0), -1, np.int32), np.zeros((tracks, 0), np.float32))
+            self.alike = Nearest(np.full((tracks, 0), -1, np.int32), np.zeros((tracks, 0), np.float32))
         else:
-            self.near = self.likeness.nearest(self.having < WELL_KNOWN, self.songs.known, ALIKE)
+            self.alike = self.likeness.nearest(self.having < WELL_KNOWN, self.songs.known, ALIKE)
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
@@ -81,12 +81,12 @@ class Imputed:
         return votes(query, tracks, self._smoothed(spoken)[:, tracks], self.settings, self.songs.known)
 
     def state(self) -> State:
-        near = {"near": self.near.tracks, "cosines": self.near.cosines, "having": self.having}
-        return self.songs.to_state() | near
+        alike = {"alike": self.alike.tracks, "cosines": self.alike.cosines, "having": self.having}
+        return self.songs.to_state() | alike
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
         self.songs, self.having = Neighbours.from_state(state), state["having"]
-        self.near = Nearest(state["near"], state["cosines"])
+        self.alike = Nearest(state["alike"], state["cosines"])
         return self
 
     def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ class Imputed:
     @cached_property
     def _shares(self) -> tuple[NDArray[np.float32], csr_matrix]:
         """What counts of a song's own score (N,), and of every other's (N, N)."""
-        weights = self.near.weights(self.settings.temperature)
+        weights = self.alike.weights(self.settings.temperature)
         total = self.having + self.settings.doubt
         doubted = np.divide(self.settings.doubt, total, out=np.ones(len(total)), where=total > 0)
         doubted[weights.getnnz(axis=1) == 0] = 0  # who can borrow from nobody keeps its own

@@ -73,7 +73,7 @@ def test_a_song_nobody_has_stands_among_the_songs_it_is_like(training: Dataset) 
 
 def test_it_names_the_song_that_speaks_for_what_is_borrowed(training: Dataset) -> None:
     source = Imputed(None, Likeness(block_vectors(training))).fit(training)
-    new = np.flatnonzero((source.having == 0) & (source.near.tracks[:, 0] >= 0)).astype(np.int32)
+    new = np.flatnonzero((source.having == 0) & (source.alike.tracks[:, 0] >= 0)).astype(np.int32)
     blocks = block_of(training, new.tolist())
     given = songs(training, "swing-00", "metal-00")
     said = source.votes(Query(history=given), new).best()
