@@ -77,8 +77,10 @@ class Imputed:
         return rank_in_blocks(queries, k, len(self.having), score)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
-        spoken = self.songs.similarity[query.history].toarray() / np.float32(self.songs.unit)
-        return votes(query, tracks, self._smoothed(spoken)[:, tracks], self.settings, self.songs.known)
+        said = self.songs.similarity[query.history]
+        own, borrowing = self._shares
+        spoken = said[:, tracks].toarray() * own[tracks] + (said @ borrowing[tracks].T).toarray()
+        return votes(query, tracks, spoken / np.float32(self.songs.unit), self.settings, self.songs.known)
 
     def state(self) -> State:
         alike = {"alike": self.alike.tracks, "cosines": self.alike.cosines, "having": self.having}

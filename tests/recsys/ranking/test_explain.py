@@ -31,6 +31,11 @@ def rankings(rng: np.random.Generator) -> dict[str, Ranked]:
     return found
 
 
+def after(*songs: int) -> Query:
+    """A query whose history is these songs."""
+    return Query(history=np.array(songs, np.int32))
+
+
 class Naming:
     """A source that names song 0 for even songs and none for the others."""
 
@@ -46,7 +51,13 @@ def test_sources_stand_by_what_each_added_to_the_score(method: Method, seed: int
     settings = FusionSettings(method=method, weights=WEIGHTS, unplayed_weights={"item-knn": 0.0, "popularity": 3.0})
     proposals = Proposals.gather(found, method, unplayed)
     fused = proposals.ranked(settings, 10)
-    explained = explain([Query()] * QUERIES, fused, proposals, settings, {name: Naming() for name in WEIGHTS})
+    explained = explain(
+        [after(0)] * QUERIES,
+        fused,
+        proposals,
+        settings,
+        {name: Naming() for name in WEIGHTS},
+    )
     for row in range(QUERIES):
         tracks, scores = fused[row]
         for track, score, explanation in zip(tracks, scores, explained[row], strict=True):
@@ -75,7 +86,13 @@ def test_songs_that_speak_nearly_alike_are_named_in_turn() -> None:
     found = {"voting": Ranked.from_rows([(np.arange(5, dtype=np.int32), np.arange(5, 0, -1).astype(np.float32))])}
     settings = FusionSettings(weights={"voting": 1.0})
     proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
-    explained = explain([Query()], proposals.ranked(settings, 5), proposals, settings, {"voting": Voting()})
+    explained = explain(
+        [after(7, 8, 9)],
+        proposals.ranked(settings, 5),
+        proposals,
+        settings,
+        {"voting": Voting()},
+    )
     assert [song.because for song in explained[0]] == [7, 8, 7, 8, 7]
 
 
@@ -83,7 +100,13 @@ def test_a_song_that_speaks_for_itself_is_named() -> None:
     found = {"voting": Ranked.from_rows([(np.array([7, 7 + 2], np.int32), np.array([2, 1], np.float32))])}
     settings = FusionSettings(weights={"voting": 1.0})
     proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
-    explained = explain([Query()], proposals.ranked(settings, 5), proposals, settings, {"voting": Voting()})
+    explained = explain(
+        [after(7, 8, 9)],
+        proposals.ranked(settings, 5),
+        proposals,
+        settings,
+        {"voting": Voting()},
+    )
     assert [song.because for song in explained[0]] == [7, 8]
 
 
