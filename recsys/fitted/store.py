@@ -80,7 +80,9 @@ def load_models(
     htcl = htcl_sources(workspace, dataset, index)
     sources: dict[Task, dict[str, CandidateSource]] = {}
     for task, chosen in choices.settings.items():
-        sources[task] = {name: _restored(name, chosen[name], states, dataset) for name in BUILT if name not in htcl}
+        # What was published before a source was added answers without it.
+        built = [name for name in BUILT if name in chosen and name not in htcl]
+        sources[task] = {name: _restored(name, chosen[name], states, dataset) for name in built}
         sources[task] |= {name: source.with_settings(chosen.get(name, {})) for name, source in htcl.items()}
     for name in baselines:
         _, own, fits = read_fits(workspace.baseline(name))

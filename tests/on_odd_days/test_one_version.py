@@ -1,11 +1,14 @@
 """What is open answers from one version, whatever happens to the folder meanwhile."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from data.errors import UserError
+from data.storage.manifest import read_manifest
 from recsys import Recommender
 
 QUESTIONS = ("sad piano", "calm orchestral", "summer")
@@ -46,3 +49,31 @@ def test_a_relative_path_holds_after_a_change_of_folder(built: Path, monkeypatch
     opened = Recommender.load(built.name)
     monkeypatch.chdir("/")
     assert len(ids(opened, "sad piano")) == 5
+
+
+def test_what_was_built_before_a_source_was_added_answers_without_it(copy_of_built: Path) -> None:
+    models = copy_of_built / "models"
+    choices = json.loads((models / "choices.json").read_text())
+    for task in choices["settings"]:
+        del choices["settings"][task]["htcl-imputed"]
+        for weights in ("weights", "unplayed_weights"):
+            choices["fusion"][task][weights].pop("htcl-imputed", None)
+        choices["fusion"][task]["weights"]["item-knn"] = 1.0
+    (models / "choices.json").write_text(json.dumps(choices))
+    signed_again(models)
+    shutil.rmtree(copy_of_built / "texts")
+    opened = Recommender.load(copy_of_built)
+    user = opened.dataset.user_ids.names[0]
+    assert len(opened.recommend(user, 5)) == 5
+    assert opened.search(str(opened.dataset.tracks["title"][0]), 1)
+
+
+def signed_again(folder: Path) -> None:
+    """The manifest names the file as it is now."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    content = (folder / "choices.json").read_bytes()
+    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    changed = manifest.model_copy(update={"files": {**manifest.files, "choices.json": entry}})
+    signed = changed.model_copy(update={"checksum": changed.content_hash()})
+    (folder / "manifest.json").write_text(signed.model_dump_json())
