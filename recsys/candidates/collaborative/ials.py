@@ -1,13 +1,14 @@
 """iALS: matrix factorisation for implicit feedback (Hu, Koren, Volinsky 2008) by the library implicit."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveFloat, PositiveInt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, seen
@@ -53,7 +54,7 @@ class Ials:
             history = history_matrix(block, len(self.seen), self.settings.half_life).maximum(0).tocsr()
             history = history.multiply(self.seen.astype(np.float32)).tocsr()
             history.eliminate_zeros()
-            with threadpool_limits(1, "blas"):
+            with _pools().limit(limits=1, user_api="blas"):
                 users = self.model.recalculate_user(np.arange(len(block)), history)
             # A query without a known song has the zero vector: it says nothing, and neither does the model.
             return users @ self.model.item_factors.T, self.seen & (history.getnnz(axis=1) > 0)[:, None]
@@ -77,3 +78,9 @@ class Ials:
         return AlternatingLeastSquares(
             s.factors, s.regularization, s.alpha, iterations=s.iterations, random_state=s.seed, num_threads=1
         )
+
+
+@cache
+def _pools() -> Any:
+    """The pools of the libraries that are loaded; to find them at every question takes milliseconds."""
+    return ThreadpoolController()
