@@ -54,7 +54,8 @@ DUE = 0.25
 FEWEST = 10
 "Plays due to a part from which that is asked: of fewer, chance alone takes most."
 HEAVY = 10
-"Plays of a listener, as a multiple of the median listener's, beyond which they count less in choosing the moments."
+"""Plays of a listener, as a multiple of the median listener's, beyond which they count less in choosing the moments,
+and queries beyond which no more of them are asked."""
 LEAKS = (
     "each listener's last play is held out, whenever it was: models have learned from plays of others that came later, "
     "so the future LEAKS into these numbers; compare them with published ones of the same protocol and with no others"

@@ -1,9 +1,8 @@
 """How many threads an answer takes: one where it is small, and one in a process that was forked.
 
 A small answer is done before a pool of threads has woken up, and beside a busy core it waits for the slowest of them.
-In
-a forked child (gunicorn --preload, multiprocessing's default before Python 3.14) the pools of OpenMP are not there at
-all, and whoever asks them waits for ever; with one thread nobody asks.
+In a forked child (gunicorn --preload, multiprocessing's default before Python 3.14) the pools of OpenMP are not there
+at all, and whoever asks them waits for ever; with one thread nobody asks.
 """
 
 import os

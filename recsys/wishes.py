@@ -42,13 +42,13 @@ class Wishes:
     @classmethod
     def of(cls, **fields: Unpack[WishFields]) -> Self:
         """Raises UserError for what means nothing."""
-        day, seed = fields.get("day"), fields.get("seed")
+        day, seed = fields.pop("day", None), fields.pop("seed", None)
         wishes = cls(
             fields.pop("heard", False),
             arguments.optional_count("per_artist", fields.pop("per_artist", None)),
             tuple(arguments.texts("blocked", fields.pop("blocked", ()))),
-            None if fields.pop("day", None) is None else arguments.day("day", day),
-            None if fields.pop("seed", None) is None else arguments.whole("seed", seed),
+            None if day is None else arguments.day("day", day),
+            None if seed is None else arguments.whole("seed", seed),
             arguments.optional_count("not_again_days", fields.pop("not_again_days", None)),
         )
         if fields:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of several that wait for each other cost more than they bring.
@@ -26,6 +27,9 @@ from data.tables import Imported
 
 sys.path.insert(0, str(Path(__file__).parent / "recsys"))
 from commands import Commands
+
+if TYPE_CHECKING:
+    from recsys.recommender import Recommender
 
 # A machine that is busy with something else is no reason to fail.
 settings.register_profile("patient", deadline=None, max_examples=50)
@@ -180,6 +184,20 @@ def built(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Path:
     result = commands.run("recsys.build_index", "-w", root)
     assert result.code == 0, result.err
     return root
+
+
+@pytest.fixture
+def recommender(built: Path) -> "Recommender":
+    """Opened afresh from the built workspace: a test may change what it holds."""
+    from recsys.recommender import Recommender  # seconds of loading, which most tests can do without
+
+    return Recommender.load(built)
+
+
+@pytest.fixture
+def user(recommender: "Recommender") -> str:
+    """The first listener of the built workspace."""
+    return recommender.dataset.user_ids.names[0]
 
 
 @pytest.fixture

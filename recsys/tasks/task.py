@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.split import HEAVY
 from recsys.queries import Query
 from recsys.tasks.names import Task
 from recsys.tasks.targets import Targets
@@ -32,12 +33,9 @@ class HeldOut:
         return bool(self.repeats.any()) and not self.repeats.all()
 
 
-HEAVY = 10
-"""Queries of a listener at most, as a multiple of the median listener's; no fewer than so many in any case."""
-
-
 def without_excess(rows: NDArray[np.int64], users: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
-    """The rows in their order, but of a listener with more than HEAVY medians only so many, drawn with the seed.
+    """The rows in their order, but of a listener with more than HEAVY medians only so many, drawn with the seed; no
+    fewer than HEAVY in any case.
 
     users: who asks each. One account that plays all day would else be all that is measured.
     """

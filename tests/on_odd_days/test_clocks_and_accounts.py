@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from data.dataset import Dataset, load_dataset, save_dataset
-from data.split import PARTS, ensure_split
+from data.split import HEAVY, PARTS, ensure_split
 from data.storage.workspace import Workspace
 from data.tables import Imported
 from recsys.candidates.collaborative.item_knn import ItemKnn
@@ -18,7 +18,7 @@ from recsys.candidates.simple.popularity import Popularity
 from recsys.queries import Query
 from recsys.recommender import Recommender
 from recsys.tasks import held_out
-from recsys.tasks.task import HEAVY, without_excess
+from recsys.tasks.task import without_excess
 from tests.on_odd_days.tables import FIRST, built, plays, prepared, songs
 from tests.recsys.commands import Commands
 

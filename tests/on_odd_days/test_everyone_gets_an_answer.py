@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,6 @@ from recsys.listeners import disliked
 from recsys.recommend import songs_of
 from recsys.recommender import Recommender
 from recsys.wishes import Wishes
-
-
-@pytest.fixture
-def recommender(built: Path) -> Recommender:
-    return Recommender.load(built)
-
-
-@pytest.fixture
-def user(recommender: Recommender) -> str:
-    return recommender.dataset.user_ids.names[0]
 
 
 def ids(found: list[Any]) -> list[str]:
@@ -85,11 +75,7 @@ def test_the_last_word_counts() -> None:
     rows = [(0, 1, "dislike"), (0, 2, "like"), (0, 1, "like"), (0, 2, "dislike"), (1, 3, "skip")]
     listens = pl.DataFrame(rows, ["user", "track", "feedback"], orient="row")
 
-    class Heard:
-        pass
-
-    heard: Any = Heard()
-    heard.listens = listens
+    heard: Any = SimpleNamespace(listens=listens)
     assert {user: tracks.tolist() for user, tracks in disliked(heard).items()} == {0: [2]}
 
 

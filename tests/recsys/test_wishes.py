@@ -1,7 +1,6 @@
 """Wishes: checked in a line each, kept by every method, and the same for one listener and for many."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +12,6 @@ from recsys.recommender import Recommender
 from recsys.wishes import Wishes
 
 MONDAY = date(2026, 11, 30)
-
-
-@pytest.fixture
-def recommender(built: Path) -> Recommender:
-    return Recommender.load(built)
-
-
-@pytest.fixture
-def user(recommender: Recommender) -> str:
-    return recommender.dataset.user_ids.names[0]
 
 
 def ids(found: list[Recommendation]) -> list[str]:

@@ -1,6 +1,7 @@
 """Text that was written in one encoding and read in another, put right where it is plain what happened."""
 
 import re
+from contextlib import suppress
 
 OTHERS = ("cp1251", "euc-kr", "gb2312", "shift_jis")
 "Encodings of texts that stand in frames for Latin-1, by how surely they are told from it."
@@ -62,10 +63,8 @@ def repair_bytes(text: str) -> str:
 
 def _bytes(text: str) -> bytes | None:
     """What was read as Latin-1, or as Windows-1252 with the holes that it has; None where it was neither."""
-    try:
+    with suppress(UnicodeEncodeError):
         return text.encode("latin-1")
-    except UnicodeEncodeError:
-        pass
     raw = bytearray()
     for letter in text:
         try:

@@ -8,6 +8,7 @@ RFC 4180, and what spreadsheets make of it.
 import csv
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import polars as pl
@@ -63,12 +64,10 @@ class Dialect:
     def fields(self, line: str) -> list[str]:
         """Of a line that is odd: quotes that do not stand around a field are plain characters."""
         if '\\"' in line:
-            try:
+            with suppress(csv.Error):
                 return next(
                     csv.reader([line], delimiter=self.separator, escapechar="\\", doublequote=False, strict=True)
                 )
-            except csv.Error:
-                pass
         found, at = [], 0
         pattern = re.compile(f' *"((?:[^"]|"")*)" *(?={self._s}|$)|([^{self._s}]*)')
         while True:

@@ -82,32 +82,23 @@ class Voting:
         return Votes(np.array([7, 8, 9], np.int32), given)
 
 
-def test_songs_that_speak_nearly_alike_are_named_in_turn() -> None:
-    found = {"voting": Ranked.from_rows([(np.arange(5, dtype=np.int32), np.arange(5, 0, -1).astype(np.float32))])}
+def named_for(tracks: list[int]) -> list[int | None]:
+    """The songs that are named for a list which `Voting` alone proposes, in this order."""
+    scores = np.arange(len(tracks), 0, -1).astype(np.float32)
     settings = FusionSettings(weights={"voting": 1.0})
+    found = {"voting": Ranked.from_rows([(np.array(tracks, np.int32), scores)])}
     proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
-    explained = explain(
-        [after(7, 8, 9)],
-        proposals.ranked(settings, 5),
-        proposals,
-        settings,
-        {"voting": Voting()},
-    )
-    assert [song.because for song in explained[0]] == [7, 8, 7, 8, 7]
+    ranked = proposals.ranked(settings, len(tracks))
+    explained = explain([after(7, 8, 9)], ranked, proposals, settings, {"voting": Voting()})
+    return [song.because for song in explained[0]]
+
+
+def test_songs_that_speak_nearly_alike_are_named_in_turn() -> None:
+    assert named_for([0, 1, 2, 3, 4]) == [7, 8, 7, 8, 7]
 
 
 def test_a_song_that_speaks_for_itself_is_named() -> None:
-    found = {"voting": Ranked.from_rows([(np.array([7, 7 + 2], np.int32), np.array([2, 1], np.float32))])}
-    settings = FusionSettings(weights={"voting": 1.0})
-    proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
-    explained = explain(
-        [after(7, 8, 9)],
-        proposals.ranked(settings, 5),
-        proposals,
-        settings,
-        {"voting": Voting()},
-    )
-    assert [song.because for song in explained[0]] == [7, 8]
+    assert named_for([7, 9]) == [7, 8]
 
 
 def test_a_song_nobody_can_name_a_reason_for_has_sources_all_the_same() -> None:
