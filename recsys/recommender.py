@@ -82,27 +82,31 @@ class Recommender:
 
     @overload
     def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
-        self, user_id: str, k: int = 20, **wishes: Unpack[WishFields]
+        self, user_id: str, k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
     ) -> list[Recommendation]: ...
     @overload
-    def recommend(self, user_id: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> pl.DataFrame: ...
     def recommend(
-        self, user_id: str | Sequence[str], k: int = 20, **wishes: Unpack[WishFields]
+        self, user_id: Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
+    ) -> pl.DataFrame: ...
+    def recommend(
+        self, user_id: str | Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
     ) -> list[Recommendation] | pl.DataFrame:
         """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
 
-        wishes: heard, per_artist, blocked, day, seed, not_again_days (`recsys.wishes.Wishes`). A listener nobody knows
-        gets what is popular and what is fresh, and so does everybody where nothing better is left: k songs, unless the
-        catalogue has fewer. Raises UserError for arguments that mean nothing, UnknownIdError for blocked songs that
-        nobody knows.
+        explain: False works out no reasons, which batches can do without: `reason` and `sources` are empty, `because`
+        is None. wishes: heard, per_artist, blocked, day, seed, not_again_days (`recsys.wishes.Wishes`). A listener
+        nobody knows gets what is popular and what is fresh, and so does everybody where nothing better is left: k
+        songs, unless the catalogue has fewer. Raises UserError for arguments that mean nothing, UnknownIdError for
+        blocked songs that nobody knows.
         """
         k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
         asked = [self._asked(self._listeners.query(user, wants), wants, user) for user in users]
         known = [row for row, each in enumerate(asked) if len(each.query.history)]
         task: Task = "next-song" if wants.heard else "discovery"
         with threads_for(len(users)):
-            found = dict(zip(known, self._answer(task, [asked[row] for row in known], k, "listener"), strict=True))
-            results = [self._filled(found.get(row, []), each, k) for row, each in enumerate(asked)]
+            answers = self._answer(task, [asked[row] for row in known], k, "listener", explain)
+            found = dict(zip(known, answers, strict=True))
+            results = [self._filled(found.get(row, []), each, k, explain) for row, each in enumerate(asked)]
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
     @threads_for(1)
@@ -211,14 +215,17 @@ class Recommender:
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
         return Asked(query, wants.per_artist, later, resembling, luck)
 
-    def _filled(self, found: list[Recommendation], asked: Asked, k: int) -> list[Recommendation]:
+    def _filled(
+        self, found: list[Recommendation], asked: Asked, k: int, explained: bool = True
+    ) -> list[Recommendation]:
         """The answer filled up to k with what is popular and fresh."""
         if len(found) >= k:
             return found[:k]
         tracks, scores, fresh = floor(self._rows(found), asked, k, self._popular, self._newest, self._groups)
-        explained = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh]
-        more = self._name(tracks, scores, explained, "listener", ["new" if new else "popular" for new in fresh])
-        return found + more
+        if not explained:
+            return found + self._name(tracks, scores)
+        why = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh]
+        return found + self._name(tracks, scores, why, reasons=["new" if new else "popular" for new in fresh])
 
     def _rows(self, songs: Sequence[Recommendation]) -> NDArray[np.int32]:
         return self.dataset.track_ids.to_rows([song.track_id for song in songs])
@@ -234,7 +241,9 @@ class Recommender:
         assert isinstance(source, Htcl)
         return source
 
-    def _answer(self, task: Task, asked: Sequence[Asked], k: int, question: Question) -> list[list[Recommendation]]:
+    def _answer(
+        self, task: Task, asked: Sequence[Asked], k: int, question: Question, explained: bool = True
+    ) -> list[list[Recommendation]]:
         if not asked:
             return []
         queries = [each.of_sources for each in asked]
@@ -243,23 +252,28 @@ class Recommender:
         proposals = Proposals.gather(rankings, settings.method, self.models.unplayed)
         fused = proposals.ranked(settings, max(each.depth(k) for each in asked))
         best = Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in zip(fused, asked, strict=True)])
-        explained = explain(queries, best, proposals, settings, self.models.sources[task])
+        if not explained:
+            return [self._name(tracks, scores) for tracks, scores in best]
+        why = explain(queries, best, proposals, settings, self.models.sources[task])
         return [
             self._name(tracks, scores, explanations, question, titled=bool(query.text))
-            for query, (tracks, scores), explanations in zip(queries, best, explained, strict=True)
+            for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)
         ]
 
     def _name(
         self,
         tracks: NDArray[np.int32],
         scores: NDArray[np.float32],
-        explanations: Sequence[Explanation],
-        question: Question,
+        explanations: Sequence[Explanation] = (),
+        question: Question = "listener",
         reasons: Sequence[str] | None = None,
         titled: bool = False,
     ) -> list[Recommendation]:
-        """The rows as Recommendations. reasons: one each; else each explanation in words."""
+        """The rows as Recommendations. explanations: one each; none leave sources and reasons empty. reasons: one each;
+        else each explanation in words."""
         ids, shown = self.dataset.track_ids.names, self._shown
+        if not explanations:
+            explanations, reasons = [Explanation(())] * len(tracks), [""] * len(tracks)
         return [
             Recommendation(
                 track_id=ids[track],

@@ -90,6 +90,16 @@ class TestRecommend:
             assert rows["sources"].to_list() == [list(song.sources) for song in alone]
             np.testing.assert_allclose(rows["score"], [song.score for song in alone], rtol=1e-4)
 
+    def test_without_explanations_the_songs_are_the_same(self, recommender, listeners):
+        unexplained = {"reason": "", "sources": (), "because": None}
+        for user in [*listeners, NEWCOMER]:
+            found = recommender.recommend(user, 8, explain=False)
+            assert found == [replace(song, **unexplained) for song in recommender.recommend(user, 8)]
+        frame = recommender.recommend(listeners, 8, explain=False)
+        explained = recommender.recommend(listeners, 8)
+        assert frame.drop(*unexplained).equals(explained.drop(*unexplained))
+        assert set(frame["reason"]) == {""}
+
     def test_no_listeners_get_an_empty_frame(self, recommender):
         assert recommender.recommend([], 5).height == 0
 
