@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset
 from data.listening.clock import robust_now
-from recsys.queries import EVIDENCE, NOTHING, Query
+from recsys.queries import EVIDENCE, NOTHING, Query, days_before
 from recsys.tasks import HISTORY
 from recsys.wishes import Wishes
 
@@ -38,6 +38,7 @@ class Listeners:
         return Query(
             history=self._played[first:stop],
             evidence=self._evidence[first:stop],
+            ages_days=days_before(self._moment(wishes), self._seconds[first:stop]),
             user=row,
             exclude=np.union1d(never, self._just_played(start, stop, wishes)),
             disliked=never,
@@ -51,11 +52,12 @@ class Listeners:
             return np.unique(played)
         if wishes.not_again_days is None:
             return NOTHING
-        now = self._now
-        if wishes.day is not None:
-            now = datetime(*wishes.day.timetuple()[:3], tzinfo=UTC).timestamp()
-        since = now - timedelta(days=wishes.not_again_days).total_seconds()
+        since = self._moment(wishes) - timedelta(days=wishes.not_again_days).total_seconds()
         return np.unique(played[self._seconds[start:stop] >= since])
+
+    def _moment(self, wishes: Wishes) -> float:
+        """When the question is put, in seconds since 1970: the wished day, or the dataset's now."""
+        return self._now if wishes.day is None else datetime(*wishes.day.timetuple()[:3], tzinfo=UTC).timestamp()
 
 
 def disliked(dataset: Dataset) -> dict[int, NDArray[np.int32]]:

@@ -32,6 +32,8 @@ class Query:
     history: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     evidence: NDArray[np.float32] | None = None
     "EVIDENCE per play; None counts every play as 1."
+    ages_days: NDArray[np.float32] | None = None
+    "Days from each play to the moment of the question, at least 0; None where times are unknown (`days_before`)."
     user: int | None = None
     "Row of a listener whom training may know."
     text: str | None = None
@@ -60,6 +62,15 @@ class Query:
         """The distinct songs of the history and their summed weights, each (H,)."""
         songs, rows = np.unique(self.history, return_inverse=True)
         return songs, np.bincount(rows, self.weights(half_life), len(songs)).astype(np.float32)
+
+
+def days_before(moment: float, played: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    """Days from each play to the moment, 0 for plays after it; None where the time of any of them is unknown.
+
+    moment, played: seconds since 1970, NaN or infinite where unknown.
+    """
+    days = (moment - played) / 86_400
+    return np.maximum(days, 0).astype(np.float32) if np.isfinite(days).all() else None
 
 
 def history_matrix(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from data.listening.sessions import SESSION_GAP, sessions
 from data.split import PARTS, Part
-from recsys.queries import Query
 from recsys.tasks.names import HISTORY, Task
 from recsys.tasks.next_song import Listening
 from recsys.tasks.targets import Targets
@@ -29,8 +28,7 @@ def session_continuations(listening: Listening, part: Part, max_queries: int, se
     queries = []
     for row in rows:
         first = int(row - min(place[row], HISTORY))
-        history = listening.track[first:row].astype(np.int32)
-        queries.append(Query(history=history, evidence=listening.evidence[first:row]))
+        queries.append(listening.query(slice(first, int(row)), float(listening.seconds[row])))
     wanted = listening.track[rows]
     repeats = [track in query.history for track, query in zip(wanted, queries, strict=True)]
     minutes = int(SESSION_GAP.total_seconds() // 60)
@@ -82,8 +80,7 @@ def _beginnings(
         wanted = np.setdiff1d(listening.track[rest[listening.positive[rest]]], heard)
         if not len(known) or not len(wanted):
             continue
-        history = listening.track[known].astype(np.int32)
-        queries.append(Query(history=history, evidence=listening.evidence[known], exclude=heard))
+        queries.append(listening.query(known, float(listening.seconds[rest[0]]), exclude=heard))
         targets.append(wanted)
         asked.append(int(user))
     found = Targets.from_rows(targets)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset
 from data.split import LEAKS, PARTS, Part, Split
-from recsys.queries import EVIDENCE, NOTHING, Query
+from recsys.queries import EVIDENCE, NOTHING, Query, days_before
 from recsys.tasks.names import HISTORY
 from recsys.tasks.targets import Targets
 from recsys.tasks.task import HeldOut, sample, without_excess
@@ -21,9 +21,10 @@ class Listening:
         self.track = listens["track"].to_numpy()
         self.evidence = listens.select(EVIDENCE).to_series().to_numpy()
         self.positive = listens.select(POSITIVE).to_series().to_numpy()
+        self.seconds = (listens["listened_at"].dt.epoch("ms") / 1000).fill_null(float("nan")).to_numpy()
         self.part = split.listens
         self.start = np.searchsorted(self.user, np.arange(len(dataset.user_ids) + 1))
-        self.cold_before = split.cold_before
+        self.cold_before, self.moment = split.cold_before, split.moment
         place = listens.select(pl.int_range(pl.len()).over("user", "track")).to_series().to_numpy()
         self.repeat = place > 0
         self.timed = listens["listened_at"].null_count() == 0
@@ -33,9 +34,32 @@ class Listening:
         """A listener's rows, oldest first."""
         return np.arange(self.start[user], self.start[user + 1])
 
-    def past(self, row: int, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        first = max(int(self.start[user]), row - HISTORY)
-        return self.track[first:row].astype(np.int32), self.evidence[first:row]
+    def query(
+        self,
+        rows: slice | NDArray[np.int64],
+        moment: float,
+        user: int | None = None,
+        exclude: NDArray[np.int32] = NOTHING,
+    ) -> Query:
+        """A question at a moment (seconds since 1970) about the plays of some rows."""
+        return Query(
+            history=self.track[rows].astype(np.int32),
+            evidence=self.evidence[rows],
+            ages_days=days_before(moment, self.seconds[rows]),
+            user=user,
+            exclude=exclude,
+        )
+
+    def past(self, row: int, user: int) -> slice:
+        """The rows of a listener's last plays before one."""
+        return slice(max(int(self.start[user]), row - HISTORY), row)
+
+    def begin(self, part: Part, row: int) -> float:
+        """When a part begins, in seconds since 1970. row: a listener's first of the part, which begins at that play
+        where no one moment divides everybody.
+        """
+        moment = self.moment(part) if self.order == "time" else None
+        return float(self.seconds[row]) if moment is None else moment.timestamp()
 
     @property
     def clock(self) -> str:
@@ -59,9 +83,9 @@ def next_song(listening: Listening, part: Part, max_queries: int, seed: int, new
     queries = []
     for row in rows:
         user = int(listening.user[row])
-        history, evidence = listening.past(int(row), user)
         heard = np.unique(listening.track[listening.start[user] : row]).astype(np.int32) if new_only else NOTHING
-        queries.append(Query(history=history, evidence=evidence, user=user, exclude=heard))
+        # Who asks knows what time it is: the moment of the wanted play.
+        queries.append(listening.query(listening.past(int(row), user), float(listening.seconds[row]), user, heard))
     what = "play of a song new to the listener in" if new_only else "play of"
     answers = "heard songs are not answered" if new_only else "heard songs may be answered"
     return HeldOut(
@@ -85,9 +109,9 @@ def cold_start(listening: Listening, part: Part, max_queries: int, seed: int) ->
         begins = int(rows[np.flatnonzero(listening.part[rows] >= PARTS.index(part))[0]])
         if begins == rows[0]:
             continue
-        history, evidence = listening.past(begins, int(user))
         heard = np.unique(listening.track[rows[0] : begins]).astype(np.int32)
-        queries.append(Query(history=history, evidence=evidence, user=int(user), exclude=heard))
+        past = listening.past(begins, int(user))
+        queries.append(listening.query(past, listening.begin(part, begins), int(user), heard))
         targets.append(np.unique(listening.track[rows[wanted[rows]]]))
         users.append(int(user))
     found = Targets.from_rows(targets)

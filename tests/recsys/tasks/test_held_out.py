@@ -99,6 +99,9 @@ class TestNextSong:
                 assert targets_of(question, at) == [tracks[place]]
                 np.testing.assert_array_equal(query.history, tracks[max(0, place - HISTORY) : place])
                 np.testing.assert_array_equal(query.evidence, evidence[max(0, place - HISTORY) : place])
+                moments = plays["listened_at"]
+                days = (moments[place] - moments[max(0, place - HISTORY) : place]).dt.total_milliseconds() / 86_400_000
+                np.testing.assert_allclose(query.ages_days, days.to_numpy(), rtol=1e-6)
                 assert question.repeats[at] == (tracks[place] in tracks[:place])
                 assert len(query.exclude) == 0
                 at += 1
@@ -125,6 +128,8 @@ class TestColdStart:
             begins = plays["part"].to_list().index(part)
             before = plays.head(begins)
             np.testing.assert_array_equal(query.history, before["track"].to_numpy()[-HISTORY:])
+            days = (split.moment(part) - before["listened_at"][-HISTORY:]).dt.total_milliseconds() / 86_400_000
+            np.testing.assert_allclose(query.ages_days, days.to_numpy(), rtol=1e-6)
             np.testing.assert_array_equal(query.exclude, np.unique(before["track"].to_numpy()))
             expected = {
                 track
