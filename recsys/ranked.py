@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
+Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Songs of one query, best first, and their scores."""
+SAMPLED = 64
+"""Of large catalogues every so-manieth score says where the best begin."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,16 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    def __iter__(self) -> Iterator[Row]:
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
             yield self.tracks[start:stop], self.scores[start:stop]
 
-    def __getitem__(self, query: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def __getitem__(self, query: int) -> Row:
         start, stop = self.offsets[query], self.offsets[query + 1]
         return self.tracks[start:stop], self.scores[start:stop]
 
     @classmethod
-    def from_rows(cls, rows: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]]) -> "Ranked":
+    def from_rows(cls, rows: Sequence[Row]) -> "Ranked":
         """Put per-query (tracks, scores), each already best first, into one ragged array."""
         if not rows:
             return cls(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
@@ -66,35 +67,41 @@ class Ranked:
 def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> Ranked:
     """The k best allowed songs of each row of dense scores.
 
-    scores, allowed: (Q, N). Ties go to the lower row number, so that the answer does not depend on the batch.
+    scores: (Q, N); allowed: (Q, N) or (N,). Ties go to the lower row number, so that the answer does not depend on the
+    batch.
     """
-    k = min(k, scores.shape[1])
-    import torch  # a second of loading, which a reader of rankings can do without
-
-    masked = torch.from_numpy(np.where(allowed, scores, -np.inf))
-    if k * 4 >= masked.shape[1]:
-        best, places = torch.sort(masked, dim=1, descending=True, stable=True)
-    else:
-        best, places = _top_k(masked, k)
-    values, columns = best[:, :k].numpy(), places[:, :k].numpy()
-    keep = np.isfinite(values)
-    return Ranked(
-        np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int64),
-        columns[keep].astype(np.int32),
-        values[keep].astype(np.float32),
-    )
+    rows = zip(scores, np.broadcast_to(allowed, scores.shape), strict=True)
+    return Ranked.from_rows([_best_of_row(row, may, k) for row, may in rows])
 
 
-def _top_k(masked: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Top-k with ties resolved like a stable sort: everything above the k-th value, then the lowest columns at it."""
-    import torch
+def best_songs(songs: NDArray[np.int32], scores: NDArray[np.float32], k: int) -> Row:
+    """The k best of some songs (M,), each of them once, in any order. Ties go to the lower row number; a score that is
+    not finite is none."""
+    finite = np.isfinite(scores)
+    if not finite.all():
+        songs, scores = songs[finite], scores[finite]
+    if k < len(scores):
+        # What ties with the k-th stays until the songs' numbers have decided.
+        among = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        songs, scores = songs[among], scores[among]
+    order = np.lexsort((songs, -scores))[:k]
+    return songs[order].astype(np.int32, copy=False), scores[order].astype(np.float32, copy=False)
 
-    values, _ = torch.topk(masked, k, dim=1)
-    threshold = values[:, -1:]
-    above, at = masked > threshold, masked == threshold
-    room = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (at & (at.cumsum(dim=1) <= room))
-    columns = chosen.nonzero()[:, 1].view(len(masked), k)
-    picked = masked.gather(1, columns)
-    order = torch.sort(picked, dim=1, descending=True, stable=True)
-    return order.values, columns.gather(1, order.indices)
+
+def _best_of_row(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> Row:
+    songs = np.flatnonzero(allowed & (scores >= _low_bar(scores, allowed, k)))
+    if len(songs) < k:
+        songs = np.flatnonzero(allowed)
+    return best_songs(songs, scores[songs], k)
+
+
+def _low_bar(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> float:
+    """A score that k of the allowed songs most likely reach and few others: by every `SAMPLED`-th of them.
+
+    To compare a million scores with it takes a thirtieth of the time of looking for the k-th among them.
+    """
+    sample = scores[::SAMPLED][allowed[::SAMPLED]]
+    at = 2 * k // SAMPLED + 16
+    if len(sample) <= at:
+        return -np.inf
+    return float(np.partition(sample, len(sample) - at)[len(sample) - at])

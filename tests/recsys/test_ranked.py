@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from recsys.ranked import Ranked, rank_scores
+from recsys.ranked import SAMPLED, Ranked, best_songs, rank_scores
 
 Row = tuple[list[int], list[float]]
 
@@ -91,3 +91,34 @@ def test_a_stretch_of_queries(content, start, stop):
     stop = max(start, stop)
     part = ranked(content).between(start, stop)
     assert [(tracks.tolist(), scores.tolist()) for tracks, scores in part] == content[start:stop]
+
+
+@given(st.dictionaries(st.integers(0, 60), st.sampled_from([-1.5, 0.0, 0.25, np.inf, np.nan]), max_size=40), st.data())
+def test_best_songs_are_a_stable_sort_of_what_is_finite(scores, data):
+    songs = np.array(data.draw(st.permutations(list(scores))), np.int32)
+    k = data.draw(st.integers(1, 50))
+    found, values = best_songs(songs, np.array([scores[song] for song in songs.tolist()], np.float32), k)
+    expected = sorted((song for song in scores if np.isfinite(scores[song])), key=lambda song: (-scores[song], song))
+    assert found.tolist() == expected[:k]
+    assert values.tolist() == [scores[song] for song in expected[:k]]
+
+
+@pytest.mark.parametrize(
+    "spread", ["random", "ties", "ascending", "only the sampled are low", "only the sampled are high"]
+)
+def test_the_best_of_a_large_catalogue_are_exact_wherever_they_lie(spread):
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((2, 20_000)).astype(np.float32)
+    if spread == "ties":
+        scores = np.round(scores)
+    if spread == "ascending":
+        scores.sort(axis=1)
+    if spread == "only the sampled are low":
+        scores[:, ::SAMPLED] -= 100
+    if spread == "only the sampled are high":
+        scores[:, ::SAMPLED] += 100
+    allowed = rng.random(20_000) < 0.5
+    for k in (1, 500, 15_000):
+        for row, (tracks, _) in enumerate(rank_scores(scores, allowed, k)):
+            order = np.argsort(-scores[row], kind="stable")
+            np.testing.assert_array_equal(tracks, order[allowed[order]][:k])
