@@ -70,6 +70,11 @@ class Dataset:
         return _numbered(self.tracks["artist"])
 
     @property
+    def albums(self) -> NDArray[np.int32]:
+        """(N,) a number per artist's album, -1 where either is unknown."""
+        return _numbered(self.tracks.select(pl.concat_str("artist", "album", separator="\n")).to_series())
+
+    @property
     def recordings(self) -> NDArray[np.int32]:
         """(N,) the same number for versions of one song (`data/recordings.py`), -1 where title or artist is unknown."""
         return _numbered(song_keys(self.tracks))

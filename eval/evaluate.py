@@ -173,6 +173,10 @@ def _complete(
     elif task == "playlist" and asked.seeds is None and not asked.new_only:
         result["curves"]["seeds"] = over_seeds(dataset, split, models, min(asked.max_queries, SEED_QUERIES))
     result["chosen_on_validation"] = chosen_on_validation(fitted.models, task)
+    if "fused" in models:
+        titles_alone = all(query.is_title_alone for query in question.held_out.queries)
+        said = fitted.models.choices.answered_by(task, titles_alone)
+        result["protocol"]["notes"] = [*result["protocol"].get("notes", []), f"fused: {said}"]
     if fitted.repeats:
         result["repeats"] = measure_repeats(
             dataset, split, question.held_out, result["models"], fitted.repeats, COLUMNS[task]

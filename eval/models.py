@@ -13,11 +13,11 @@ Model = Callable[[Sequence[Query], int], Ranked]
 
 def models_of(models: FittedSources, task: Task, names: Sequence[str] = DEFAULT) -> dict[str, Model]:
     """The named models with the settings validation chose for the task, or the nearest that is tuned for."""
-    task = tuned_for(task)
+    sources = models.sources[tuned_for(task)]
     found: dict[str, Model] = {}
     for name in names:
         if name == "fused":
             found[name] = lambda queries, k: models.fused(task, queries, k)
         else:
-            found[name] = models.sources[task][name].candidates
+            found[name] = sources[name].candidates
     return found

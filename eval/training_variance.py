@@ -30,7 +30,7 @@ from eval.models import Model, models_of
 from eval.results.task_result import Repeats, Spread
 from recsys.candidates import SOURCES, Likeness
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.fit import fit_chosen
+from recsys.fitted.fit import fit_chosen, write_ranking
 from recsys.fitted.store import UNPLAYED, FittedSources, exact_index, likeness_of, load_models, read_choices
 from recsys.line_up import BASELINES, IMPUTED
 from recsys.tasks import HeldOut
@@ -148,8 +148,8 @@ def _ensure_fits(
     choices = reseeded(read_choices(published), seed_offset)
     with publishing(target, manifest.step, made_from, settings, manifest.trained_on) as draft:
         fit_chosen(draft.folder, choices, past, manifest.step, likeness, known=published)
-        if (kept := published / f"{UNPLAYED}.npz").is_file():
-            (draft.folder / kept.name).write_bytes(kept.read_bytes())
+        if (published / f"{UNPLAYED}.npz").is_file():
+            write_ranking(draft.folder, past, published)
 
 
 def _spread(values: Sequence[float]) -> Spread:

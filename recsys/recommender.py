@@ -32,7 +32,6 @@ from recsys.ranking.daily import not_dealt
 from recsys.ranking.dislikes import Dislikes
 from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import SongGroups
-from recsys.ranking.fusion import Proposals
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.search import by_words
@@ -247,14 +246,13 @@ class Recommender:
         if not asked:
             return []
         queries = [each.of_sources for each in asked]
-        settings = self.models.choices.fusion_for(task, all(query.is_title_alone for query in queries))
-        rankings = self.models.rankings(task, queries, settings)
-        proposals = Proposals.gather(rankings, settings.method, self.models.unplayed)
-        fused = proposals.ranked(settings, max(each.depth(k) for each in asked))
-        best = Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in zip(fused, asked, strict=True)])
+        titles_alone = all(query.is_title_alone for query in queries)
+        answer = self.models.answer(task, queries, max(each.depth(k) for each in asked), titles_alone)
+        rows = zip(answer.ranked, asked, strict=True)
+        best = Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
         if not explained:
             return [self._name(tracks, scores) for tracks, scores in best]
-        why = explain(queries, best, proposals, settings, self.models.sources[task])
+        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task])
         return [
             self._name(tracks, scores, explanations, question, titled=bool(query.text))
             for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)

@@ -41,11 +41,13 @@ def write_report(
 
 def chosen_on_validation(fitted: FittedSources, task: Task) -> dict[str, Any]:
     """What validation chose for a task, or for the nearest that is tuned, as it goes into JSON."""
-    task = tuned_for(task)
+    tuned, choices = tuned_for(task), fitted.choices
+    ranker = choices.rankers.get(task)
     return {
-        "settings": fitted.choices.settings[task],
-        "fusion": fitted.choices.fusion[task].model_dump(),
-        "ndcg@100": fitted.choices.validation.get(task, {}),
+        "settings": choices.settings[tuned],
+        "fusion": choices.fusion[tuned].model_dump(),
+        "ndcg@100": choices.validation.get(tuned, {}),
+        "ranker": None if ranker is None else ranker.model_dump(),
     }
 
 

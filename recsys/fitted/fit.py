@@ -8,7 +8,7 @@ again with those settings: on everything before the test for measuring, on every
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
-from data.reporting import done, meter
+from data.reporting import done, logger, meter
 from data.split import Extent, Split
 from data.storage.hashing import short_hash
 from data.storage.manifest import is_current, read_manifest, verify
@@ -26,10 +26,21 @@ from data.storage.workspace import Workspace
 from encoders.options import STAGES
 from recsys.candidates import CandidateSource, Htcl, Likeness, State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import CHOICES, UNPLAYED, htcl_sources, likeness_of, make_source, read_choices
+from recsys.fitted.lessons import RANKED, World, drawn_songs, learn_rankers, without_songs
+from recsys.fitted.store import (
+    CHOICES,
+    RANKER,
+    UNPLAYED,
+    htcl_sources,
+    likeness_of,
+    make_source,
+    read_choices,
+    song_facts,
+)
 from recsys.line_up import BUILT, FUSED, HTCL_NAMES, IMPUTED
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
+from recsys.ranking.learned.forest import Forest
 from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
 from recsys.tuning import search_space
@@ -43,13 +54,15 @@ from recsys.tuning.source_settings import (
     validation_questions,
 )
 
+log = logger(__name__)
+
 
 def chosen_before(workspace: Workspace) -> ProductSettings:
     """What the workspace's choices were made by; the defaults where there are none yet."""
     if read_manifest(workspace.tuning.models) is None:
         return ProductSettings()
     choices = read_choices(workspace.tuning.models)
-    return ProductSettings(tuning=choices.tuning, ranking=choices.ranking)
+    return ProductSettings(tuning=choices.tuning, ranking=choices.ranking, ranker=choices.ranker)
 
 
 def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product: ProductSettings) -> None:
@@ -60,16 +73,20 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
     spaces = {name: search_space.SPACE[name] for name in BUILT}
     t = product.tuning
     tried = [spaces, t.trials, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, t.min_gain, t.safety_margin]
-    tried += [t.queries, t.fusion_queries, t.new_songs, search_space.RULES]
+    tried += [t.queries, t.fusion_queries, t.new_songs, search_space.RULES, product.ranker.model_dump()]
     settings = {"space": short_hash(tried), **product.ranking.model_dump(exclude_defaults=True)}
     if is_current(tuning.models, made_from, settings):
         return
     started = time.monotonic()
-    choices = _tune_product(tuning, dataset, split, product)
+    choices, forests = _tune_product(tuning, dataset, split, product)
     with publishing(tuning.models, "choices", made_from, settings, _trained_on("train", split)) as draft:
         _write_choices(draft.folder, choices)
+        for task, forest in forests.items():
+            np.savez(draft.folder / f"{RANKER}{task}.npz", **forest.state())  # type: ignore[arg-type]
         draft.facts["validation_ndcg@100"] = choices.validation
     done("tuning", f"{len(BUILT)} sources, {sum(choices.trials.values())} trials", time.monotonic() - started)
+    for name, choice in choices.rankers.items():
+        log.info(f"  {name:<11} {choice.in_words()}")
 
 
 def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: Extent) -> None:
@@ -84,7 +101,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
     choices, past = read_choices(workspace.tuning.models), split.learned_from(dataset, extent)
     with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
         fits = fit_chosen(draft.folder, choices, past, "models", likeness_of(workspace, dataset))
-        np.savez(draft.folder / f"{UNPLAYED}.npz", unplayed=play_counts(past) == 0)
+        write_ranking(draft.folder, past, workspace.tuning.models)
     done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
 
 
@@ -150,9 +167,11 @@ class TuningData:
         )
 
 
-def _tune_product(tuning: Workspace, dataset: Dataset, split: Split, product: ProductSettings) -> Choices:
-    """Settings of every source and the fusion, for each task."""
-    choices = Choices(tuning=product.tuning, ranking=product.ranking)
+def _tune_product(
+    tuning: Workspace, dataset: Dataset, split: Split, product: ProductSettings
+) -> tuple[Choices, dict[str, Forest]]:
+    """Settings of every source and the fusion, for each task, and the forests of rankers by task."""
+    choices = Choices(tuning=product.tuning, ranking=product.ranking, ranker=product.ranker)
     asked = validation_questions(dataset, split, product.tuning.queries)
     training = split.training(dataset)
     ground = TuningData(dataset, training, htcl_sources(tuning, dataset), likeness_of(tuning, dataset), product)
@@ -175,7 +194,27 @@ def _tune_product(tuning: Workspace, dataset: Dataset, split: Split, product: Pr
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed)
-    return choices
+    nobody = np.zeros(len(unplayed), np.bool_)
+    real, pretended = _world(tuning, ground, choices, fits, nobody), None
+    if product.ranker.kept_back:
+        hidden = drawn_songs(training, product.ranker.kept_back)
+        pretended = _world(tuning, replace(ground, training=without_songs(training, hidden)), choices, {}, hidden)
+    with meter("ranker", len(RANKED)) as progress:
+        forests, choices.rankers = learn_rankers(dataset, split, choices, real, pretended, progress.advance)
+    return choices, forests
+
+
+def _world(
+    tuning: Workspace, ground: TuningData, choices: Choices, fits: dict[str, State], hidden: NDArray[np.bool_]
+) -> World:
+    """The product's sources as chosen, each fitted when it is first asked."""
+    learned = ground.likeness is not None
+
+    def sources(task: Task) -> dict[str, CandidateSource]:
+        names = [name for name in FUSED if learned or name not in HTCL_NAMES]
+        return {name: ground.source(name, choices.settings[task][name], fits) for name in names}
+
+    return World(sources, song_facts(ground.dataset, play_counts(ground.training), tuning), hidden)
 
 
 def _title_fusion(
@@ -230,6 +269,13 @@ def fit_chosen(
                 np.savez(folder / file, **make_source(name, settings, likeness).fit(past).state())  # type: ignore[arg-type]
             progress.advance(name)
     return len(needed)
+
+
+def write_ranking(folder: Path, past: Dataset, chosen: Path) -> None:
+    """Write what rankers need beside the fits: the plays of each song, and the forests that lie in another folder."""
+    np.savez(folder / f"{UNPLAYED}.npz", plays=play_counts(past))
+    for forest in sorted(chosen.glob(f"{RANKER}*.npz")):
+        shutil.copyfile(forest, folder / forest.name)
 
 
 def _write_choices(folder: Path, choices: Choices) -> None:

@@ -6,6 +6,7 @@ compared with) as npz without pickle, described by a manifest that says what it 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,49 +25,84 @@ from recsys.index import BACKENDS, VectorIndex
 from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES, IMPUTED
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
-from recsys.ranking.fusion import FusionSettings, fuse
-from recsys.tasks import Task
+from recsys.ranking.fusion import FusionSettings, Proposals
+from recsys.ranking.learned.features import SongFacts
+from recsys.ranking.learned.forest import Forest
+from recsys.ranking.learned.ranker import Ranker, first_of
+from recsys.tasks import Task, tuned_for
 from recsys.tuning.choices import Choices, fit_key
 
 UNPLAYED = "unplayed"
+RANKER = "ranker-"
+"""Forests of rankers are stored beside the fits, under this and the task they were learned for."""
 CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A list for each query. proposals, settings: what the weighted sum made its candidates of."""
+
+    ranked: Ranked
+    proposals: Proposals
+    settings: FusionSettings
+
+
+@dataclass(frozen=True)
 class FittedSources:
-    """Fitted sources by task, and their fusion."""
+    """Fitted sources by task, and how their rankings become one list."""
 
     sources: Mapping[Task, Mapping[str, CandidateSource]]
     choices: Choices
     manifest: Manifest
-    unplayed: NDArray[np.bool_]
-    "(N,) songs without a play or playlist entry in what the models were trained on."
+    songs: SongFacts
+    forests: Mapping[str, Forest]
     untrained: frozenset[str] = frozenset()
     "Sources whose encoder learned nothing: nearness says nothing there, so they take no part in an answer."
 
-    def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
-        """The product's answer: every source's candidates, fused as validation chose for the task.
+    @cached_property
+    def unplayed(self) -> NDArray[np.bool_]:
+        """(N,) songs without a play or playlist entry in what the models were trained on."""
+        return np.asarray(self.songs.plays == 0)
 
-        Titles without a song are a case of their own: what validation chose for playlists by half their songs leans on
-        songs.
-        """
+    def fused(self, task: Task, queries: Sequence[Query], k: int) -> Ranked:
+        """The product's answers, for any mix of queries."""
         rows = [(np.zeros(0, np.int32), np.zeros(0, np.float32))] * len(queries)
         for titles_alone in (False, True):
             places = [place for place, query in enumerate(queries) if query.is_title_alone == titles_alone]
             if places:
-                settings = self.choices.fusion_for(task, titles_alone)
-                rankings = self.rankings(task, [queries[place] for place in places], settings)
-                for place, row in zip(places, fuse(rankings, settings, self.unplayed, k), strict=True):
+                answer = self.answer(task, [queries[place] for place in places], k, titles_alone)
+                for place, row in zip(places, answer.ranked, strict=True):
                     rows[place] = row
         return Ranked.from_rows(rows)
 
-    def rankings(self, task: Task, queries: Sequence[Query], settings: FusionSettings) -> dict[str, Ranked]:
-        """What each source that takes part in a fusion proposes; nothing where all of them are untrained."""
+    def answer(self, task: Task, queries: Sequence[Query], k: int, titles_alone: bool) -> Answer:
+        """The k best songs for each query: candidates by the weighted sum that validation chose for the task, the first
+        of them in the order of the learned ranker where validation preferred it.
+
+        titles_alone: whether the queries are titles without a song, a case of their own: what validation chose for
+        playlists by half their songs leans on songs.
+        """
+        settings = self.choices.fusion_for(tuned_for(task), titles_alone)
+        ranker = self.choices.ranker_for(task, titles_alone)
+        taking_part = settings.taking_part()
+        asked = [*taking_part, *(ranker.sources if ranker else ())]
+        rankings = self.rankings(tuned_for(task), queries, list(dict.fromkeys(asked)))
+        summed = {name: each for name, each in rankings.items() if name in taking_part} or rankings
+        proposals = Proposals.gather(summed, settings.method, self.unplayed)
+        if ranker is None:
+            return Answer(proposals.ranked(settings, k), proposals, settings)
+        first = self.choices.ranker.first
+        fused = proposals.ranked(settings, max(k, first))
+        learned = Ranker(self.forests[ranker.learned_for], ranker.sources, ranker.new_songs)
+        return Answer(first_of(learned.ranked(queries, fused, rankings, self.songs, first), k), proposals, settings)
+
+    def rankings(self, task: Task, queries: Sequence[Query], names: Sequence[str]) -> dict[str, Ranked]:
+        """What each of the named sources proposes; nothing where all of them are untrained."""
         sources = self.sources[task]
-        names = [name for name in settings.taking_part() if name not in self.untrained]
-        if not names:
+        trained = [name for name in names if name in sources and name not in self.untrained]
+        if not trained:
             return {"popularity": Ranked.from_rows([(NOTHING, np.zeros(0, np.float32))] * len(queries))}
-        return {name: sources[name].candidates(queries, self.choices.ranking.depth) for name in names}
+        return {name: sources[name].candidates(queries, self.choices.ranking.depth) for name in trained}
 
 
 def load_models(
@@ -92,7 +128,18 @@ def load_models(
             choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
     encoders = {name: WordSense.of(read_manifest(workspace.encoder(stage))) for name, stage in HTCL_NAMES.items()}
     untrained = frozenset(name for name, words in encoders.items() if not words.learned)
-    return FittedSources(sources, choices, manifest, states[UNPLAYED]["unplayed"], untrained)
+    counts = states[UNPLAYED]
+    forests = {key.removeprefix(RANKER): Forest.restore(states[key]) for key in states if key.startswith(RANKER)}
+    # What was published before there were rankers says only which songs have no play.
+    plays = counts["plays"] if "plays" in counts else (~counts["unplayed"]).astype(np.float32)
+    return FittedSources(sources, choices, manifest, song_facts(dataset, plays, workspace), forests, untrained)
+
+
+def song_facts(dataset: Dataset, plays: NDArray[np.number], workspace: Workspace) -> SongFacts:
+    """What rankers look up of the songs. plays: (N,), in what the sources learned from."""
+    learned = WordSense.of(read_manifest(workspace.encoder("preference"))).learned
+    vectors = read_vectors(workspace.vectors("preference"), "item", dataset) if learned else None
+    return SongFacts.of(dataset, plays, vectors)
 
 
 def read_fits(folder: Path) -> tuple[Manifest, Choices, dict[str, State]]:

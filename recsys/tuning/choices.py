@@ -10,7 +10,8 @@ from data.storage.hashing import short_hash
 from recsys.candidates import State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
-from recsys.settings import RankingSettings, TuningSettings
+from recsys.ranking.learned.ranker import TITLE, RankerChoice
+from recsys.settings import RankerSettings, RankingSettings, TuningSettings
 from recsys.tasks import TASKS, Task
 from recsys.tuning.search_space import QUERY_SETTINGS
 
@@ -22,15 +23,30 @@ class Choices(BaseModel):
     fusion: dict[Task, FusionSettings] = {}
     title_fusion: FusionSettings | None = None
     "Of playlists by their title alone; None where validation has none with a title."
+    rankers: dict[str, RankerChoice] = {}
+    "By task, or TITLE: whether the learned ranker or the weighted sum answers, and what each reached."
     validation: dict[Task, dict[str, float]] = {}
     trials: dict[str, int] = {}
     tuning: TuningSettings = Field(default_factory=TuningSettings)
     ranking: RankingSettings = Field(default_factory=RankingSettings)
+    ranker: RankerSettings = Field(default_factory=RankerSettings)
     "What they were chosen by, and are answered with."
 
     def fusion_for(self, task: Task, titles_alone: bool) -> FusionSettings:
         """What answers a task; titles_alone: where the queries are titles without a song."""
         return self.title_fusion if titles_alone and self.title_fusion is not None else self.fusion[task]
+
+    def ranker_for(self, task: Task, titles_alone: bool) -> RankerChoice | None:
+        """The learned ranker that answers; None where the weighted sum does."""
+        choice = self.rankers.get(TITLE if titles_alone else task)
+        return choice if choice is not None and choice.answers else None
+
+    def answered_by(self, task: Task, titles_alone: bool = False) -> str:
+        """Which of the two answers a task, and why, in words."""
+        choice = self.rankers.get(TITLE if titles_alone else task)
+        if choice is None:
+            return "the weighted sum answers: there is no learned ranker for this"
+        return choice.in_words()
 
     def add(self, name: str, chosen: "Chosen") -> None:
         """Note what was chosen for a source."""

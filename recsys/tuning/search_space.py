@@ -8,7 +8,7 @@ each method, cut to what minutes on two cores allow.
 from recsys.candidates import SETTINGS
 from recsys.candidates.declaration import SearchSpace, query_settings, search_space
 
-RULES = "2"
+RULES = "3"
 """Raised where the same settings fit other models or choose other fusions: all is then chosen again."""
 
 SPACE: dict[str, SearchSpace] = {name: search_space(settings) for name, settings in SETTINGS.items()}

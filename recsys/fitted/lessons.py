@@ -1,0 +1,131 @@
+"""What rankers learn from: validation queries answered by sources of the training part, and once more by sources that
+are kept from a share of the songs, as if these were new."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+from data.split import Split
+from recsys.candidates import CandidateSource
+from recsys.candidates.simple.popularity import play_counts
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.ranking.fusion import Proposals
+from recsys.ranking.learned.features import SongFacts
+from recsys.ranking.learned.forest import Forest
+from recsys.ranking.learned.ranker import TITLE, RankerChoice
+from recsys.settings import RankerSettings
+from recsys.tasks import UNTUNED, HeldOut, Task, held_out
+from recsys.tuning.choices import Choices
+from recsys.tuning.ranker_learning import Lesson, learn_ranker
+
+RANKED: tuple[Task, ...] = ("next-song", "discovery", "playlist")
+"""Tasks that a ranker is learned for. Cold start alone has none: all its targets are new, and its own fusion finds
+them; nobody is answered by it."""
+SHORT_SEEDS = (1, 3)
+"""Songs given of each playlist, beside the first half and the title alone."""
+SEED = 20260101
+
+
+@dataclass(frozen=True)
+class World:
+    """Sources by task that were fitted on the same listening, and what is known of the songs from it."""
+
+    sources: Callable[[Task], Mapping[str, CandidateSource]]
+    songs: SongFacts
+    hidden: NDArray[np.bool_]
+    "(N,) songs that the sources were kept from, and that queries do not know either."
+
+    def asked(self, query: Query) -> Query:
+        """The query as if nobody had played the hidden songs."""
+        kept = ~self.hidden[query.history]
+        if kept.all():
+            return query
+        evidence = None if query.evidence is None else query.evidence[kept]
+        ages = None if query.ages_days is None else query.ages_days[kept]
+        return replace(query, history=query.history[kept], evidence=evidence, ages_days=ages)
+
+
+def learn_rankers(
+    dataset: Dataset,
+    split: Split,
+    choices: Choices,
+    real: World,
+    pretended: World | None,
+    progress: Callable[[str], None],
+) -> tuple[dict[str, Forest], dict[str, RankerChoice]]:
+    """Forests by the task they were learned for, and what was chosen for every task and for titles alone."""
+    settings = choices.ranker
+    forests: dict[str, Forest] = {}
+    chosen: dict[str, RankerChoice] = {}
+    for task in RANKED:
+        judged, others = _questions(dataset, split, task, settings)
+        lessons = {name: _lesson(question, choices, real, name == TITLE) for name, question in judged.items()}
+        more = [_lesson(question, choices, real) for question in others]
+        if pretended is not None and task in judged:
+            more.append(_lesson(judged[task], choices, pretended))
+        sources = list(real.sources(task))
+        if lessons:
+            forest, said = learn_ranker(list(lessons.values()), more, sources, settings)
+            chosen |= dict(zip(lessons, said, strict=False))
+            if forest is not None:
+                forests[task] = forest
+        progress(task)
+    return forests, chosen
+
+
+def without_songs(listening: Dataset, hidden: NDArray[np.bool_]) -> Dataset:
+    """The dataset without any play or entry of the songs of a mask (N,)."""
+    listens, entries = listening.listens, listening.playlist_tracks
+    return listening.only(
+        *(table.filter(pl.Series(~hidden[table["track"].to_numpy()])) for table in (listens, entries))
+    )
+
+
+def drawn_songs(training: Dataset, share: float) -> NDArray[np.bool_]:
+    """(N,) so many of the songs that training knows."""
+    known = np.flatnonzero(play_counts(training) > 0)
+    hidden = np.zeros(len(training.track_ids), np.bool_)
+    hidden[np.random.default_rng([SEED, 3]).permutation(known)[: round(share * len(known))]] = True
+    return hidden
+
+
+def _questions(
+    dataset: Dataset, split: Split, task: Task, settings: RankerSettings
+) -> tuple[dict[str, HeldOut], list[HeldOut]]:
+    """What a task's ranker is judged on, by the name it then answers, and what it learns from beside that."""
+
+    def asked(task: Task, most: int, seeds: int | None = None) -> HeldOut:
+        return held_out(dataset, split, task, "validation", seeds, most)
+
+    judged: dict[str, HeldOut] = {task: asked(task, settings.queries)}
+    others: Sequence[HeldOut] = []
+    if task == "playlist":
+        judged[TITLE] = asked(task, settings.queries, 0)
+        others = [asked(task, settings.queries, seeds) for seeds in SHORT_SEEDS]
+    for untuned, tuned in UNTUNED.items():
+        if tuned == task:
+            judged[untuned] = asked(untuned, settings.related)
+    if not judged[task].queries:
+        return {}, []
+    found = {name: question for name, question in judged.items() if question.queries}
+    return found, [question for question in others if question.queries]
+
+
+def _lesson(question: HeldOut, choices: Choices, world: World, titles_alone: bool = False) -> Lesson:
+    task: Task = UNTUNED.get(question.task, question.task)
+    queries = [world.asked(query) for query in question.queries]
+    depth = choices.ranking.depth
+    rankings: dict[str, Ranked] = {
+        name: source.candidates(queries, depth) for name, source in world.sources(task).items()
+    }
+    fusion = choices.fusion_for(task, titles_alone)
+    taking_part = {name: rankings[name] for name in fusion.taking_part() if name in rankings}
+    proposals = Proposals.gather(taking_part or rankings, fusion.method, world.songs.plays == 0)
+    fused = proposals.ranked(fusion, depth)
+    name = TITLE if titles_alone else question.task
+    return Lesson.of(name, queries, question.targets, question.groups, fused, rankings, world.songs, choices.ranker)

@@ -1,0 +1,86 @@
+"""The learned ranker: the first candidates of the weighted sum, ordered by how likely each is the song wanted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from recsys.queries import Query
+from recsys.ranked import Ranked
+from recsys.ranking.learned.features import SongFacts, features
+from recsys.ranking.learned.forest import Forest
+
+TITLE = "title"
+"""Playlists by their title alone, which are a case of their own."""
+
+
+class RankerChoice(BaseModel):
+    """What validation said of a ranker for one task: it answers where a paired test prefers it to the weighted sum."""
+
+    learned_for: str
+    "The task whose forest it is."
+    sources: list[str]
+    "Whose scores it reads, in the order of its columns."
+    new_songs: float
+    "What a song without plays gets on top, in log odds."
+    answers: bool
+    queries: int
+    weighted_sum: float
+    "NDCG@100 of the weighted sum on these queries of validation."
+    ranker: float
+    "And of the ranker, learned on the other listeners."
+    deviations: float
+    "The gain in standard errors over listeners (playlists)."
+
+    def in_words(self) -> str:
+        """What answers, and what it rests on."""
+        who = "the learned ranker answers" if self.answers else "the weighted sum answers, not the learned ranker"
+        reached = f"NDCG@100 of {self.queries:,} validation queries {self.ranker:.3f} ranked, {self.weighted_sum:.3f}"
+        return f"{who}: {reached} summed ({self.deviations:+.1f} standard errors)"
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A forest, and what it needs to be asked. sources: the columns it reads, in their order."""
+
+    forest: Forest
+    sources: Sequence[str]
+    new_songs: float
+
+    def ranked(
+        self, queries: Sequence[Query], fused: Ranked, rankings: Mapping[str, Ranked], songs: SongFacts, first: int
+    ) -> Ranked:
+        """The same songs; the first so many of each row in another order, those behind them as they were.
+
+        Scores are log odds; those behind count down from the lowest.
+        """
+        head = first_of(fused, first)
+        found = self.forest.scores(features(queries, head, rankings, songs, self.sources))
+        found += self.new_songs * (songs.plays[head.tracks] == 0)
+        return reordered(fused, head, found)
+
+
+def first_of(ranked: Ranked, most: int) -> Ranked:
+    """The first so many entries of each row."""
+    lengths = np.diff(ranked.offsets)
+    place = np.arange(len(ranked.tracks)) - np.repeat(ranked.offsets[:-1], lengths)
+    kept = place < most
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))]).astype(np.int64)
+    return Ranked(offsets, ranked.tracks[kept], ranked.scores[kept])
+
+
+def reordered(fused: Ranked, head: Ranked, scores: NDArray[np.float64]) -> Ranked:
+    """`fused` with the entries of `head`, which are its first, by falling scores; equal ones stay as they are."""
+    rows = np.repeat(np.arange(len(head)), np.diff(head.offsets))
+    order = np.lexsort((-scores, rows))
+    lengths = np.diff(fused.offsets)
+    place = np.arange(len(fused.tracks)) - np.repeat(fused.offsets[:-1], lengths)
+    within = place < np.repeat(np.diff(head.offsets), lengths)
+    lowest = np.full(len(head), np.inf)
+    np.minimum.at(lowest, rows, scores)
+    behind = np.repeat(np.where(np.isfinite(lowest), lowest, 0.0), lengths) - place
+    tracks, found = fused.tracks.copy(), behind.astype(np.float32)
+    tracks[within], found[within] = head.tracks[order], scores[order]
+    return Ranked(fused.offsets, tracks, found)
