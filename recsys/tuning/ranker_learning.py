@@ -56,6 +56,7 @@ class Lesson:
         settings: RankerSettings,
     ) -> "Lesson":
         """fused: what the weighted sum answers. rankings: of the sources that the ranker shall read."""
+        fused = first_of(fused, max(settings.first, AT))
         head, catalogue = first_of(fused, settings.first), len(songs.plays)
         rows = np.repeat(np.arange(len(head)), np.diff(head.offsets))
         wanted = np.sort(pair_keys(targets.queries(), targets.tracks, catalogue))
