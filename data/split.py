@@ -23,7 +23,7 @@ holds no play and no playlist entry of it: validation asks for songs that are ne
 are new after validation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from pydantic import BaseModel, Field
 from data.dataset import Dataset
 from data.errors import DamagedError
 from data.reporting import logger
+from data.storage.hashing import short_hash
 from data.storage.manifest import Manifest, is_current, read_manifest, verify
 from data.storage.parquet import read_parquet
 from data.storage.publishing import publishing
@@ -111,10 +112,28 @@ class Split:
     new_after_validation: NDArray[np.bool_]
     held_out_only: NDArray[np.bool_]
     manifest: Manifest
+    hidden: NDArray[np.bool_] | None = None
+    "Bool per track: songs whose listening nothing learns from; None hides nothing."
 
     @property
     def fingerprint(self) -> str:
-        return self.manifest.fingerprint
+        """Of the split, and of what is hidden: whatever was trained on another is not current."""
+        if self.hidden is None:
+            return self.manifest.fingerprint
+        return short_hash([self.manifest.fingerprint, np.flatnonzero(self.hidden).tolist()])
+
+    def hiding(self, songs: NDArray[np.bool_]) -> "Split":
+        """The same parts, with these songs (a mask over the tracks) as if they were added when the test begins.
+
+        Nothing of them is in the training part or in the past; what is held out stays, and so they may be wanted.
+        """
+        return replace(
+            self,
+            hidden=songs,
+            new_after_training=self.new_after_training | songs,
+            new_after_validation=self.new_after_validation | songs,
+            held_out_only=self.held_out_only | songs,
+        )
 
     @property
     def order(self) -> str:
@@ -138,7 +157,7 @@ class Split:
     def training(self, dataset: Dataset) -> Dataset:
         """The dataset with the training part of its listening and nothing else."""
         entries = self._entries(dataset, ("train",), self.moment("validation"))
-        return dataset.only(self.listens_of(dataset, "train"), entries)
+        return self._without_hidden(dataset.only(self.listens_of(dataset, "train"), entries))
 
     def past(self, dataset: Dataset) -> Dataset:
         """The dataset with what was listened to before the test and nothing else."""
@@ -147,7 +166,7 @@ class Split:
         if start is not None and self.order == "time":
             known |= (self.listens == IN_GAP) & (dataset.listens["listened_at"] < start).fill_null(False).to_numpy()
         entries = self._entries(dataset, ("train", "validation"), self.moment("test"))
-        return dataset.only(dataset.listens.filter(pl.Series(known)), entries)
+        return self._without_hidden(dataset.only(dataset.listens.filter(pl.Series(known)), entries))
 
     def learned_from(self, dataset: Dataset, extent: Extent) -> Dataset:
         """The dataset with the listening that a model of this extent learns from."""
@@ -158,6 +177,15 @@ class Split:
     def cold_before(self, part: Part) -> NDArray[np.bool_]:
         """Bool per track: the models that answer the part's questions have learned from no listening to it."""
         return self.new_after_validation if part == "test" else self.new_after_training
+
+    def _without_hidden(self, part: Dataset) -> Dataset:
+        if self.hidden is None:
+            return part
+        listens, entries = (
+            rows.filter(pl.Series(~self.hidden[rows["track"].to_numpy()], dtype=pl.Boolean))
+            for rows in (part.listens, part.playlist_tracks)
+        )
+        return part.only(listens, entries)
 
     def _entries(self, dataset: Dataset, parts: tuple[Part, ...], before: datetime | None) -> pl.DataFrame:
         """Entries of the parts' playlists, without those of a later date; an undated one is as old as its playlist."""

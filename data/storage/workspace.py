@@ -34,6 +34,10 @@ class Workspace:
         """The same data with what another training of the published models gave."""
         return replace(self, below=f"repeats/{number}")
 
+    def hiding(self, songs: str) -> "Workspace":
+        """The same data with models that know nothing of the listening to some songs. songs: names which."""
+        return replace(self, below=f"hidden/{songs}")
+
     @property
     def published(self) -> "Workspace":
         """The same data with what answers and is tested."""
