@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from data.console.names import as_called
 from data.console.results import results_console
@@ -13,16 +14,19 @@ from data.split import Split
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import read_vectors
 from encoders.pretrained.audio_model import ExternalModel
+from eval.conditions.hidden_songs import FITTED as FITTED_WITHOUT_HIDDEN
+from eval.conditions.hidden_songs import Hiding, ensure_hidden, refuse_nothing_learned, without_hidden
+from eval.conditions.new_songs_only import among_new, answering_with_new
 from eval.line_up import DEFAULT
-from eval.measurement import measure
+from eval.measurement import FITTED, measure
 from eval.metrics.curves import SEED_QUERIES, over_seeds
-from eval.metrics.registry import COLUMNS
+from eval.metrics.registry import COLUMNS, columns_of
 from eval.models import Model, models_of
-from eval.new_songs_only import among_new, answering_with_new
 from eval.results.comparison import name_of
 from eval.results.per_query import PerQuery
 from eval.results.show_and_write import chosen_on_validation, show, write_report
 from eval.results.task_result import TaskResult
+from eval.results.terminal import in_words
 from eval.semantic.cross_validation import folds as cross_validation
 from eval.semantic.embeddings import embeddings_of, open_externals
 from eval.semantic.measure import COLUMNS as SEMANTIC_COLUMNS
@@ -38,6 +42,7 @@ log = logger(__name__)
 SCENARIO_QUERIES = 1000
 """Playlists of each scenario, as in the challenge."""
 HEADLINES = ("ndcg@100", "cold/ndcg@100")
+HIDDEN_HEADLINES = ("ndcg@100", "hidden/ndcg@100")
 """The tests that are printed; all of them are in the report."""
 SEMANTIC_HEADLINES = ("text_to_audio_recall@10", "probe_genre_accuracy", "probe_album_accuracy")
 
@@ -48,7 +53,8 @@ class Evaluation:
 
     task: one, or all. tasks: those that recommend. names: models. seeds: songs given of a playlist, None = the first
     half. max_queries: a random sample of the queries beyond it. new_only: only songs without a play may be answered.
-    repeats: trainings of what depends on a seed. folds: of the semantic task, None = the songs held out anyway.
+    repeats: trainings of what depends on a seed. folds: of the semantic task, None = the songs held out anyway. hiding:
+    songs that no model has met the listening of.
     """
 
     task: str
@@ -61,6 +67,17 @@ class Evaluation:
     repeats: int = 1
     external: Sequence[Path] = ()
     folds: int | None = None
+    hiding: Hiding | None = None
+
+    @property
+    def semantic(self) -> bool:
+        """Whether the encoder's vectors are measured as well; with hidden songs only recommendations are."""
+        return self.task in ("semantic", "all") and self.hiding is None
+
+    @property
+    def report(self) -> str:
+        """What the report's file is called after."""
+        return self.task if self.hiding is None else f"{self.task}-hidden-{self.hiding.by}s"
 
 
 @dataclass(frozen=True)
@@ -73,12 +90,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Everything that answers: the dataset, its split, the published models, and those of repeated trainings."""
+    """Everything that answers: the dataset, its split, the models, and those of repeated trainings.
+
+    place: where the models are published. hidden: what they have not met, as it goes into JSON.
+    """
 
     dataset: Dataset
     split: Split
     models: FittedSources
+    place: Workspace
     repeats: Sequence[FittedSources] = field(default_factory=list)
+    hidden: dict[str, Any] | None = None
 
 
 def evaluate(space: Workspace, asked: Evaluation, json_file: Path | None = None) -> Path:
@@ -88,16 +110,15 @@ def evaluate(space: Workspace, asked: Evaluation, json_file: Path | None = None)
     fitted = _fitted(space, asked, tasks)
     questions = _questions(fitted, asked, tasks)
     results, per_query = _measured(space, fitted, asked, questions)
-    semantic = asked.task in ("semantic", "all")
-    if not results and not semantic:
+    if not results and not asked.semantic:
         summary = fitted.dataset.summary()
         raise UserError(f"nothing to measure for {asked.task}: {summary}", "Take another --task, or more data.")
-    if semantic:
+    if asked.semantic:
         results += _measured_semantic(
             space, fitted.dataset, fitted.split, externals, asked.folds, asked_for=asked.task == "semantic"
         )
     single = asked.task != "all" and len(questions) <= 1
-    return write_report(space, asked.task, results[0] if single else results, json_file, per_query)
+    return write_report(space, asked.report, results[0] if single else results, json_file, per_query)
 
 
 def say_what_next(workspace: str, task: str, report: Path) -> None:
@@ -111,10 +132,23 @@ def say_what_next(workspace: str, task: str, report: Path) -> None:
 
 def _fitted(space: Workspace, asked: Evaluation, tasks: Sequence[Task]) -> Fitted:
     dataset, split, models = ready(space, asked.names)
+    if asked.hiding is not None:
+        return _without_hidden(space, asked, asked.hiding, dataset, split)
     if not tasks or asked.repeats == 1:
-        return Fitted(dataset, split, models)
+        return Fitted(dataset, split, models, space)
     with space.lock():
-        return Fitted(dataset, split, models, ensure_repeats(space, dataset, split, asked.names, asked.repeats))
+        return Fitted(dataset, split, models, space, ensure_repeats(space, dataset, split, asked.names, asked.repeats))
+
+
+def _without_hidden(space: Workspace, asked: Evaluation, hiding: Hiding, dataset: Dataset, split: Split) -> Fitted:
+    split = split.hiding(hiding.draw(dataset))
+    assert split.hidden is not None
+    refuse_nothing_learned(dataset, split)
+    facts = hiding.facts(dataset, split.hidden)
+    log.info(f"Without the listening of {in_words(facts)}:")
+    with space.lock():
+        place, models = ensure_hidden(space, dataset, split, hiding, asked.names)
+    return Fitted(dataset, split, models, place, hidden=facts)
 
 
 def _questions(fitted: Fitted, asked: Evaluation, tasks: Sequence[Task]) -> list[Question]:
@@ -125,6 +159,8 @@ def _questions(fitted: Fitted, asked: Evaluation, tasks: Sequence[Task]) -> list
         found = [Question(scenario(dataset, split, "test", one, most), one.name) for one in asked.scenarios]
     else:
         found = [Question(held_out(dataset, split, one, "test", asked.seeds, asked.max_queries)) for one in tasks]
+    if fitted.hidden is not None:
+        found = [Question(without_hidden(one.held_out, split, fitted.hidden), one.scenario) for one in found]
     if asked.new_only:
         new = split.cold_before("test")
         found = [Question(among_new(question.held_out, new), question.scenario) for question in found]
@@ -137,7 +173,8 @@ def _measured(
     """A result per question, shown as it is there, and the values of every query by the result's name."""
     results = []
     per_query: dict[str, PerQuery] = {}
-    vectors = read_vectors(space.vectors("preference"), "item", fitted.dataset)
+    place, hidden = fitted.place, fitted.hidden is not None
+    vectors = read_vectors(place.vectors("preference"), "item", fitted.dataset)
     for question in questions:
         task = question.held_out.task
         if not question.held_out.queries and len(questions) > 1:
@@ -145,11 +182,17 @@ def _measured(
             continue
         models = _models(fitted, asked, task)
         result, values = measure(
-            fitted.dataset, fitted.split, question.held_out, models, vectors=vectors, differ=vectors_differ(space)
+            fitted.dataset,
+            fitted.split,
+            question.held_out,
+            models,
+            vectors=vectors,
+            fitted=FITTED_WITHOUT_HIDDEN if hidden else FITTED,
+            differ=vectors_differ(place),
         )
         _complete(result, fitted, asked, question, models)
-        result["protocol"]["notes"] = [*result["protocol"].get("notes", []), *doubts(space)]
-        show(result, COLUMNS[task], HEADLINES)
+        result["protocol"]["notes"] = [*result["protocol"].get("notes", []), *doubts(place)]
+        show(result, columns_of(task, hidden), HIDDEN_HEADLINES if hidden else HEADLINES)
         results.append(result)
         per_query[name_of(result)] = values
     return results, per_query
@@ -168,9 +211,11 @@ def _complete(
 ) -> None:
     """Add what stands beside the metrics: scenario or curve over seeds, chosen settings, repeats, notes."""
     dataset, split, task = fitted.dataset, fitted.split, question.held_out.task
+    if fitted.hidden is not None:
+        result["protocol"]["hidden"] = fitted.hidden
     if question.scenario:
         result["scenario"] = question.scenario
-    elif task == "playlist" and asked.seeds is None and not asked.new_only:
+    elif task == "playlist" and asked.seeds is None and not asked.new_only and fitted.hidden is None:
         result["curves"]["seeds"] = over_seeds(dataset, split, models, min(asked.max_queries, SEED_QUERIES))
     result["chosen_on_validation"] = chosen_on_validation(fitted.models, task)
     if "fused" in models:

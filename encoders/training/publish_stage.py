@@ -66,16 +66,24 @@ class Inputs:
 
 
 def train_stage(
-    workspace: Workspace, dataset: Dataset, stage: Stage, recipe: Recipe, extent: Extent, seed_offset: int = 0
+    workspace: Workspace,
+    dataset: Dataset,
+    stage: Stage,
+    recipe: Recipe,
+    extent: Extent,
+    seed_offset: int = 0,
+    split: Split | None = None,
 ) -> None:
     """Train one stage on what the extent lets it see and publish its encoder, unless it was made from the same things.
 
     The same stage 1 starts every stage 2 of a split, and is copied where it exists. It is skipped where no song has
     audio and text, stage 2 where no two songs go together; the encoder from before is then published unchanged, and the
     manifest records that. Of several processes the first one publishes. seed_offset: added to stage 2's seed.
+    split: None is the recorded one.
     """
     with distributed.first_then_others():
-        inputs = Inputs(dataset, ensure_split(workspace, dataset), ensure_mels(workspace.mels, dataset), recipe, extent)
+        split = split or ensure_split(workspace, dataset)
+        inputs = Inputs(dataset, split, ensure_mels(workspace.mels, dataset), recipe, extent)
     settings = recipe.settings(stage, bool(inputs.mels.present.any()))
     if stage == "preference":
         settings = settings.model_copy(update={"seed": settings.seed + seed_offset})

@@ -138,3 +138,11 @@ COLUMNS: dict[Task, list[str]] = {
     "cold-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
     "new-user": ["recall@20", "recall@100", "ndcg@100", "mrr@20", "cold/recall@20"],
 }
+"What is shown of each task."
+
+
+def columns_of(task: Task, hidden: bool) -> list[str]:
+    """The columns of a task; hidden: where songs were hidden, of which those on cold songs then are."""
+    if not hidden:
+        return COLUMNS[task]
+    return [*(name.replace("cold/", "hidden/") for name in COLUMNS[task]), "hidden/ndcg@100"]

@@ -1,6 +1,7 @@
 """Slices of queries and targets. Each is a prefix of metrics, as in `cold/recall@20`.
 
-cold, warm: songs that are not in what the models learned from, and the others. repeat, discovery: songs the listener
+cold, warm: songs that are not in what the models learned from, and the others. hidden: those that were kept from them
+on purpose, which are cold as well. repeat, discovery: songs the listener
 had played, and had not. head, mid, tail: warm songs by popularity. history:1-5 and so on: how many plays a query brings
 along; seeds:... for playlists. Tests are made on HEADLINE alone; the other slices are measured and described.
 """
@@ -14,7 +15,7 @@ from data.split import Split
 from recsys.tasks import HeldOut
 from recsys.tasks.targets import Targets
 
-HEADLINE = ("", "cold/", "warm/", "repeat/", "discovery/")
+HEADLINE = ("", "cold/", "hidden/", "warm/", "repeat/", "discovery/")
 """The slices that are tested. Every test more makes the others weaker, for all of a task's are one family."""
 HEAD, TAIL = 0.2, 0.8
 LENGTHS = {"0": (0, 0), "1-5": (1, 5), "6-20": (6, 20), "21+": (21, np.inf)}
@@ -41,6 +42,8 @@ def slices(question: HeldOut, split: Split, plays: NDArray[np.floating]) -> list
     """
     targets, cold = question.targets, split.cold_before("test")
     found = [("", targets), ("cold/", targets.restrict(cold)), ("warm/", targets.restrict(~cold))]
+    if split.hidden is not None:
+        found.append(("hidden/", targets.restrict(split.hidden)))
     if question.has_repeats:
         by_kind = {"repeat/": question.repeats, "discovery/": ~question.repeats}
         found += [(prefix, targets.keep(kind)) for prefix, kind in by_kind.items()]

@@ -68,8 +68,10 @@ def gather(workspace: Workspace, results: Sequence[TaskResult]) -> Evidence:
 
 
 def _models(workspace: Workspace, dataset: Dataset, asked: Sequence[TaskResult]) -> tuple[Split, FittedSources]:
-    """Raises UserError where the models are not there, saw the test part, or the split is another than was measured."""
+    """Raises UserError where the models are not there, saw the test or hidden songs, or the split is another."""
     split = ensure_split(workspace, dataset)
+    if any(result["protocol"].get("hidden") for result in asked):
+        raise UserError("songs were hidden from the models that were measured, and the published ones know them")
     if any(result["protocol"]["split"] != split.fingerprint for result in asked):
         raise UserError("the workspace is split in another way than what was measured")
     index, manifest = read_index(workspace, dataset)

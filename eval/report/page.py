@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from eval.metrics.registry import COLUMNS
+from eval.metrics.registry import COLUMNS, columns_of
 from eval.report.evidence import Evidence
 from eval.report.figures import OURS, is_baseline, styles
 from eval.report.literature import PUBLISHED
@@ -53,7 +53,8 @@ def render(results: Sequence[TaskResult], evidence: Evidence, source: str, made_
 
 def _task(result: TaskResult, evidence: Evidence) -> dict[str, Any]:
     task = result["task"]
-    columns = SEMANTIC_COLUMNS if task == "semantic" else {str(k): v for k, v in COLUMNS.items()}.get(task)
+    hidden = "hidden" in result["protocol"]
+    columns = SEMANTIC_COLUMNS if task == "semantic" else {str(k): columns_of(k, hidden) for k in COLUMNS}.get(task)
     return {
         "id": "".join(letter if letter.isalnum() else "-" for letter in task),
         "task": task,

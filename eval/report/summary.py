@@ -13,18 +13,25 @@ from eval.report.figures import (
     told,
 )
 from eval.results.task_result import TaskResult
-from eval.results.terminal import p_value
+from eval.results.terminal import in_words, p_value
 
-SLICES = {"": "Over all queries", "warm/": "On songs that the models know", "cold/": "On songs new to the models"}
+SLICES = {
+    "": "Over all queries",
+    "warm/": "On songs that the models know",
+    "cold/": "On songs new to the models",
+    "hidden/": "On the songs hidden from the models",
+}
 NO_DIFFERENCE = "no difference shown"
 
 
 def summary(result: TaskResult) -> list[str]:
-    """Sentences on all queries, on warm and on cold songs, as far as they were measured."""
+    """Sentences on all queries, on warm, cold and hidden songs, as far as they were measured."""
     if result["task"] == "semantic":
         return _semantic(result)
     queries = result["protocol"]["queries"]
     sentences = []
+    if hidden := result["protocol"].get("hidden"):
+        sentences.append(f"{in_words(hidden)}, were hidden from every model")
     for prefix, where in SLICES.items():
         same_as_all = bool(prefix) and queries.get(prefix) == queries.get("all") and len(queries) == 2
         if same_as_all:

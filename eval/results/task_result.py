@@ -34,6 +34,8 @@ class Protocol(TypedDict):
     slices: NotRequired[str]
     family: NotRequired[str]
     notes: NotRequired[Sequence[str]]
+    hidden: NotRequired[dict[str, Any]]
+    "Which songs were kept from the models: share, by, seed, songs, of_songs, and artists, of_artists if by artist."
     external: NotRequired[dict[str, str]]
     folds: NotRequired[int]
     labels: NotRequired[dict[str, int]]

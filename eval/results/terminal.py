@@ -131,11 +131,26 @@ def label(metric: str) -> str:
     return " ".join([*of.split("/"), shown if k is None else f"{shown}@{k}"]).strip()
 
 
+def in_words(hidden: Mapping[str, Any]) -> str:
+    """How many songs were hidden from the models, and how they were drawn.
+
+    >>> in_words({"songs": 210, "of_songs": 1000, "by": "artist", "artists": 20, "of_artists": 100, "seed": 7})
+    '210 of 1,000 songs, all those of 20 of 100 artists, drawn with seed 7'
+    """
+    songs = f"{hidden['songs']:,} of {hidden['of_songs']:,} songs"
+    if hidden["by"] == "artist":
+        songs += f", all those of {hidden['artists']:,} of {hidden['of_artists']:,} artists"
+    return f"{songs}, drawn with seed {hidden['seed']}"
+
+
 def _title(result: TaskResult) -> Text:
     dataset = result["dataset"]
     words = [result["task"], *([result["scenario"]] if "scenario" in result else [])]
     words += ["on", dataset["name"]] if "name" in dataset else []
-    return Text(" ".join([*words, *(["(simulated data)"] if dataset.get("simulated") else [])]))
+    words += ["(simulated data)"] if dataset.get("simulated") else []
+    hidden = result.get("protocol", {}).get("hidden")
+    words += [f"{hidden['songs']:,} of {hidden['of_songs']:,} songs hidden"] if hidden else []
+    return Text(" ".join(words))
 
 
 def _caption(result: TaskResult, metrics: Sequence[str]) -> Text:

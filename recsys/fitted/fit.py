@@ -124,12 +124,18 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
             with publishing(tuned, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
                 _write_choices(draft.folder, choices)
             done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
-        folder, fitted_from = workspace.baseline(name), made_from | {"choices": verify(tuned).fingerprint}
-        if not is_current(folder, fitted_from, {}):
-            started, on = time.monotonic(), _trained_on("past", split)
-            with publishing(folder, f"baseline {name}", fitted_from, trained_on=on) as draft:
-                fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
-            done(name, f"{fits} fits", time.monotonic() - started)
+        ensure_baseline(workspace, dataset, split, name)
+
+
+def ensure_baseline(workspace: Workspace, dataset: Dataset, split: Split, name: str) -> None:
+    """Fit a baseline on everything before the test with the settings chosen, unless that is there."""
+    tuned, folder = workspace.tuning.baseline(name), workspace.baseline(name)
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "choices": verify(tuned).fingerprint}
+    if not is_current(folder, made_from, {}):
+        started, on = time.monotonic(), _trained_on("past", split)
+        with publishing(folder, f"baseline {name}", made_from, trained_on=on) as draft:
+            fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
+        done(name, f"{fits} fits", time.monotonic() - started)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-import eval.new_songs_only
-from eval.new_songs_only import among_new, answering_with_new
+import eval.conditions.new_songs_only
+from eval.conditions.new_songs_only import among_new, answering_with_new
 from recsys.candidates.simple.popularity import Popularity, PopularitySettings
 from recsys.tasks import held_out
 
@@ -38,7 +38,7 @@ def test_a_model_answers_with_new_songs_alone_in_the_order_it_would_have_had(wor
     dataset, split = world
     queries, new = held_out(dataset, split, "playlist", "test").queries, split.cold_before("test")
     everything = Popularity(PopularitySettings()).fit(dataset).candidates
-    monkeypatch.setattr(eval.new_songs_only, "EXCLUDED_AT_ONCE", 3 * int((~new).sum()))
+    monkeypatch.setattr(eval.conditions.new_songs_only, "EXCLUDED_AT_ONCE", 3 * int((~new).sum()))
     narrowed = answering_with_new(everything, new)
     wanted = [tracks[new[tracks]] for tracks, _ in everything(queries, len(new))]
     found = [tracks for tracks, _ in narrowed(queries, len(new))]

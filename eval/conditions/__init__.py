@@ -1,0 +1,1 @@
+"""Other conditions than the plain ones: only new songs may be answered, or songs are hidden from every model."""
