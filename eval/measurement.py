@@ -78,7 +78,7 @@ def measure(
         )
     started = time.monotonic()
     past = split.past(dataset)
-    songs = CatalogueFacts.of(dataset, past, vectors)
+    songs = CatalogueFacts.of(dataset, past, vectors, split.cold_before("test"))
     parts = slices(question, split, songs.plays)
     answers = _ask(
         question, models, parts, dataset, songs, QueryFacts.of(question.queries, question.targets, past), resamples

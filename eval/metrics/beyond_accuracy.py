@@ -1,9 +1,10 @@
 """Beyond-accuracy metrics of the first k recommendations: coverage, novelty, diversity, calibration and others.
 
 Per query: novelty, diversity in a space of vectors and by artist, serendipity, calibration, and how many were answered.
-Over all queries: coverage, Gini, popularity lift. A query that a metric says nothing about (no answer, no song with a
-vector, no history) has no value there, and the report tells how many have one. None of these is better or worse by
-itself: popular songs in any order are not novel, random ones are novel and useless.
+Over all queries: coverage, Gini, popularity lift, and how often new songs are shown (`eval.metrics.new_songs`). A query
+that a metric says nothing about (no answer, no song with a vector, no history) has no value there, and the report tells
+how many have one. None of these is better or worse by itself: popular songs in any order are not novel, random ones are
+novel and useless.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from eval.metrics.catalogue_facts import AT, CatalogueFacts, Floats, QueryFacts
+from eval.metrics.new_songs import NEW_SONGS, new_songs
 from eval.statistics import Interval, bootstrap_intervals, ratio_interval
 from recsys.ranked import Ranked
 from recsys.tasks.accuracy import first_ranks
@@ -20,7 +22,7 @@ from recsys.tasks.fast_membership import pair_keys
 
 PER_QUERY = ("novelty", "diversity_htcl", "diversity_artist", "serendipity", "calibration_genre", "answered")
 OVER_ALL = ("coverage", "gini", "popularity_lift")
-BEYOND = tuple(f"{name}@{k}" for k in AT for name in (*PER_QUERY, *OVER_ALL))
+BEYOND = (*(f"{name}@{k}" for k in AT for name in (*PER_QUERY, *OVER_ALL)), *NEW_SONGS)
 SMOOTHING = 0.01
 """Steck's alpha: so much of the listener's own taste is mixed into what is answered, and no genre is missing wholly."""
 BLOCK = 4096
@@ -29,13 +31,15 @@ BLOCK = 4096
 
 def beyond(
     ranked: Ranked, asked: QueryFacts, songs: CatalogueFacts, groups: NDArray[np.int64], resamples: int = 1000
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float] | None]:
     """Every metric of BEYOND that has a value: name -> mean, over how many `queries`, and 95 % interval (low, high).
+
+    Those of new songs are always there, None without a value (`eval.metrics.new_songs`).
 
     groups: (Q,), queries of equal value are drawn together. Coverage and Gini are no means over queries: they have no
     interval, since a resample that draws queries twice covers less than the queries did.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, float] | None] = {**new_songs(ranked, asked.targets, songs.new, groups, resamples)}
     for k in AT:
         found |= _with_intervals(per_query(ranked, asked, songs, k), groups, resamples)
         often = recommended(ranked, len(songs), k)

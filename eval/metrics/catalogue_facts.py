@@ -24,16 +24,18 @@ class CatalogueFacts:
     """What is known of the N songs of the catalogue.
 
     plays: (N,) wanted plays and playlist entries before the test. artists: (N,), -1 where unknown. genres: (N, G), rows
-    sum to 1, empty where unknown. vectors: (N, D), unit rows, zeros where a song has none; D may be 0.
+    sum to 1, empty where unknown. vectors: (N, D), unit rows, zeros where a song has none; D may be 0. new: (N,)
+    songs without any play or playlist entry before the test.
     """
 
     plays: Floats
     artists: NDArray[np.int32]
     genres: csr_matrix
     vectors: Floats
+    new: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, dataset: Dataset, past: Dataset, vectors: Vectors | None) -> "CatalogueFacts":
+    def of(cls, dataset: Dataset, past: Dataset, vectors: Vectors | None, new: NDArray[np.bool_]) -> "CatalogueFacts":
         """past: the part of the dataset that models learned from, whose plays say what is popular."""
         count = len(dataset.track_ids)
         rows = np.zeros((count, 0)) if vectors is None else vectors.by_track(count).astype(np.float64)
@@ -43,6 +45,7 @@ class CatalogueFacts:
             dataset.artists,
             genre_matrix(dataset.tracks["genres"].to_list()),
             np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0),
+            new,
         )
 
     def __len__(self) -> int:

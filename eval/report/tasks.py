@@ -35,6 +35,9 @@ BEYOND = {
     "diversity_artist": "share of pairs of a list's songs by different artists",
     "serendipity": "hits that popularity would not have answered",
     "calibration_genre": "distance between the genres of history and answers",
+    "new_wanted": "share of the wanted songs that is new to the models",
+    "new_share": "share of the answers that is new to the models",
+    "new_calibration": "new songs' share of the answers against that of the wanted songs; 1 is calibrated",
 }
 """What is measured beyond accuracy, in words."""
 ACROSS = {"coverage@20": "Catalogue coverage@20", "popularity_lift@20": "Popularity lift@20"}

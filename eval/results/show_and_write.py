@@ -12,7 +12,7 @@ from data.storage.workspace import Workspace
 from eval.metrics.registry import semantic_kind
 from eval.results.per_query import PerQuery, save_per_query
 from eval.results.task_result import TaskResult
-from eval.results.terminal import cost_lines, gain_line, repeats_table, result_table, test_lines
+from eval.results.terminal import cost_lines, gain_line, new_songs_table, repeats_table, result_table, test_lines
 from recsys.fitted.store import FittedSources
 from recsys.tasks import Task, tuned_for
 
@@ -65,6 +65,8 @@ def show(result: TaskResult, columns: Sequence[str], headlines: Sequence[str]) -
     for note in protocol.get("notes", []):
         console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     console.print(f"Queries: {counts}. Catalogue: {protocol['catalogue']:,} tracks.", markup=False, soft_wrap=True)
+    if (of_new := new_songs_table(result)) is not None:
+        console.print(of_new)
     if "repeats" in result:
         console.print(repeats_table(result["repeats"], shown))
     costs = [name for name in result.get("semantic_cost", {}) if name in shown or semantic_kind(name) == "probes"]

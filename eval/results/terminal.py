@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.metrics.metric import Metric
+from eval.metrics.new_songs import NEW_SONGS, WANTED
 from eval.metrics.registry import lower_is_better, semantic_kind
 from eval.results.task_result import Repeats, Spread, TaskResult
 from eval.statistics import Interval
@@ -53,6 +54,26 @@ def result_table(result: TaskResult, metrics: Sequence[str]) -> Table:
     for name, measured in models.items():
         cells = (_cell(metric, measured.get(metric), best[metric]) for metric in metrics)
         table.add_row(Text(name), *cells)
+    return table
+
+
+def new_songs_table(result: TaskResult) -> Table | None:
+    """How often each model shows songs that are new to it, against how often these are wanted; None if not measured.
+
+    result: may have {"beyond": {model: {metric of NEW_SONGS: {"mean", "low", "high"} or None}}}.
+    """
+    beyond = {name: of for name, of in result.get("beyond", {}).items() if WANTED in of}
+    if not beyond:
+        return None
+    wanted = next(iter(beyond.values()))[WANTED]
+    share = "None of the wanted songs is" if not wanted["mean"] else f"{wanted['mean']:.1%} of the wanted songs are"
+    table = Table(title=f"{share} new to the models; of the answers:", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("Model", overflow="fold")
+    for metric in NEW_SONGS[1:]:
+        _, name, k = Metric.parse(metric)
+        table.add_column(f"first {k}" if name == "new_share" else "times wanted", justify="right", no_wrap=True)
+    for model, found in beyond.items():
+        table.add_row(Text(model), *(_cell(metric, found[metric], None) for metric in NEW_SONGS[1:]))
     return table
 
 

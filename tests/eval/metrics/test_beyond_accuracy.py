@@ -16,6 +16,7 @@ import eval.metrics.beyond_accuracy
 from encoders.encoding.vector_files import Vectors
 from eval.metrics.beyond_accuracy import BEYOND, OVER_ALL, PER_QUERY, beyond, per_query
 from eval.metrics.catalogue_facts import AT, CatalogueFacts, QueryFacts, genre_matrix
+from eval.metrics.new_songs import NEW_SONGS
 from eval.statistics import ratio_interval
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -45,7 +46,11 @@ class World:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0).reshape(size, 3)
         return CatalogueFacts(
-            np.array(self.plays, np.float64), np.array(self.artists, np.int32), genre_matrix(self.genres), rows
+            np.array(self.plays, np.float64),
+            np.array(self.artists, np.int32),
+            genre_matrix(self.genres),
+            rows,
+            np.array(self.plays) == 0,
         )
 
     @property
@@ -188,7 +193,8 @@ def test_means_are_over_the_queries_that_have_a_value_and_say_how_many(world: Wo
             assert found[f"{name}@10"]["queries"] == len(known)
         else:
             assert f"{name}@10" not in found
-    assert all(np.isfinite(list(value.values())).all() for value in found.values())
+    assert all(np.isfinite(list(value.values())).all() for value in found.values() if value is not None)
+    assert {name for name, value in found.items() if value is None} <= set(NEW_SONGS)
     assert all("low" not in found[f"{name}@10"] for name in ("coverage", "gini") if f"{name}@10" in found)
 
 
@@ -223,7 +229,7 @@ class TestOnADataset:
         asked = QueryFacts.of(
             [Query(), Query(exclude=np.array([0, 1], np.int32))], Targets.from_rows([[0], [2]]), training
         )
-        songs = CatalogueFacts.of(dataset, training, None)
+        songs = CatalogueFacts.of(dataset, training, None, split.cold_before("test"))
         everything, without = (tracks.tolist() for tracks, _ in asked.popular)
         assert everything == [t for t in np.argsort(-songs.plays, kind="stable").tolist() if songs.plays[t] > 0]
         assert without == [track for track in everything if track not in (0, 1)]
@@ -242,7 +248,7 @@ class TestOnADataset:
         mine = [max(of := [block[t] for t in query.history], key=of.count) for query in question.queries]
         asked = QueryFacts.of(question.queries, question.targets, training)
         vectors = Vectors(np.array([0, 1], np.int32), np.array([[3, 0], [0, 4]], np.float32))
-        songs = CatalogueFacts.of(dataset, training, vectors)
+        songs = CatalogueFacts.of(dataset, training, vectors, split.cold_before("test"))
         np.testing.assert_array_equal(songs.vectors[:3], [[1, 0], [0, 1], [0, 0]])
 
         def value(answers: list[list[int]]) -> float:
@@ -269,7 +275,11 @@ def test_a_ratio_of_means_has_the_interval_of_its_queries() -> None:
 
 
 def test_names_are_complete() -> None:
-    assert {name.partition("@")[0] for name in BEYOND} == {*PER_QUERY, *OVER_ALL}
+    assert {name.partition("@")[0] for name in BEYOND} == {
+        *PER_QUERY,
+        *OVER_ALL,
+        *(name.partition("@")[0] for name in NEW_SONGS),
+    }
 
 
 def test_examples() -> None:
