@@ -1,7 +1,7 @@
 """A query: everything known when songs are recommended. One type for every task; a single query is a batch of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -49,6 +49,18 @@ class Query:
     def is_title_alone(self) -> bool:
         """Words without a song."""
         return bool(self.text) and not len(self.history)
+
+    def without(self, songs: NDArray[np.bool_]) -> "Query":
+        """The query as if nobody had played these songs, a mask over the tracks; what may not be answered stays."""
+        kept = ~songs[self.history]
+        return replace(
+            self,
+            history=self.history[kept],
+            evidence=None if self.evidence is None else self.evidence[kept],
+            ages_days=None if self.ages_days is None else self.ages_days[kept],
+            disliked=self.disliked[~songs[self.disliked]],
+            liked=self.liked[~songs[self.liked]],
+        )
 
     def weights(self, half_life: float | None) -> NDArray[np.float32]:
         """Evidence per play, halved every `half_life` plays back from the latest one; None does not decay."""

@@ -26,7 +26,6 @@ from eval.results.terminal import in_words
 from recsys.fitted.fit import ensure_baseline, ensure_models
 from recsys.fitted.store import FittedSources, exact_index, load_models
 from recsys.line_up import BASELINES
-from recsys.queries import Query
 from recsys.tasks import HeldOut
 
 SEED = 20260101
@@ -98,7 +97,7 @@ def without_hidden(question: HeldOut, split: Split, facts: dict[str, Any]) -> He
     assert split.hidden is not None
     return replace(
         question,
-        queries=[_forgetting(query, split.hidden) for query in question.queries],
+        queries=[query.without(split.hidden) for query in question.queries],
         protocol=f"{question.protocol}. Hidden from the models, as if added when the test begins: {in_words(facts)}; "
         "no play or playlist entry of them is learned from or stands in a history (those in the test included), yet "
         "they are wanted as they were chosen and may be answered",
@@ -124,16 +123,3 @@ def ensure_hidden(
         ensure_baseline(place, dataset, split, name)
     index = exact_index(read_vectors(place.vectors("preference"), "item", dataset))
     return place, load_models(place, dataset, index, baselines)
-
-
-def _forgetting(query: Query, hidden: NDArray[np.bool_]) -> Query:
-    kept = ~hidden[query.history]
-    if kept.all() and not hidden[query.disliked].any() and not hidden[query.liked].any():
-        return query
-    return replace(
-        query,
-        history=query.history[kept],
-        evidence=None if query.evidence is None else query.evidence[kept],
-        disliked=query.disliked[~hidden[query.disliked]],
-        liked=query.liked[~hidden[query.liked]],
-    )

@@ -72,8 +72,9 @@ def test_the_same_is_wanted_and_no_history_tells_of_hidden_songs(world, task):
         kept = ~split.hidden[before.history]
         np.testing.assert_array_equal(after.history, before.history[kept])
         np.testing.assert_array_equal(after.exclude, before.exclude)
-        if before.evidence is not None:
-            np.testing.assert_array_equal(after.evidence, before.evidence[kept])
+        for per_play in ("evidence", "ages_days"):
+            if (values := getattr(before, per_play)) is not None:
+                np.testing.assert_array_equal(getattr(after, per_play), values[kept])
         assert (after.user, after.text) == (before.user, before.text)
     assert f"{split.hidden.sum()} of {len(dataset.track_ids)} songs" in found.protocol
 
