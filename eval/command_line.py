@@ -19,7 +19,7 @@ COMMANDS = {
     "evaluate": ("eval.run", "Measure the recommender and its baselines on held-out listening."),
     "report": ("eval.report.__main__", "One HTML page of an evaluation."),
     "bench": ("eval.bench.__main__", "Speed and memory against floors of this machine."),
-    "ablation": ("eval.ablation", "What each part of the encoder contributes."),
+    "ablation": ("eval.ablation", "What each part of the encoder, or each source of the answer, contributes."),
     "train": ("encoders.train", "Train one stage of the encoder."),
     "embed": ("encoders.embed", "Vectors of every song."),
     "convert": ("encoders.convert", "Original HTCL checkpoints into a model folder, and back."),
