@@ -2,7 +2,7 @@
 are kept from a share of the songs, as if these were new."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,6 @@ from data.dataset import Dataset
 from data.split import Split
 from recsys.candidates import CandidateSource
 from recsys.candidates.simple.popularity import play_counts
-from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import Proposals
 from recsys.ranking.learned.features import SongFacts
@@ -39,15 +38,6 @@ class World:
     songs: SongFacts
     hidden: NDArray[np.bool_]
     "(N,) songs that the sources were kept from, and that queries do not know either."
-
-    def asked(self, query: Query) -> Query:
-        """The query as if nobody had played the hidden songs."""
-        kept = ~self.hidden[query.history]
-        if kept.all():
-            return query
-        evidence = None if query.evidence is None else query.evidence[kept]
-        ages = None if query.ages_days is None else query.ages_days[kept]
-        return replace(query, history=query.history[kept], evidence=evidence, ages_days=ages)
 
 
 def learn_rankers(
@@ -118,7 +108,7 @@ def _questions(
 
 def _lesson(question: HeldOut, choices: Choices, world: World, titles_alone: bool = False) -> Lesson:
     task: Task = UNTUNED.get(question.task, question.task)
-    queries = [world.asked(query) for query in question.queries]
+    queries = [query.without(world.hidden) for query in question.queries] if world.hidden.any() else question.queries
     depth = choices.ranking.depth
     rankings: dict[str, Ranked] = {
         name: source.candidates(queries, depth) for name, source in world.sources(task).items()
