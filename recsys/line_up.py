@@ -13,6 +13,7 @@ SOURCE_NAMES = (
     "repeat",
     "same-artist",
     "features",
+    "tfidf",
     "item-knn",
     "rp3beta",
     "ease",

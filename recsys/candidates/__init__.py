@@ -13,6 +13,7 @@ from recsys.candidates.content.imputed import Imputed
 from recsys.candidates.content.likeness import Likeness
 from recsys.candidates.content.precomputed_features import Features
 from recsys.candidates.content.same_artist import SameArtist
+from recsys.candidates.content.tfidf import Tfidf
 from recsys.candidates.contract import CandidateSource, SourceKind, State
 from recsys.candidates.declaration import Reason
 from recsys.candidates.sequential.markov import Markov
@@ -30,6 +31,7 @@ KINDS: tuple[SourceKind, ...] = (
     Repeat,
     SameArtist,
     Features,
+    Tfidf,
     ItemKnn,
     Rp3Beta,
     Ease,
