@@ -28,11 +28,11 @@ from eval.metrics.metric import Metric
 from eval.metrics.slices import slices
 from eval.models import Model, models_of
 from eval.results.task_result import Repeats, Spread
-from recsys.candidates import SOURCES, Likeness
+from recsys.candidates import OVER_VECTORS, SOURCES, Likeness
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.fit import fit_chosen, write_ranking
 from recsys.fitted.store import UNPLAYED, FittedSources, exact_index, likeness_of, load_models, read_choices
-from recsys.line_up import BASELINES, IMPUTED
+from recsys.line_up import BASELINES
 from recsys.tasks import HeldOut
 from recsys.tasks.accuracy import DEPTH
 from recsys.tuning.choices import Choices
@@ -45,7 +45,7 @@ Means = dict[str, dict[str, float]]
 
 def depends_on_seed(name: str) -> bool:
     """Whether training a model again with another seed gives another one."""
-    return name in ("htcl-stage2", IMPUTED, "fused") or (
+    return name in ("htcl-stage2", *OVER_VECTORS, "fused") or (
         name in SOURCES and "seed" in SOURCES[name].Settings.model_fields
     )
 
@@ -111,7 +111,7 @@ def reseeded(choices: Choices, seed_offset: int) -> Choices:
     """The same settings with other seeds. seed_offset: what is added to each."""
 
     def changed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-        if name not in SOURCES or not depends_on_seed(name):
+        if name not in SOURCES or "seed" not in SOURCES[name].Settings.model_fields:
             return settings
         return settings | {"seed": SOURCES[name].Settings(**settings).model_dump()["seed"] + seed_offset}
 
@@ -129,10 +129,10 @@ def _ensure_repeat(
     for stage in STAGES:
         train_stage(place, dataset, stage, recipe, "past", seed_offset)
         embed_stage(place, dataset, mels, stage)
-    past = split.past(dataset)
-    _ensure_fits(space.models, place.models, past, seed_offset, likeness_of(place, dataset))
+    past, likeness = split.past(dataset), likeness_of(place, dataset)
+    _ensure_fits(space.models, place.models, past, seed_offset, likeness)
     for name in baselines:
-        _ensure_fits(space.baseline(name), place.baseline(name), past, seed_offset)
+        _ensure_fits(space.baseline(name), place.baseline(name), past, seed_offset, likeness)
     index = exact_index(read_vectors(place.vectors("preference"), "item", dataset))
     return load_models(place, dataset, index, baselines)
 

@@ -14,6 +14,7 @@ SOURCE_NAMES = (
     "same-artist",
     "features",
     "tfidf",
+    "centroid",
     "item-knn",
     "rp3beta",
     "ease",

@@ -8,9 +8,10 @@ from recsys.candidates.collaborative.ials import Ials
 from recsys.candidates.collaborative.item_knn import ItemKnn
 from recsys.candidates.collaborative.lmf import Lmf
 from recsys.candidates.collaborative.rp3beta import Rp3Beta
+from recsys.candidates.content.centroid import Centroid
 from recsys.candidates.content.htcl import Htcl, HtclSettings
 from recsys.candidates.content.imputed import Imputed
-from recsys.candidates.content.likeness import Likeness
+from recsys.candidates.content.likeness import Likeness, LikenessKind
 from recsys.candidates.content.precomputed_features import Features
 from recsys.candidates.content.same_artist import SameArtist
 from recsys.candidates.content.tfidf import Tfidf
@@ -32,6 +33,7 @@ KINDS: tuple[SourceKind, ...] = (
     SameArtist,
     Features,
     Tfidf,
+    Centroid,
     ItemKnn,
     Rp3Beta,
     Ease,
@@ -45,8 +47,10 @@ KINDS: tuple[SourceKind, ...] = (
     Sasrec,
 )
 SOURCES: dict[str, SourceKind] = {kind.name: kind for kind in KINDS}
-"""Sources that need nothing but a dataset (`features` one with features). Those named htcl- need vectors as well:
-`recsys.fitted.store` makes them."""
+"""Sources that need nothing but a dataset (`features` one with features, `centroid` the likeness of songs). Those named
+htcl- need vectors as well: `recsys.fitted.store` makes them."""
+OVER_VECTORS: dict[str, LikenessKind] = {kind.name: kind for kind in (Centroid, Imputed)}
+"""Sources that fit themselves to where songs lie in the space of stage 2."""
 SETTINGS: dict[str, type[BaseModel]] = {
     **{name: kind.Settings for name, kind in SOURCES.items()},
     **dict.fromkeys(HTCL_NAMES, Htcl.Settings),
@@ -59,13 +63,13 @@ REASONS: dict[str, Reason] = {
 }
 
 __all__ = [
+    "OVER_VECTORS",
     "REASONS",
     "SETTINGS",
     "SOURCES",
     "CandidateSource",
     "Htcl",
     "HtclSettings",
-    "Imputed",
     "Likeness",
     "State",
 ]

@@ -24,7 +24,7 @@ from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
-from recsys.candidates import CandidateSource, Htcl, Likeness, State
+from recsys.candidates import OVER_VECTORS, CandidateSource, Htcl, Likeness, State
 from recsys.candidates.simple.popularity import play_counts
 from recsys.fitted.lessons import RANKED, World, drawn_songs, learn_rankers, without_songs
 from recsys.fitted.store import (
@@ -37,7 +37,7 @@ from recsys.fitted.store import (
     read_choices,
     song_facts,
 )
-from recsys.line_up import BUILT, FUSED, HTCL_NAMES, IMPUTED
+from recsys.line_up import BUILT, FUSED, HTCL_NAMES
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.ranking.learned.forest import Forest
@@ -93,7 +93,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
     """Fit the product's sources with the settings chosen and publish them, unless the same are there."""
     made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     made_from["choices"] = verify(workspace.tuning.models).fingerprint
-    made_from["vectors"] = verify(workspace.vectors("preference")).fingerprint
+    made_from["vectors"] = _vectors_of(workspace)
     settings = {"train_on": extent}
     if is_current(workspace.models, made_from, settings):
         return
@@ -107,21 +107,23 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
 
 def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names: Sequence[str]) -> None:
     """The same for sources that are only compared with, on everything before the test."""
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
     asked: Mapping[Task, HeldOut] = {}
     product = chosen_before(workspace)
     tuning, ranking = product.tuning, product.ranking
-    ground = TuningData(dataset, split.training(dataset), {}, None, product)
+    plain = TuningData(dataset, split.training(dataset), {}, None, product)
     for name in names:
+        tuned_from, ground = _baseline_made_from(workspace.tuning, dataset, split, name), plain
+        if name in OVER_VECTORS:
+            ground = replace(plain, likeness=likeness_of(workspace.tuning, dataset))
         tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries, search_space.RULES]
         tuned = workspace.tuning.baseline(name)
         settings = {"space": short_hash(tried), **ranking.model_dump(exclude_defaults=True)}
-        if not is_current(tuned, made_from, settings):
+        if not is_current(tuned, tuned_from, settings):
             asked = asked or validation_questions(dataset, split, tuning.queries)
             started, choices = time.monotonic(), Choices(tuning=tuning, ranking=ranking)
             with meter(f"tuning {name}", _trials([name], tuning.trials)) as progress:
                 choices.add(name, ground.choose(name, asked, progress.advance))
-            with publishing(tuned, f"choices {name}", made_from, settings, _trained_on("train", split)) as draft:
+            with publishing(tuned, f"choices {name}", tuned_from, settings, _trained_on("train", split)) as draft:
                 _write_choices(draft.folder, choices)
             done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
         ensure_baseline(workspace, dataset, split, name)
@@ -130,12 +132,18 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
 def ensure_baseline(workspace: Workspace, dataset: Dataset, split: Split, name: str) -> None:
     """Fit a baseline on everything before the test with the settings chosen, unless that is there."""
     tuned, folder = workspace.tuning.baseline(name), workspace.baseline(name)
-    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint, "choices": verify(tuned).fingerprint}
+    made_from = _baseline_made_from(workspace, dataset, split, name) | {"choices": verify(tuned).fingerprint}
     if not is_current(folder, made_from, {}):
         started, on = time.monotonic(), _trained_on("past", split)
+        likeness = likeness_of(workspace, dataset) if name in OVER_VECTORS else None
         with publishing(folder, f"baseline {name}", made_from, trained_on=on) as draft:
-            fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name)
+            fits = fit_chosen(draft.folder, read_choices(tuned), split.past(dataset), name, likeness)
         done(name, f"{fits} fits", time.monotonic() - started)
+
+
+def _baseline_made_from(workspace: Workspace, dataset: Dataset, split: Split, name: str) -> dict[str, str]:
+    made_from = {"dataset": dataset.fingerprint, "split": split.fingerprint}
+    return made_from | {"vectors": _vectors_of(workspace)} if name in OVER_VECTORS else made_from
 
 
 @dataclass(frozen=True)
@@ -269,7 +277,7 @@ def fit_chosen(
     with meter(f"fitting {step}", len(needed)) as progress:
         for key, (name, settings) in needed.items():
             file = f"{key}.npz"
-            if known is not None and name != IMPUTED and (known / file).is_file():
+            if known is not None and name not in OVER_VECTORS and (known / file).is_file():
                 shutil.copyfile(known / file, folder / file)
             else:
                 np.savez(folder / file, **make_source(name, settings, likeness).fit(past).state())  # type: ignore[arg-type]
@@ -282,6 +290,10 @@ def write_ranking(folder: Path, past: Dataset, chosen: Path) -> None:
     np.savez(folder / f"{UNPLAYED}.npz", plays=play_counts(past))
     for forest in sorted(chosen.glob(f"{RANKER}*.npz")):
         shutil.copyfile(forest, folder / forest.name)
+
+
+def _vectors_of(workspace: Workspace) -> str:
+    return verify(workspace.vectors("preference")).fingerprint
 
 
 def _write_choices(folder: Path, choices: Choices) -> None:

@@ -19,10 +19,10 @@ from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import Vectors, read_vectors
 from encoders.encoding.words import WordSense
-from recsys.candidates import SOURCES, CandidateSource, Htcl, Imputed, Likeness, State
+from recsys.candidates import OVER_VECTORS, SOURCES, CandidateSource, Htcl, Likeness, State
 from recsys.fitted.text_encoder import read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
-from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES, IMPUTED
+from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals
@@ -165,10 +165,11 @@ def _restored(name: str, settings: Mapping[str, Any], states: Mapping[str, State
 def make_source(name: str, settings: Mapping[str, Any], likeness: Likeness | None = None) -> CandidateSource:
     """A source of the registry with settings. Raises UserError for a name that is not there.
 
-    likeness: where songs lie, for the one source that fits itself to that.
+    likeness: where songs lie, for the sources that fit themselves to that.
     """
-    if name == IMPUTED:
-        return Imputed(Imputed.Settings(**settings), likeness)
+    if name in OVER_VECTORS:
+        over_vectors = OVER_VECTORS[name]
+        return over_vectors(over_vectors.Settings(**settings), likeness)
     if name not in SOURCES:
         raise UserError(f'no model "{name}"', f"There are {', '.join(EVERY_NAME)}.")
     kind = SOURCES[name]

@@ -1,12 +1,13 @@
 """Likeness: for each song the songs nearest to it in a space of vectors, among those that training knows."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from encoders.encoding.vector_files import Vectors
+from recsys.candidates.contract import CandidateSource, SourceKind
 from recsys.index import BACKENDS
 
 MANY = 50_000
@@ -59,3 +60,10 @@ class Likeness:
         for row, (songs, scores) in zip(tracks[rows], found, strict=True):
             near[row, : len(songs)], cosines[row, : len(songs)] = songs, scores
         return Nearest(near, cosines)
+
+
+class LikenessKind(SourceKind, Protocol):
+    """The class of a source that fits itself to where songs lie."""
+
+    def __call__(self, settings: Any = None, likeness: Likeness | None = None) -> CandidateSource:
+        """likeness: needed to fit, not to restore."""

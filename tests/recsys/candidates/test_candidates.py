@@ -12,7 +12,7 @@ TASTELESS = ("random", "popularity")
 "They do not look at the history."
 NOTHING_NEW = ("repeat",)
 "They answer songs of the history, and no others."
-CONTENT = ("same-artist", "features", "tfidf")
+CONTENT = ("same-artist", "features", "tfidf", "centroid")
 COLLABORATIVE = tuple(name for name in SOURCES if name not in ("random", "repeat", *CONTENT))
 
 
@@ -133,5 +133,5 @@ def test_reasons_name_the_song_behind_the_answer(fitted, training):
     swing, metal = songs(training, "swing-00", "metal-00")
     query = Query(history=np.array([swing, metal], np.int32))
     asked = songs(training, "swing-03", "metal-03")  # number 3 is by the same artist as number 0
-    for name in ("item-knn", "rp3beta", "ease", "same-artist", "features", "tfidf", "htcl"):
+    for name in ("item-knn", "rp3beta", "ease", "same-artist", "features", "tfidf", "centroid", "htcl"):
         assert fitted(name).votes(query, asked).best() == [swing, metal]
