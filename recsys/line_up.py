@@ -15,6 +15,7 @@ SOURCE_NAMES = (
     "features",
     "tfidf",
     "centroid",
+    "content-ridge",
     "item-knn",
     "rp3beta",
     "ease",

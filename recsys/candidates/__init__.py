@@ -9,6 +9,7 @@ from recsys.candidates.collaborative.item_knn import ItemKnn
 from recsys.candidates.collaborative.lmf import Lmf
 from recsys.candidates.collaborative.rp3beta import Rp3Beta
 from recsys.candidates.content.centroid import Centroid
+from recsys.candidates.content.content_ridge import ContentRidge
 from recsys.candidates.content.htcl import Htcl, HtclSettings
 from recsys.candidates.content.imputed import Imputed
 from recsys.candidates.content.likeness import Likeness, LikenessKind
@@ -34,6 +35,7 @@ KINDS: tuple[SourceKind, ...] = (
     Features,
     Tfidf,
     Centroid,
+    ContentRidge,
     ItemKnn,
     Rp3Beta,
     Ease,
@@ -47,9 +49,9 @@ KINDS: tuple[SourceKind, ...] = (
     Sasrec,
 )
 SOURCES: dict[str, SourceKind] = {kind.name: kind for kind in KINDS}
-"""Sources that need nothing but a dataset (`features` one with features, `centroid` the likeness of songs). Those named
-htcl- need vectors as well: `recsys.fitted.store` makes them."""
-OVER_VECTORS: dict[str, LikenessKind] = {kind.name: kind for kind in (Centroid, Imputed)}
+"""Sources that need nothing but a dataset (`features` one with features, those of OVER_VECTORS the likeness of songs).
+Those named htcl- need vectors as well: `recsys.fitted.store` makes them."""
+OVER_VECTORS: dict[str, LikenessKind] = {kind.name: kind for kind in (Centroid, ContentRidge, Imputed)}
 """Sources that fit themselves to where songs lie in the space of stage 2."""
 SETTINGS: dict[str, type[BaseModel]] = {
     **{name: kind.Settings for name, kind in SOURCES.items()},

@@ -25,7 +25,7 @@ BASELINES = tuple(name for name in ALL_BASELINES if name != "features")
 LINE_UP = tuple(name for name in ALL if name != "features")
 "The demo has no precomputed features."
 COLLABORATIVE = tuple(
-    name for name in BASELINES if name not in ("random", "same-artist", "repeat", "tfidf", "centroid")
+    name for name in BASELINES if name not in ("random", "same-artist", "repeat", "tfidf", "centroid", "content-ridge")
 )
 "They know a song by its training plays alone."
 

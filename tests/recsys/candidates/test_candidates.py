@@ -12,7 +12,7 @@ TASTELESS = ("random", "popularity")
 "They do not look at the history."
 NOTHING_NEW = ("repeat",)
 "They answer songs of the history, and no others."
-CONTENT = ("same-artist", "features", "tfidf", "centroid")
+CONTENT = ("same-artist", "features", "tfidf", "centroid", "content-ridge")
 COLLABORATIVE = tuple(name for name in SOURCES if name not in ("random", "repeat", *CONTENT))
 
 
