@@ -10,15 +10,16 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, NonNegativeFloat
+from pydantic import NonNegativeFloat
 from scipy.sparse import csr_matrix
 
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range
+from recsys.candidates.resting import RestingSettings
 from recsys.candidates.votes import Votes
 from recsys.queries import NOTHING, Query
 
 
-class HistorySettings(BaseModel):
+class HistorySettings(RestingSettings):
     """How the plays of a history are weighted."""
 
     half_life: Annotated[float | None, OneOf(HALF_LIFE), AtQuery] = 5.0

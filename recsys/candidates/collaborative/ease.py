@@ -70,6 +70,8 @@ class Ease:
         return self._in_units()
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
+
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             history = history_shares(block, self.tracks, self.settings.half_life)[:, self.songs]
             history.eliminate_zeros()

@@ -88,7 +88,7 @@ class SimilaritySource:
     songs: Neighbours
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        return self.songs.rank(queries, k, self.settings)
+        return self.songs.rank(self.settings.awake(queries), k, self.settings)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return self.songs.votes(query, tracks, self.settings)

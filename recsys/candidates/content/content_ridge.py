@@ -77,6 +77,7 @@ class ContentRidge:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
         own, predicted = self._shares(slice(None))
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

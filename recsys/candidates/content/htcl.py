@@ -58,6 +58,8 @@ class Htcl:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
+
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
             self._add_text(block, scores)

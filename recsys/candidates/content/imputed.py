@@ -67,6 +67,8 @@ class Imputed:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
+
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             history = history_shares(block, len(self.having), self.settings.half_life)
             own = np.asarray((history @ self.songs.similarity).toarray(), np.float32) / np.float32(self.songs.unit)

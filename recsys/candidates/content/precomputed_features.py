@@ -49,6 +49,8 @@ class Features:
         return self._look_around(dataset)
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
+
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             scores = self.near.scores(block, self.settings)
             add_repeats(scores, block, self.settings, self.near.known)

@@ -51,6 +51,7 @@ class Tfidf:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
         others = csr_matrix(self.words.T)
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -10,17 +10,18 @@ from typing import Annotated, Any, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, PositiveInt
+from pydantic import PositiveInt
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
+from recsys.candidates.resting import RestingSettings
 from recsys.candidates.votes import Votes
 from recsys.queries import EVIDENCE, Query, history_matrix
 from recsys.ranked import Ranked
 
 
-class RepeatSettings(BaseModel):
+class RepeatSettings(RestingSettings):
     """How plays count."""
 
     half_life: Annotated[float | None, OneOf((*HALF_LIFE, 200.0, 500.0)), AtQuery] = 20.0
@@ -49,6 +50,8 @@ class Repeat:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        queries = self.settings.awake(queries)
+
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             known = [self._with_training_plays(query) for query in block]
             scores = history_matrix(known, self.tracks, self.settings.half_life).toarray()

@@ -73,8 +73,8 @@ class TestSpace:
         assert set(SPACE) == {*SOURCES, "htcl-stage1", "htcl-stage2", "htcl-imputed"}
 
     def test_a_class_s_own_settings_are_drawn_before_those_it_shares(self):
-        assert list(SPACE["ease"]) == ["regularization", "half_life", "again", "again_half_life"]
-        assert list(SPACE["htcl-stage2"]) == ["temperature", "half_life", "again", "again_half_life"]
+        assert list(SPACE["ease"]) == ["regularization", "half_life", "again", "again_half_life", "rest"]
+        assert list(SPACE["htcl-stage2"]) == ["temperature", "half_life", "again", "again_half_life", "rest"]
 
     def test_a_setting_matters_at_the_query_for_every_source_that_has_it_or_for_none(self):
         for settings in SETTINGS.values():
