@@ -35,10 +35,13 @@ class Listeners:
         start, stop = self._starts[row : row + 2]
         first = max(start, stop - HISTORY)
         never = self._disliked.get(row, NOTHING)
+        moment = self._moment(wishes)
+        ages = days_before(moment, self._seconds[first:stop])
         return Query(
             history=self._played[first:stop],
             evidence=self._evidence[first:stop],
-            ages_days=days_before(self._moment(wishes), self._seconds[first:stop]),
+            ages_days=ages,
+            asked_at=None if ages is None else moment,
             user=row,
             exclude=np.union1d(never, self._just_played(start, stop, wishes)),
             disliked=never,

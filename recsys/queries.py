@@ -34,6 +34,8 @@ class Query:
     "EVIDENCE per play; None counts every play as 1."
     ages_days: NDArray[np.float32] | None = None
     "Days from each play to the moment of the question, at least 0; None where times are unknown (`days_before`)."
+    asked_at: float | None = None
+    "The moment of the question, seconds since 1970, where it is known."
     user: int | None = None
     "Row of a listener whom training may know."
     text: str | None = None

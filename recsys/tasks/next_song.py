@@ -46,6 +46,7 @@ class Listening:
             history=self.track[rows].astype(np.int32),
             evidence=self.evidence[rows],
             ages_days=days_before(moment, self.seconds[rows]),
+            asked_at=moment if np.isfinite(moment) else None,
             user=user,
             exclude=exclude,
         )
