@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from implicit.cpu.lmf import LogisticMatrixFactorization
 
 from data.errors import UserError
-from recsys.candidates.collaborative import ease
+from recsys.candidates.collaborative import ease, ease_weights
 from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.simple.repeat import _overlap
 from recsys.queries import EVIDENCE, Query
@@ -49,7 +49,7 @@ class TestEase:
 
     def test_in_blocks_as_in_one_piece(self, training, monkeypatch):
         whole = make("ease", training).fit(training).state()["weights"]
-        monkeypatch.setattr(ease, "BLOCK_ROWS", 7)
+        monkeypatch.setattr(ease_weights, "BLOCK_ROWS", 7)
         np.testing.assert_allclose(make("ease", training).fit(training).state()["weights"], whole, rtol=1e-6)
 
     @pytest.mark.usefixtures("listening")
@@ -88,13 +88,13 @@ class TestEase:
         gram = np.random.default_rng(0).random((30, 30))
         gram = gram @ gram.T
         kept = gram.copy()
-        inverse = ease._invert(gram, 0.1)
+        inverse = ease_weights.invert(gram, 0.1)
         assert np.shares_memory(inverse, gram)
         np.testing.assert_allclose(inverse, np.linalg.inv(kept + 0.1 * np.eye(30)), rtol=1e-6, atol=1e-9)
 
     def test_a_lambda_lost_in_rounding_is_refused(self):
         with pytest.raises(UserError, match="Take a larger one"):
-            ease._invert(np.full((50, 50), 1e12), 1e-9)
+            ease_weights.invert(np.full((50, 50), 1e12), 1e-9)
 
 
 class TestLmf:
