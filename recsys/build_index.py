@@ -11,7 +11,11 @@ from data.errors import UserError, closest
 from encoders.options import PresetOption, SettingsFile, TextEncoder, TrainOn, check_preset, check_train_on
 
 app = typer.Typer(add_completion=False, help=__doc__)
-INDEX_HELP = "exact, faiss-flat, faiss-hnsw, faiss-ivf or faiss-ivfpq; default: as built before, else faiss-flat."
+INDEX_HELP = (
+    "auto (by the number of songs), exact, faiss-flat, faiss-hnsw, faiss-ivf or faiss-ivfpq; default: as asked for "
+    "before, else auto."
+)
+RECALL_HELP = "Publish no index that finds less of the 100 nearest songs; default: as asked for before, else 0.95."
 SPLIT_HELP = "time, or leave-last-out, which leaks the future; default: as recorded before, else time."
 
 
@@ -23,6 +27,7 @@ def main(
     settings: SettingsFile = None,
     train_on: TrainOn = "split",
     index: Annotated[str | None, typer.Option(help=INDEX_HELP)] = None,
+    min_recall: Annotated[float | None, typer.Option(min=0, max=1, help=RECALL_HELP)] = None,
     split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
 ) -> None:
     """Build or bring up to date everything the recommender needs; an empty workspace gets the demo catalogue."""
@@ -42,7 +47,7 @@ def main(
     space = Workspace(Path(workspace))
     product = None if settings is None else ProductSettings.from_toml(settings)
     with space.lock():
-        build(space, choose_recipe(space, preset, text_encoder, settings), train_on, index, split, product)
+        build(space, choose_recipe(space, preset, text_encoder, settings), train_on, index, split, product, min_recall)
     say(f"Index in {space.index}. Next: python -m recsys.recommend --workspace {workspace} --help")
     say(f"          or: python -m eval.run --task all --workspace {workspace}")
 

@@ -44,6 +44,7 @@ def build(
     index: str | None = None,
     method: str | None = None,
     product: ProductSettings | None = None,
+    min_recall: float | None = None,
 ) -> tuple[Dataset, Split]:
     """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe, product: as built
     before."""
@@ -72,7 +73,9 @@ def build(
         else:
             ensure_models(workspace, dataset, split, extent)
     started = time.monotonic()
-    done("index", ensure_index(workspace, dataset, index or product.index.backend), time.monotonic() - started)
+    least = product.index.min_recall if min_recall is None else min_recall
+    facts = ensure_index(workspace, dataset, index or product.index.backend, least)
+    done("index", facts, time.monotonic() - started)
     ensure_text_index(workspace, dataset)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
     log.info(f"  words       {words.refused or words.in_words()}")

@@ -80,8 +80,11 @@ class IndexSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    backend: Literal["exact", "faiss-flat", "faiss-hnsw", "faiss-ivf", "faiss-ivfpq"] | None = None
-    "None keeps the published one, or takes faiss-flat."
+    backend: Literal["auto", "exact", "faiss-flat", "faiss-hnsw", "faiss-ivf", "faiss-ivfpq"] | None = None
+    "auto fits the kind to the number of songs; None keeps what was asked for before, or takes auto."
+    min_recall: float | None = Field(default=None, gt=0, le=1)
+    """Recall@100 against exact search, measured on the songs' own vectors, below which no index is published. None
+    keeps what was asked for before, or takes 0.95."""
 
 
 class ProductSettings(BaseModel):

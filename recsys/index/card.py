@@ -19,6 +19,8 @@ class IndexCard(BaseModel):
     "How many songs the index holds."
     settings: dict[str, Any] = {}
     "The backend's settings."
+    recall: float | None = None
+    "Recall@100 against exact search, as measured before it was published; 1 for backends that are exact."
 
     def write(self, folder: Path) -> None:
         """Write it into `folder`."""

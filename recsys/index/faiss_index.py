@@ -1,4 +1,4 @@
-"""FAISS search: flat (exact), HNSW graph, inverted lists, inverted lists of compressed vectors.
+"""FAISS search: flat (exact), HNSW graph, inverted lists, and compressed ones that are re-ranked by stored vectors.
 
 Searching in a forked process hangs inside FAISS: start workers with spawn.
 """
@@ -25,10 +25,13 @@ _faiss: Any = faiss
 
 _INDEX = "index.faiss"
 _TRACKS = "tracks.npy"
+_STORED = "vectors.npy"
 _REMOVED = -1
 # FAISS on a GPU refuses to return more; its compressed lists take few code lengths only, so they stay on the CPU.
 _GPU_COUNT = 2048
 _GPU_KINDS = ("flat", "ivf")
+_MOST_EF = 1024
+_MOST_RERANK = 16
 # What FAISS's k-means wants to see per centre before it calls the result poor.
 _POINTS_PER_LIST = 39
 
@@ -45,9 +48,32 @@ class FaissSettings(BaseModel):
     probes: PositiveInt | None = None
     "Inverted lists: how many are looked through per query, at least; an eighth, and no fewer than 8, if not given."
     pq_parts: PositiveInt | None = None
-    "Compressed vectors: parts per vector, rounded down to a divisor of the dimension; one per number if not given."
+    "Compressed vectors: parts per vector, rounded down to a divisor of the dimension; one for two numbers by default."
     pq_bits: int = Field(default=8, ge=4, le=12)
-    "Compressed vectors: bits per part; with as many parts as numbers, 8 bits are a quarter of the memory."
+    "Compressed vectors: bits per part; with half as many parts as numbers, 8 bits are an eighth of the memory."
+    rerank: PositiveInt = 4
+    """Compressed vectors: so many times the songs wanted are scored again by their stored vectors, float16 on disk.
+    Recall@100 on 100,000 simulated clustered songs was 0.975 with 16 parts of 128 numbers at 2, 0.999 at 4; with 64
+    parts it was 0.999 at either."""
+
+    def probes_of(self, lists: int) -> int:
+        """Inverted lists looked through per query, of so many."""
+        return self.probes or max(8, lists // 8)
+
+    def harder(self, kind: Kind, lists: int) -> Self:
+        """The same, looking twice as far when asked; unchanged where that is as far as a short cut should look.
+
+        HNSW stops at 1,024 songs; lists at half of them, beyond which exact search is as fast, and re-ranking at 16
+        times the songs wanted. lists: how many there are.
+        """
+        changes: dict[str, int] = {}
+        if kind == "hnsw" and self.ef_search < _MOST_EF:
+            changes["ef_search"] = min(2 * self.ef_search, _MOST_EF)
+        if kind in ("ivf", "ivfpq") and self.probes_of(lists) < lists // 2:
+            changes["probes"] = min(2 * self.probes_of(lists), lists // 2)
+        if kind == "ivfpq" and self.rerank < _MOST_RERANK:
+            changes["rerank"] = min(2 * self.rerank, _MOST_RERANK)
+        return self.model_copy(update=changes)
 
 
 class FaissIndex:
@@ -75,6 +101,7 @@ class FaissIndex:
         self.settings = settings or FaissSettings()
         self.gpu = gpu
         self._track_of = np.zeros(0, np.int32)
+        self._stored = np.zeros((0, dimension), np.float16)
         self._index: Any = None
         self._on_gpu: Any = None
 
@@ -92,6 +119,8 @@ class FaissIndex:
             self._index.add(unit)
         else:
             self._index.add_with_ids(unit, np.arange(len(fresh), dtype=np.int64) + len(self._track_of))
+        if self.kind == "ivfpq":
+            self._stored = np.concatenate([self._stored, unit.astype(np.float16)])
         self._track_of = np.concatenate([self._track_of, fresh])
         self._on_gpu = None
 
@@ -105,6 +134,14 @@ class FaissIndex:
         elif 2 * len(self) < len(self._track_of):
             self._rebuild_graph()
         self._on_gpu = None
+
+    def harder(self) -> bool:
+        """Look further from now on, as `FaissSettings.harder`; False where the bound is reached."""
+        lists = 0 if self._index is None or self.kind not in ("ivf", "ivfpq") else self._index.nlist
+        settings = self.settings.harder(self.kind, lists)
+        changed = settings != self.settings
+        self.settings = settings
+        return changed
 
     def search(
         self, vectors: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int32]] | None = None
@@ -126,6 +163,8 @@ class FaissIndex:
             (folder / _INDEX).unlink(missing_ok=True)
         else:
             faiss.write_index(self._index, str(folder / _INDEX))
+        if self.kind == "ivfpq":
+            np.save(folder / _STORED, self._stored, allow_pickle=False)
         np.save(folder / _TRACKS, self._track_of, allow_pickle=False)
         IndexCard(
             backend=f"faiss-{self.kind}",
@@ -146,6 +185,8 @@ class FaissIndex:
             raise damaged(folder / _TRACKS, "it cannot be read") from error
         if index._track_of.dtype != np.int32 or len(index) != card.count:
             raise damaged(folder / _TRACKS, f"not the {card.count} songs that index.json names")
+        if kind == "ivfpq":
+            index._stored = _mapped(folder / _STORED, (len(index._track_of), card.dimension))
         if len(index._track_of):
             index._index = _read(folder / _INDEX)
             stored = len(index._track_of) if kind == "hnsw" else card.count
@@ -169,7 +210,7 @@ class FaissIndex:
             inverted = faiss.IndexIVFFlat(coarse, self.dimension, lists, inner)
             inverted.train(first)
             return inverted
-        parts = _divisor(self.dimension, settings.pq_parts or self.dimension)
+        parts = _divisor(self.dimension, settings.pq_parts or max(1, self.dimension // 2))
         compressed = faiss.IndexIVFPQ(coarse, self.dimension, lists, parts, settings.pq_bits, inner)
         compressed.pq.cp.min_points_per_centroid = 1
         # FAISS's own are 256 and 25. With 64 points, 8 rounds took a quarter of the time of 25 on 100,000 songs and
@@ -189,23 +230,46 @@ class FaissIndex:
         self._index.add(vectors)
 
     def _nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        is_everything = count >= self._index.ntotal
+        if self.kind != "ivfpq":
+            return self._search(queries, count, everything=count >= self._index.ntotal)
+        many = min(count * self.settings.rerank, self._index.ntotal)
+        _, slots = self._search(queries, many, everything=count >= self._index.ntotal)
+        return self._reranked(queries, slots, count)
+
+    def _search(
+        self, queries: NDArray[np.float32], count: int, everything: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """What FAISS finds. everything: it must look at all there is."""
         parameters = None
         if self.kind == "hnsw":
-            if is_everything:
+            if everything:
                 # Parts of the graph may be out of reach; the vectors below it are not.
                 scores, slots = faiss.downcast_index(self._index.storage).search(queries, count)
                 return scores, slots
             parameters = _faiss.SearchParametersHNSW(efSearch=max(self.settings.ef_search, count))
         elif self.kind != "flat":
             lists = self._index.nlist
-            probes = self.settings.probes or max(8, lists // 8)
+            probes = self.settings.probes_of(lists)
             # Twice as many lists as hold `count` songs on average, so that a longer shortlist also looks further.
-            probes = lists if is_everything else max(probes, math.ceil(2 * count * lists / self._index.ntotal))
+            probes = lists if everything else max(probes, math.ceil(2 * count * lists / self._index.ntotal))
             parameters = _faiss.SearchParametersIVF(nprobe=min(probes, lists))
         searcher = self._index if count > _GPU_COUNT else self._searcher()
         scores, slots = searcher.search(queries, count, params=parameters)
         return scores, slots
+
+    def _reranked(
+        self, queries: NDArray[np.float32], slots: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The `count` best of `slots` (Q, at least `count`) by the stored vectors: scores and slots, (Q, count)."""
+        best = np.full((len(queries), count), -1, np.int64)
+        scores = np.full((len(queries), count), -np.inf, np.float32)
+        for row, (query, listed) in enumerate(zip(queries, slots, strict=True)):
+            found = listed[listed >= 0]
+            # One query at a time: the same product, to the last bit, whatever the batch.
+            similar = self._stored[found].astype(np.float32) @ query
+            order = np.lexsort((found, -similar))[:count]
+            best[row, : len(order)], scores[row, : len(order)] = found[order], similar[order]
+        return scores, best
 
     def _searcher(self) -> Any:
         """A copy on the GPU, made on the first search after a change; the index itself where there is no GPU."""
@@ -219,6 +283,17 @@ class FaissIndex:
 
 def _divisor(number: int, at_most: int) -> int:
     return max(part for part in range(1, min(number, at_most) + 1) if number % part == 0)
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:
+    """Stored vectors, read from the disk as they are needed."""
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise damaged(path, "it cannot be read") from error
+    if stored.dtype != np.float16 or stored.shape != shape:
+        raise damaged(path, f"not {shape[0]} vectors of {shape[1]} numbers")
+    return np.asarray(stored)
 
 
 def _read(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """The published index: `index/CURRENT` names the version in force, `v-<hash>/` holds it. Readers never see a half."""
 
 import shutil
+from typing import Any
 
 import polars as pl
 
@@ -11,43 +12,87 @@ from data.storage.hashing import inside, short_hash
 from data.storage.manifest import Manifest, is_current, read_manifest, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
-from encoders.encoding.vector_files import read_vectors
-from recsys.index import BACKENDS, VectorIndex, open_index
+from encoders.encoding.vector_files import Vectors, read_vectors
+from recsys.index import BACKENDS, FaissIndex, VectorIndex, open_index
+from recsys.index.card import IndexCard
+from recsys.index.choosing import kind_for, memory_bytes
+from recsys.index.recall import K, NearestSongs
 
 CURRENT = "CURRENT"
-DEFAULT_BACKEND = "faiss-flat"
+AUTO = "auto"
+MIN_RECALL = 0.95
+EXACT = frozenset({"exact", "faiss-flat"})
+"Backends that look at every song."
 BUILD_AGAIN = "A build was cut off before its end: run python -m recsys.build_index again, it goes on from there."
 
 
-def ensure_index(workspace: Workspace, dataset: Dataset, backend: str | None = None) -> str:
+def ensure_index(
+    workspace: Workspace, dataset: Dataset, backend: str | None = None, min_recall: float | None = None
+) -> str:
     """Publish an index over the item vectors of stage 2, unless it is there; returns what to tell the user.
 
-    backend: a name in BACKENDS; None takes the published one's, or faiss-flat. Raises UserError for an unknown backend,
-    ValueError where a vector is not finite.
+    backend: a name in BACKENDS, or auto, which fits the kind to the number of songs; None takes what was asked for
+    before, or auto. min_recall: the recall@100 against exact search below which no index is published; None takes what
+    was asked for before, or 0.95. The kind asked for searches harder to reach it; where that is not enough, auto takes
+    a kind that does, and a kind asked for by name is refused with a UserError: what was published before stays. Raises
+    UserError for an unknown backend, ValueError where a vector is not finite.
     """
-    backend = backend or _published_backend(workspace)
-    if backend not in BACKENDS:
-        raise UserError(f'no index backend "{backend}"', f"Take one of {', '.join(BACKENDS)}.")
+    before = _asked_before(workspace)
+    asked = backend or before.get("asked", AUTO)
+    if asked not in (AUTO, *BACKENDS):
+        raise UserError(f'no index backend "{asked}"', f"Take one of {', '.join((AUTO, *BACKENDS))}.")
+    least = before.get("min_recall", MIN_RECALL) if min_recall is None else min_recall
     manifest = verify(workspace.vectors("preference"))
     made_from = {"dataset": dataset.fingerprint, "vectors": manifest.fingerprint}
-    settings = {"backend": backend}
+    settings = {"asked": asked, "min_recall": least}
     version = f"v-{short_hash([made_from, settings])}"
     target = workspace.index / version
     if not (is_current(target, made_from, settings) and _named(workspace) == version):
         vectors = read_vectors(workspace.vectors("preference"), "item", dataset)
-        index = BACKENDS[backend](vectors.dimension)
-        if len(vectors.tracks):
-            index.add(vectors.tracks, vectors.values)
+        kind, index, recall = _good_index(vectors, asked, least)
         with publishing(target, "index", made_from, settings, manifest.trained_on) as draft:
             index.save(draft.folder)
+            IndexCard.read(draft.folder).model_copy(update={"recall": recall}).write(draft.folder)
             names = dataset.track_ids.to_names(vectors.tracks)
             pl.DataFrame({"track_id": names}, {"track_id": pl.String}).write_parquet(draft.folder / "ids.parquet")
-            draft.facts |= {"songs": len(index), "dimension": vectors.dimension}
+            draft.facts |= {"songs": len(index), "dimension": vectors.dimension, "backend": kind, "recall@100": recall}
         write_text(workspace.index / CURRENT, version)
     for old in workspace.index.glob("v-*"):
         if old.name != version:
             shutil.rmtree(old, ignore_errors=True)
-    return f"{verify(target).facts['songs']:,} songs, {backend}"
+    return _in_words(verify(target))
+
+
+def _good_index(vectors: Vectors, asked: str, least: float) -> tuple[str, VectorIndex, float]:
+    """A kind that finds enough, its index and its recall@100."""
+    songs = len(vectors.tracks)
+    chosen = kind_for(songs, vectors.dimension, memory_bytes()) if asked == AUTO else asked
+    others = [kind for kind in ("faiss-ivf", "faiss-flat") if kind != chosen] if asked == AUTO else []
+    truth = None if chosen in EXACT or songs < 2 else NearestSongs.of(vectors.tracks, vectors.values)
+    reached = 0.0
+    for kind in (chosen, *others):
+        index = BACKENDS[kind](vectors.dimension)
+        if songs:
+            index.add(vectors.tracks, vectors.values)
+        if kind in EXACT or truth is None:
+            return kind, index, 1.0
+        reached = truth.recall(index)
+        while reached < least and isinstance(index, FaissIndex) and index.harder():
+            reached = truth.recall(index)
+        if reached >= least:
+            return kind, index, reached
+    raise UserError(
+        f"the {asked} index finds {reached:.3f} of the {K} nearest songs, below the {least:g} of --min-recall, however "
+        "hard it searches; the index published before stays",
+        f"Take --index auto, or {' or '.join(sorted(EXACT))}, which find all; or a lower --min-recall.",
+    )
+
+
+def _in_words(manifest: Manifest) -> str:
+    facts = manifest.facts
+    how = "chosen for this size" if manifest.settings["asked"] == AUTO else "as asked for"
+    measured = "exact" if facts["backend"] in EXACT else f"recall@{K} {facts['recall@100']:.3f}"
+    return f"{facts['songs']:,} songs, {facts['backend']} ({how}), {measured}"
 
 
 def read_index(workspace: Workspace, dataset: Dataset) -> tuple[VectorIndex, Manifest]:
@@ -83,10 +128,16 @@ def _named(workspace: Workspace) -> str | None:
     return path.read_text("utf-8", "replace").strip() if path.is_file() else None
 
 
-def _published_backend(workspace: Workspace) -> str:
+def _asked_before(workspace: Workspace) -> dict[str, Any]:
+    """The settings of the index in force: `asked` and `min_recall`, as far as it says."""
     try:
         version = _current(workspace)
         manifest = read_manifest(workspace.index / version) if version is not None else None
     except DamagedError:
-        manifest = None
-    return str(manifest.settings["backend"]) if manifest is not None else DEFAULT_BACKEND
+        return {}
+    if manifest is None:
+        return {}
+    if "backend" in manifest.settings:  # of a version that took faiss-flat unless another was asked for
+        backend = manifest.settings["backend"]
+        return {} if backend == "faiss-flat" else {"asked": backend}
+    return manifest.settings

@@ -33,7 +33,7 @@ def test_one_file_serves_training_and_what_is_built_on_it(tmp_path: Path) -> Non
     [
         ("[tuning]\ntrial = 3", r'\[tuning\] trial: no such setting; the closest name is "trials"'),
         ("[tuning]\ntrials = 0", r"\[tuning\] trials: Input should be greater than 0"),
-        ("[index]\nbackend = 'annoy'", r"\[index\] backend: Input should be 'exact'"),
+        ("[index]\nbackend = 'annoy'", r"\[index\] backend: Input should be 'auto'"),
         ("[tunning]\ntrials = 3", 'tunning is no table of settings; the closest name is "tuning"'),
     ],
 )
