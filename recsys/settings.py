@@ -6,7 +6,7 @@ The measured reason of a default stands below it. What was chosen stays with the
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from data.settings_file import read_settings
 from encoders.options import TRAINING_TABLES
@@ -21,6 +21,10 @@ class TuningSettings(BaseModel):
     "Settings tried for each source, ours and baselines alike; its defaults are the first."
     queries: PositiveInt = 400
     "Validation queries of each task that a trial is measured on."
+    minutes: PositiveFloat = 20.0
+    """For the trials of all sources together, and of the baselines of an evaluation. Each in turn gets an equal part of
+    what is left; its defaults are always tried. The demo takes a tenth of it on two cores, so that no machine in
+    use reaches it there, and what is chosen depends on no clock."""
     fusion_queries: PositiveInt = 2000
     """Queries that a fusion is chosen on. More than for settings, because a fusion has more weights than a source has
     settings, and each source is ranked only once: what was tuned on 400 lost most of its gain on other validation

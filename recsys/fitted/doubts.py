@@ -33,7 +33,9 @@ def doubts(workspace: Workspace) -> list[str]:
     if words.learned and words.refused:
         found.append(words.refused)
     if read_manifest(workspace.tuning.models) is not None:
-        found += _of_validation(read_choices(workspace.tuning.models))
+        choices = read_choices(workspace.tuning.models)
+        found += _of_validation(choices)
+        found += [f"{name} takes no part in answers: {why}" for name, why in choices.left_out.items()]
     return found
 
 

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,10 @@ from recsys.ranking.learned.forest import Forest
 from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
 from recsys.tuning import search_space
+from recsys.tuning.budget import Budget, Share, other_time, trials_in_words
 from recsys.tuning.choices import Choices, Chosen, fit_key
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS
+from recsys.tuning.sample import sampled
 from recsys.tuning.source_settings import (
     OBJECTIVE_AT,
     choose_fusion,
@@ -74,6 +76,7 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
     t = product.tuning
     tried = [spaces, t.trials, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, t.min_gain, t.safety_margin]
     tried += [t.queries, t.fusion_queries, t.new_songs, search_space.RULES, product.ranker.model_dump()]
+    tried += other_time(t)
     settings = {"space": short_hash(tried), **product.ranking.model_dump(exclude_defaults=True)}
     if is_current(tuning.models, made_from, settings):
         return
@@ -83,8 +86,8 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
         _write_choices(draft.folder, choices)
         for task, forest in forests.items():
             np.savez(draft.folder / f"{RANKER}{task}.npz", **forest.state())  # type: ignore[arg-type]
-        draft.facts["validation_ndcg@100"] = choices.validation
-    done("tuning", f"{len(BUILT)} sources, {sum(choices.trials.values())} trials", time.monotonic() - started)
+        draft.facts |= {"validation_ndcg@100": choices.validation, "left_out": choices.left_out}
+    done("tuning", trials_in_words(choices), time.monotonic() - started)
     for name, choice in choices.rankers.items():
         log.info(f"  {name:<11} {choice.in_words()}")
 
@@ -111,21 +114,24 @@ def ensure_baselines(workspace: Workspace, dataset: Dataset, split: Split, names
     product = chosen_before(workspace)
     tuning, ranking = product.tuning, product.ranking
     plain = TuningData(dataset, split.training(dataset), {}, None, product)
+    budget = Budget(60 * tuning.minutes, len(names))
     for name in names:
         tuned_from, ground = _baseline_made_from(workspace.tuning, dataset, split, name), plain
         if name in OVER_VECTORS:
             ground = replace(plain, likeness=likeness_of(workspace.tuning, dataset))
+        share = budget.share()
         tried = [search_space.SPACE[name], tuning.trials, TASKS, tuning.queries, search_space.RULES]
+        tried += other_time(tuning)
         tuned = workspace.tuning.baseline(name)
         settings = {"space": short_hash(tried), **ranking.model_dump(exclude_defaults=True)}
         if not is_current(tuned, tuned_from, settings):
             asked = asked or validation_questions(dataset, split, tuning.queries)
             started, choices = time.monotonic(), Choices(tuning=tuning, ranking=ranking)
             with meter(f"tuning {name}", _trials([name], tuning.trials)) as progress:
-                choices.add(name, ground.choose(name, asked, progress.advance))
+                choices.add(name, ground.choose(name, asked, progress.advance, share))
             with publishing(tuned, f"choices {name}", tuned_from, settings, _trained_on("train", split)) as draft:
                 _write_choices(draft.folder, choices)
-            done(name, f"{choices.trials[name]} trials", time.monotonic() - started)
+            done(name, trials_in_words(choices), time.monotonic() - started)
         ensure_baseline(workspace, dataset, split, name)
 
 
@@ -156,20 +162,27 @@ class TuningData:
     likeness: Likeness | None
     product: ProductSettings
 
-    def source(self, name: str, settings: dict[str, Any], fits: dict[str, State]) -> CandidateSource:
-        """A ready source; its fit is added to `fits` where it is missing."""
+    @cached_property
+    def tried_on(self) -> Dataset:
+        """Where settings are tried: the training part, or a sample of its listeners."""
+        return sampled(self.training)
+
+    def source(
+        self, name: str, settings: dict[str, Any], fits: dict[str, State], listening: Dataset | None = None
+    ) -> CandidateSource:
+        """A ready source; its fit is added to `fits` where it is missing. listening: to fit on, or all training."""
         if name in self.htcl:
             return self.htcl[name].with_settings(settings)
         source, key = make_source(name, settings, self.likeness), fit_key(name, settings)
         if key not in fits:
-            fits[key] = source.fit(self.training).state()
+            fits[key] = source.fit(self.training if listening is None else listening).state()
         return source.restore(self.dataset, fits[key])
 
-    def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None]) -> Chosen:
-        """The source's best settings for each task."""
+    def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None], share: Share) -> Chosen:
+        """The source's best settings for each task, tried while its share lasts; its fits are of all training."""
         defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
-        source_of = partial(self.source, name)
-        return choose_settings(
+        source_of = partial(self.source, name, listening=self.tried_on)
+        chosen = choose_settings(
             name,
             defaults.model_dump(),
             asked,
@@ -178,7 +191,33 @@ class TuningData:
             progress,
             self.product.tuning.trials,
             self.product.ranking.depth,
+            share.over,
         )
+        if self.tried_on is not self.training and name not in self.htcl:
+            self._fit_on_all(name, chosen, asked)
+        return chosen
+
+    def _fit_on_all(self, name: str, chosen: Chosen, asked: Mapping[Task, HeldOut]) -> None:
+        """What settings that were chosen on a sample answer and reach when fitted on all training."""
+        chosen.fits = {}
+        for task, settings in chosen.settings.items():
+            ranked = self.source(name, settings, chosen.fits).candidates(
+                asked[task].queries, self.product.ranking.depth
+            )
+            chosen.ranked[task] = ranked
+            chosen.reached[task] = quality(ranked, asked[task], len(self.dataset.track_ids))
+
+    def too_dear(self, name: str, share: Share) -> str | None:
+        """Why a source is left out: its defaults, fitted on all training, would take longer than an equal share."""
+        whole, part = (len(data.listens) + len(data.playlist_tracks) for data in (self.training, self.tried_on))
+        if name in self.htcl or whole == part:
+            return None
+        started = share.clock()
+        make_source(name, {}, self.likeness).fit(self.tried_on)
+        seconds = (share.clock() - started) * whole / part
+        if seconds <= share.equal:
+            return None
+        return f"one fit would take about {seconds:,.0f} s, more than its {share.equal:,.0f} s of [tuning] minutes"
 
 
 def _tune_product(
@@ -191,17 +230,24 @@ def _tune_product(
     ground = TuningData(dataset, training, htcl_sources(tuning, dataset), likeness_of(tuning, dataset), product)
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
+    budget = Budget(60 * product.tuning.minutes, len(BUILT))
     with meter("tuning", _trials(BUILT, product.tuning.trials)) as progress:
         for name in BUILT:
-            chosen = ground.choose(name, asked, partial(progress.advance, name))
+            share = budget.share()
+            if too_dear := ground.too_dear(name, share):
+                choices.left_out[name] = too_dear
+                for _ in range(_trials([name], product.tuning.trials)):
+                    progress.advance(name)
+                continue
+            chosen = ground.choose(name, asked, partial(progress.advance, name), share)
             choices.add(name, chosen)
             best[name] = chosen.ranked
             fits |= chosen.fits
     unplayed = play_counts(ground.training) == 0
     for task, question in validation_questions(dataset, split, product.tuning.fusion_queries).items():
-        known = rankings = {name: best[name][task] for name in FUSED}
+        known = rankings = {name: best[name][task] for name in FUSED if name in best}
         if len(question.queries) > len(asked[task].queries):
-            sources = {name: ground.source(name, choices.settings[task][name], fits) for name in FUSED}
+            sources = {name: ground.source(name, choices.settings[task][name], fits) for name in known}
             depth = product.ranking.depth
             rankings = {name: source.candidates(question.queries, depth) for name, source in sources.items()}
         choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
@@ -225,7 +271,7 @@ def _world(
     learned = ground.likeness is not None
 
     def sources(task: Task) -> dict[str, CandidateSource]:
-        names = [name for name in FUSED if learned or name not in HTCL_NAMES]
+        names = [name for name in FUSED if name in choices.settings[task] and (learned or name not in HTCL_NAMES)]
         return {name: ground.source(name, choices.settings[task][name], fits) for name in names}
 
     return World(sources, song_facts(ground.dataset, play_counts(ground.training), tuning), hidden)
@@ -241,7 +287,8 @@ def _title_fusion(
     titles = held_out(ground.dataset, split, "playlist", "validation", seeds=0, max_queries=tuning.fusion_queries)
     if not titles.queries:
         return None
-    sources = {name: ground.source(name, choices.settings["playlist"][name], fits) for name in FUSED}
+    settings = choices.settings["playlist"]
+    sources = {name: ground.source(name, settings[name], fits) for name in FUSED if name in settings}
     rankings = {
         name: source.candidates(titles.queries, ground.product.ranking.depth) for name, source in sources.items()
     }

@@ -27,6 +27,8 @@ class Choices(BaseModel):
     "By task, or TITLE: whether the learned ranker or the weighted sum answers, and what each reached."
     validation: dict[Task, dict[str, float]] = {}
     trials: dict[str, int] = {}
+    left_out: dict[str, str] = {}
+    "Sources that were too dear for so much listening, and why: they take no part in the fusion."
     tuning: TuningSettings = Field(default_factory=TuningSettings)
     ranking: RankingSettings = Field(default_factory=RankingSettings)
     ranker: RankerSettings = Field(default_factory=RankerSettings)

@@ -23,8 +23,11 @@ def run_trials(
     count: int,
     first: Mapping[str, Any],
     seed: int = SEED,
+    over: Callable[[], bool] = lambda: False,
 ) -> int:
     """Call `evaluate` with `count` settings of the space, `first` being the first; returns how many it were.
+
+    over: asked before every further one; the search ends where it says so.
 
     evaluate: settings -> one number per task, more is better. first: values for settings of the space; the others are
     drawn. A space without settings, or no task to measure on, takes one trial. The same seed gives the same settings.
@@ -37,7 +40,9 @@ def run_trials(
     study = optuna.create_study(directions=["maximize"] * tasks, sampler=sampler)
     study.enqueue_trial({name: value for name, value in first.items() if name in space and _inside(space[name], value)})
     distributions = {name: _distribution(choice) for name, choice in space.items()}
-    for _ in range(count):
+    for done in range(count):
+        if done and over():
+            return done
         trial = study.ask(distributions)
         study.tell(trial, list(evaluate(dict(trial.params))))
     return count

@@ -37,11 +37,12 @@ def choose_settings(
     progress: Callable[[], None],
     trials: int,
     depth: int,
+    over: Callable[[], bool] = lambda: False,
 ) -> Chosen:
     """The settings of the source's search space that reach the best NDCG@100 for each task.
 
     defaults: tried first. source_of: settings and fits so far -> a ready source; it adds its fit. depth:
-    candidates it is asked for.
+    candidates it is asked for. over: asked before every trial but the first; none follows where it says so.
     """
     chosen = Chosen()
     measured = [task for task, question in asked.items() if question.queries]
@@ -71,7 +72,9 @@ def choose_settings(
         return values
 
     space = search_space.SPACE[name]
-    chosen.trials = run_trials(space, evaluate, len(measured), trials, defaults)
+    chosen.trials = run_trials(space, evaluate, len(measured), trials, defaults, over=over)
+    for _ in range(chosen.trials, trials if space and measured else 1):
+        progress()
     return chosen
 
 

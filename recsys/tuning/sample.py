@@ -1,0 +1,40 @@
+"""The listening that settings are tried on: all of it, or where that is much, the whole listening of some listeners."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+
+PLAYS = 1_000_000
+"Plays, and as many playlist entries, beyond which settings are tried on a sample."
+LISTENERS = 20_000
+"Listeners, and as many playlists, likewise."
+SEED = 20260101
+
+
+def sampled(training: Dataset, plays: int = PLAYS, listeners: int = LISTENERS, seed: int = SEED) -> Dataset:
+    """The dataset itself where it has no more; else random listeners and playlists, each with all that is theirs.
+
+    There are at most so many listeners, and the last of them goes beyond the number of plays.
+    """
+    rng = np.random.default_rng(seed)
+    users = _few(training.listens["user"].to_numpy(), plays, listeners, rng)
+    lists = _few(training.playlist_tracks["playlist"].to_numpy(), plays, listeners, rng)
+    if users is None and lists is None:
+        return training
+    return training.only(_of(training.listens, "user", users), _of(training.playlist_tracks, "playlist", lists))
+
+
+def _few(owner: NDArray[np.int32], entries: int, owners: int, rng: np.random.Generator) -> NDArray[np.int32] | None:
+    """Some of the owners, which together have about so many entries; None for all of them."""
+    names, counts = np.unique(owner, return_counts=True)
+    order = rng.permutation(len(names))
+    enough = int(np.searchsorted(counts[order].cumsum(), entries)) + 1
+    if min(enough, owners) >= len(names):
+        return None
+    return np.sort(names[order[: min(enough, owners)]])
+
+
+def _of(entries: pl.DataFrame, owner: str, names: NDArray[np.int32] | None) -> pl.DataFrame:
+    return entries if names is None else entries.filter(pl.Series(np.isin(entries[owner].to_numpy(), names)))

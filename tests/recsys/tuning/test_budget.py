@@ -1,0 +1,73 @@
+"""Time for trials is shared fairly, and changes nothing where it suffices."""
+
+from recsys.settings import TuningSettings
+from recsys.tuning.budget import Budget, Share, other_time, trials_in_words
+from recsys.tuning.choices import Choices
+from recsys.tuning.optuna_search import run_trials
+from recsys.tuning.search_space import SPACE
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestShares:
+    def test_what_one_leaves_goes_to_all_that_follow(self):
+        clock = Clock()
+        budget = Budget(60, 3, clock)
+        first = budget.share()
+        assert (first.seconds, first.equal) == (20, 20)
+        clock.now += 6
+        assert budget.share().seconds == 27
+        clock.now += 27
+        assert budget.share().seconds == 27
+
+    def test_who_takes_more_than_all_leaves_nothing(self):
+        clock = Clock()
+        budget = Budget(60, 2, clock)
+        share = budget.share()
+        clock.now += 29
+        assert not share.over()
+        clock.now += 50
+        assert share.over()
+        assert budget.share().over()
+
+    def test_without_a_bound(self):
+        assert not Share.endless().over()
+
+
+def settings_tried(over_after: int) -> list[dict[str, float]]:
+    tried: list[dict[str, float]] = []
+
+    def evaluate(settings):
+        tried.append(settings)
+        return [-settings["bpr"]]
+
+    ran = run_trials({"bpr": SPACE["bpr"]["regularization"]}, evaluate, 1, 8, {}, over=lambda: len(tried) >= over_after)
+    assert ran == len(tried)
+    return tried
+
+
+def test_the_defaults_are_always_tried_and_fewer_trials_are_the_first_of_more():
+    every = settings_tried(99)
+    assert len(every) == 8
+    assert settings_tried(0) == every[:1]
+    assert settings_tried(3) == every[:3]
+
+
+def test_who_ended_early_is_named():
+    choices = Choices(trials={"random": 1, "bpr": 3, "ease": 16})
+    assert trials_in_words(choices) == ("3 sources, 20 trials; the 20 minutes of [tuning] ended early those of bpr 3")
+    choices.trials["bpr"] = 16
+    assert trials_in_words(choices) == "3 sources, 33 trials"
+
+
+def test_the_default_time_keeps_what_was_chosen():
+    assert other_time(TuningSettings()) == []
+    assert other_time(TuningSettings(minutes=5)) == [5]
