@@ -27,6 +27,9 @@ from encoders.training.loop import Batch, TrainingPlan, TrainingSettings, train
 from encoders.training.losses import PairTerms, Skipped, preference_loss, semantic_loss
 from encoders.training.presets import PreferenceSettings
 
+MOST_DRAWS = 20
+"""Of each pair in an epoch, in the mean. Three songs make three pairs, which 30 steps of 64 would draw 640 times each,
+for minutes; from 130 pairs on, neither demo nor small is bounded by this."""
 SPREAD_OVER = 256
 """Songs whose vectors set the scale of fresh heads."""
 
@@ -147,6 +150,7 @@ class PairBatches:
         """What makes each batch of the epoch."""
         settings = self.settings
         steps = settings.steps_per_epoch or max(1, len(self.pairs) // settings.batch_size)
+        steps = min(steps, -(-MOST_DRAWS * len(self.pairs) // settings.batch_size))
         rng = np.random.default_rng([settings.seed, epoch])
         drawn = self.pairs[rng.choice(len(self.pairs), size=(steps, settings.batch_size), p=self.chance)]
         drawn = rng.permuted(drawn, axis=2)

@@ -1,10 +1,11 @@
-"""What the stages draw from listening beside the pairs: songs skipped where another is played."""
+"""What the stages draw from listening: pairs, and songs skipped where another is played."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from encoders.training.stages import Skips
+from encoders.training.presets import SETTINGS, PreferenceSettings
+from encoders.training.stages import MOST_DRAWS, Listening, PairBatches, Skips
 
 SONGS = 200
 NONE = np.zeros(0, np.int32)
@@ -64,3 +65,24 @@ class TestSkips:
     def test_none_known_draws_none(self, table: pl.DataFrame) -> None:
         rows, apart = Skips(table.clear(), NONE).draw(PLAYED, 1.0, (1, 2))
         assert len(rows) == len(apart) == 0
+
+
+def steps_over(pairs: int, settings: PreferenceSettings) -> int:
+    schema = {"first": pl.Int32, "second": pl.Int32, "weight": pl.Float64}
+    table = pl.DataFrame([(song, song + 1, 1.0) for song in range(pairs)], schema, orient="row")
+    return len(PairBatches.of(Listening(table), table, NONE, settings, pairs + 1).of_epoch(0))
+
+
+class TestSteps:
+    def test_a_handful_of_pairs_takes_a_handful_of_steps(self) -> None:
+        settings = PreferenceSettings(steps_per_epoch=30, batch_size=64)
+        assert [steps_over(pairs, settings) for pairs in (1, 3, 4, 96, 1000)] == [1, 1, 2, 30, 30]
+
+    @pytest.mark.parametrize("preset", ["demo", "small"])
+    def test_a_hundred_and_fifty_pairs_take_the_presets_own(self, preset) -> None:
+        settings = SETTINGS[preset, "preference"]
+        assert steps_over(150, settings) == settings.steps_per_epoch
+
+    def test_without_a_number_it_is_a_pass_over_the_pairs(self) -> None:
+        assert steps_over(1000, PreferenceSettings(batch_size=64)) == 1000 // 64
+        assert MOST_DRAWS > 1
