@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
 DEFAULT = GROUPS[:-1]
+FEWEST_SONGS = 200
 EVALUATION = ("ranking", "metrics", "sessions", "large")
 
 Measures = Mapping[str, Callable[[], "list[Row]"]]
@@ -77,6 +78,38 @@ def evaluation(
         "large": lambda: large(sizes),
     }
     report("evaluation", measured(measures, names), json_file)
+
+
+@app.command()
+def search(
+    songs: Annotated[str, typer.Option(help="Sizes of the catalogue; 1000000 takes long.")] = "10000,100000",
+    picture: Annotated[Path | None, typer.Option(help="Draw recall against time into this HTML file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+    tiny: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Exact search against FAISS's, and recall, time and memory of the kinds that take short cuts."""
+    sizes = catalogue_sizes(songs)
+    from data.storage.atomic_files import write_text
+    from eval.bench.rows import circumstances
+    from eval.bench.searching.picture import search_picture
+    from eval.bench.searching.suite import SearchSizes
+    from eval.bench.searching.suite import search as search_suite
+
+    few = {"repeats": 1, "dimension": 16, "queries": 20, "timed": 3} if tiny else {}
+    rows, points = search_suite(SearchSizes(songs=sizes, **few), say)
+    report("search", rows, json_file)
+    if picture is not None:
+        where = circumstances()
+        write_text(picture, search_picture(points, f"{where.device}; {where.date}"))
+        say(f"Picture in {picture}.")
+
+
+def catalogue_sizes(songs: str) -> tuple[int, ...]:
+    """`10000,100000` as numbers. Raises UserError for anything else."""
+    sizes = tuple(int(size) if size.strip().isdecimal() else 0 for size in songs.split(","))
+    if min(sizes) < FEWEST_SONGS:
+        raise UserError(f"--songs {songs}: not numbers of songs", f"Give some, {FEWEST_SONGS} or more, commas between.")
+    return sizes
 
 
 def measured(measures: Measures, names: Sequence[str]) -> "list[Row]":

@@ -183,6 +183,44 @@ def scatter_chart(
     )
 
 
+def curve_chart(
+    title: str,
+    x_label: str,
+    y_label: str,
+    curves: Mapping[str, Sequence[tuple[float, float, str]]],
+    style: Mapping[str, str],
+) -> Chart:
+    """A line for each name over positive x on a logarithmic axis: (x, y, hover title), x rising. Names stand at the
+    ends of the lines; a line of one place is a dot."""
+    xs = [math.log10(x) for curve in curves.values() for x, _, _ in curve]
+    low, high = math.floor(min(xs, default=0.0)), math.ceil(max(xs, default=1.0))
+    powers = range(low, max(high, low + 1) + 1)
+    width = (WIDTH - LEFT - RIGHT) / (powers[-1] - powers[0])
+    ticks = nice_ticks(min((y for curve in curves.values() for _, y, _ in curve), default=0.0), 1.0)
+    drawn = []
+    for name, curve in curves.items():
+        marks = tuple(
+            Mark(LEFT + width * (math.log10(x) - powers[0]), _y(y, ticks), f"{name}: {text}") for x, y, text in curve
+        )
+        path = "M" + "L".join(f"{mark.x:.1f} {mark.y:.1f}" for mark in marks)
+        drawn.append(Series(name, style.get(name, PLAIN_STYLE), marks, path))
+    ends = spread([each.marks[-1].y for each in drawn], LINE, TOP + 4, HEIGHT - BOTTOM)
+    best = ", ".join(f"{name} {max(y for _, y, _ in curve):.3f}" for name, curve in curves.items())
+    return Chart(
+        "lines",
+        title,
+        f"{title}, the highest {y_label}: {best}",
+        x_label,
+        y_label,
+        tuple(Tick(LEFT + width * (power - powers[0]), f"{10.0**power:g}") for power in powers),
+        tuple(Tick(_y(tick, ticks), f"{tick:g}") for tick in ticks),
+        tuple(
+            Series(each.name, each.style, each.marks, each.path, WIDTH - RIGHT + 12, y)
+            for each, y in zip(drawn, ends, strict=True)
+        ),
+    )
+
+
 def bar_chart(
     title: str, metric: str, models: Sequence[str], values: Mapping[str, Mapping[str, Figure | None]]
 ) -> Chart:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eval.metrics.registry import COLUMNS, columns_of
+from eval.report.charts import Chart
 from eval.report.evidence import Evidence
 from eval.report.figures import OURS, is_baseline, styles
 from eval.report.literature import PUBLISHED
@@ -49,6 +50,11 @@ def render(results: Sequence[TaskResult], evidence: Evidence, source: str, made_
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def picture(title: str, note: str, charts: Sequence[Chart]) -> str:
+    """A page of charts alone, as SVG, which asks nothing of the network either."""
+    return _environment().get_template("picture.html").render(title=title, note=note, charts=charts)
 
 
 def _task(result: TaskResult, evidence: Evidence) -> dict[str, Any]:
