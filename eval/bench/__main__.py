@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("decoding", "encoding", "training", "memory", "gpu", "paper")
 DEFAULT = GROUPS[:-1]
+SEARCH = ("exact", "short-cuts")
 FEWEST_SONGS = 200
 EVALUATION = ("ranking", "metrics", "sessions", "large")
 
@@ -82,23 +83,26 @@ def evaluation(
 
 @app.command()
 def search(
+    only: Annotated[str | None, typer.Option(help=f"Some of {', '.join(SEARCH)}; default both.")] = None,
     songs: Annotated[str, typer.Option(help="Sizes of the catalogue; 1000000 takes long.")] = "10000,100000",
+    threads: Annotated[int | None, typer.Option(min=1, help="Of FAISS and torch; default one a core.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw recall against time into this HTML file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
     tiny: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Exact search against FAISS's, and recall, time and memory of the kinds that take short cuts."""
-    sizes = catalogue_sizes(songs)
-    from data.storage.atomic_files import write_text
-    from eval.bench.rows import circumstances
-    from eval.bench.searching.picture import search_picture
-    from eval.bench.searching.suite import SearchSizes
-    from eval.bench.searching.suite import search as search_suite
+    names, sizes = chosen(only, SEARCH, SEARCH), catalogue_sizes(songs)
+    from eval.bench.searching import suite
 
     few = {"repeats": 1, "dimension": 16, "queries": 20, "timed": 3} if tiny else {}
-    rows, points = search_suite(SearchSizes(songs=sizes, **few), say)
+    suite.set_threads(threads)
+    rows, points = suite.search(suite.SearchSizes(songs=sizes, **few), names, say)
     report("search", rows, json_file)
-    if picture is not None:
+    if picture is not None and points:
+        from data.storage.atomic_files import write_text
+        from eval.bench.rows import circumstances
+        from eval.bench.searching.picture import search_picture
+
         where = circumstances()
         write_text(picture, search_picture(points, f"{where.device}; {where.date}"))
         say(f"Picture in {picture}.")

@@ -12,7 +12,8 @@ from recsys.index.input_checks import unit_vectors
 
 K = 100
 QUERIES = 400
-"Songs that are asked for their neighbours."
+"""Songs that are asked for their neighbours. Over eight samples of 20,000 simulated clustered songs, recalls near 0.95
+differed by 0.005 (one standard deviation), near 0.99 by less than 0.001."""
 SEED = 20260101
 _ROUNDING = 1e-6
 # FAISS ships type stubs that lack some of its own names.

@@ -64,12 +64,12 @@ class Point:
     milliseconds: float
 
 
-def every_core() -> int:
-    """Give FAISS and torch the cores that this process may use; returns how many these are."""
-    cores: int = joblib.cpu_count()
-    faiss.omp_set_num_threads(cores)
-    torch.set_num_threads(cores)
-    return cores
+def set_threads(threads: int | None) -> int:
+    """Give FAISS and torch so many, or as many as there are cores for this process; returns how many."""
+    given: int = threads or joblib.cpu_count()
+    faiss.omp_set_num_threads(given)
+    torch.set_num_threads(given)
+    return given
 
 
 def exact_rows(sizes: SearchSizes, songs: int, vectors: NDArray[np.float32]) -> list[Row]:
@@ -154,15 +154,18 @@ def bytes_of(index: FaissIndex) -> tuple[int, int]:
     return sum(files.values()), stored
 
 
-def search(sizes: SearchSizes, say: Callable[[str], None]) -> tuple[list[Row], dict[int, list[Point]]]:
-    """All of it for every size; the points of each for the picture."""
-    every_core()
+def search(
+    sizes: SearchSizes, measures: Sequence[str], say: Callable[[str], None]
+) -> tuple[list[Row], dict[int, list[Point]]]:
+    """Those of MEASURES for every size; the points of the short cuts for the picture."""
     rows: list[Row] = []
     points: dict[int, list[Point]] = {}
     for songs in sizes.songs:
         say(f"  {songs:,} songs ...")
         vectors = clustered(songs, sizes.dimension)
-        rows += exact_rows(sizes, songs, vectors)
-        more, points[songs] = short_cut_rows(sizes, songs, vectors, say)
-        rows += more
+        if "exact" in measures:
+            rows += exact_rows(sizes, songs, vectors)
+        if "short-cuts" in measures:
+            more, points[songs] = short_cut_rows(sizes, songs, vectors, say)
+            rows += more
     return rows, points

@@ -96,6 +96,15 @@ class TestCommand:
         assert json.loads(file.read_text())["bench"] == "search"
         assert "300 songs" in drawn.read_text()
 
+    def test_a_part_of_it(self, tmp_path: Path):
+        drawn = tmp_path / "search.html"
+        options = ["search", "--tiny", "--songs", "300", "--only", "exact", "--threads", "1", "--picture", str(drawn)]
+        ran = CliRunner().invoke(command.app, options)
+        assert ran.exit_code == 0, ran.output
+        assert "batch 64" in ran.output
+        assert "recall" not in ran.output
+        assert not drawn.exists()
+
     @pytest.mark.parametrize("songs", ["many", "1000,", "10", "-5"])
     def test_what_is_no_size_is_refused(self, songs):
         ran = CliRunner().invoke(command.app, ["search", f"--songs={songs}"])
