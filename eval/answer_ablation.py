@@ -28,8 +28,8 @@ from eval.results.show_and_write import show, write_report
 from eval.workspace_checks import ready
 from recsys.candidates import State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.fit import TuningData
 from recsys.fitted.store import FittedSources, htcl_sources, likeness_of
+from recsys.fitted.tuning_data import TuningData
 from recsys.line_up import FUSED
 from recsys.queries import Query
 from recsys.ranked import Ranked

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recsys.fitted import fit
-from recsys.fitted.fit import TuningData
+from recsys.fitted import tuning_data
+from recsys.fitted.tuning_data import TuningData
 from recsys.settings import ProductSettings, TuningSettings
 from recsys.tuning.budget import Share
 from recsys.tuning.choices import fit_key
@@ -42,7 +42,7 @@ def test_a_small_dataset_is_tried_whole_and_nothing_is_too_dear(ground):
 
 
 def test_settings_chosen_on_a_sample_are_fitted_on_all(ground, asked, monkeypatch):
-    monkeypatch.setattr(fit, "sampled", few_listeners)
+    monkeypatch.setattr(tuning_data, "sampled", few_listeners)
     chosen = ground.choose("item-knn", asked, nothing, Share.endless())
     assert chosen.trials == TRIALS
     assert set(chosen.fits) == {fit_key("item-knn", settings) for settings in chosen.settings.values()}
@@ -63,12 +63,12 @@ def test_where_the_share_is_over_the_defaults_stand(ground, asked):
     chosen = ground.choose("item-knn", asked, lambda: advanced.append(1), Share(0, 0))
     assert chosen.trials == 1
     assert len(advanced) == TRIALS, "what is not tried is not waited for"
-    defaults = fit.make_source("item-knn", {}).settings.model_dump()
+    defaults = tuning_data.make_source("item-knn", {}).settings.model_dump()
     assert all(settings[name] == defaults[name] for settings in chosen.settings.values() for name in SPACE["item-knn"])
 
 
 def test_what_takes_longer_than_an_equal_share_is_too_dear(ground, monkeypatch):
-    monkeypatch.setattr(fit, "sampled", few_listeners)
+    monkeypatch.setattr(tuning_data, "sampled", few_listeners)
     ticks = iter(range(0, 1000, 10))
     why = ground.too_dear("item-knn", Share(5, 5, lambda: float(next(ticks))))
     assert why is not None
