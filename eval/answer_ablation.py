@@ -1,17 +1,15 @@
-"""What each source contributes to the answer: one is taken away, the fusion is chosen again without it, and measured.
+"""What each source and the learned ranker contribute to the answer: one is taken away, what is left is measured.
 
-`htcl-imputed` among them is the imputation. Sources and their settings stay as they are; the weights of those that are
-left are chosen anew on validation, with models of the training part, as the product's are, for weights chosen beside a
-source are wrong without it. What was chosen is kept in the workspace and chosen again only where something has changed.
+`htcl-imputed` among the sources is the imputation. Sources and their settings stay as they are; the weights of those
+that are left are chosen anew on validation, and the ranker is learned without the source, with models of the training
+part, as the product's are: what was chosen beside a source is wrong without it. It is kept in the workspace and chosen
+again only where something has changed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
@@ -28,12 +26,22 @@ from eval.results.show_and_write import show, write_report
 from eval.workspace_checks import ready
 from recsys.candidates import State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.store import FittedSources, htcl_sources, likeness_of
+from recsys.fitted.lessons import RANKED, learn_rankers, worlds
+from recsys.fitted.store import (
+    CHOICES,
+    FittedSources,
+    forests_of,
+    htcl_sources,
+    likeness_of,
+    read_fits,
+    write_forests,
+)
 from recsys.fitted.tuning_data import TuningData
 from recsys.line_up import FUSED
-from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.ranking.fusion import FusionSettings, fuse
+from recsys.ranking.fusion import FusionSettings
+from recsys.ranking.learned.forest import Forest
+from recsys.ranking.learned.ranker import RankerChoice
 from recsys.settings import ProductSettings
 from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
 from recsys.tuning.choices import Choices
@@ -45,56 +53,32 @@ FITTED = (
     "sources as published, fitted on the past of the test; without a source, the weights of the others are chosen "
     "again on validation, with models of the training part"
 )
-CHOSEN = "fusions.json"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Questions of a task with what each source proposes to them: what an answer is put together from, or learned on.
-
-    unplayed: (N,) songs without a play in what the sources were fitted on.
-    """
-
-    question: HeldOut
-    rankings: Mapping[str, Ranked]
-    unplayed: NDArray[np.bool_]
-
-    def of(self, names: Sequence[str]) -> dict[str, Ranked]:
-        """The proposals of these sources alone."""
-        return {name: self.rankings[name] for name in names}
-
-
-def learned(asked: Asked, names: Sequence[str], product: ProductSettings) -> FusionSettings:
-    """How the answer is put together from these sources, chosen on validation."""
-    return choose_fusion(asked.of(names), asked.question, asked.unplayed, product.tuning)
-
-
-def answered(asked: Asked, names: Sequence[str], chosen: FusionSettings, k: int) -> Ranked:
-    """The answer from these sources alone: the k best songs of every query."""
-    taking_part = [name for name in chosen.taking_part() if name in names]
-    return fuse(asked.of(taking_part), chosen, asked.unplayed, k)
+NO_RANKER = "no ranker"
 
 
 def run_answer_ablation(space: Workspace, only: str | None, max_queries: int, json_file: Path | None) -> Path:
     """Choose what is missing, measure the answer without each source, and write the report; returns its path."""
     dataset, split, fitted = ready(space)
     names = [name for name in FUSED if name not in fitted.untrained and name in fitted.choices.settings[TASKS[0]]]
-    without = {f"no {name}": [other for other in names if other != name] for name in names}
+    without = {NO_RANKER: names} | {f"no {name}": [other for other in names if other != name] for name in names}
     if only is not None:
         without = _only(without, only)
     validation = Validation(space, dataset, split, fitted.choices, names)
+    answers = {WHOLE: fitted}
     with space.lock():
-        chosen = {variant: ensure_chosen(validation, variant, left) for variant, left in without.items()}
+        for variant, left in without.items():
+            if variant == NO_RANKER:
+                answers[variant] = replace(fitted, choices=fitted.choices.model_copy(update={"rankers": {}}))
+            else:
+                answers[variant] = ensure_chosen(validation, variant, left, fitted)
     results = []
     for task in TASKS:
         question = held_out(dataset, split, task, "test", None, max_queries)
         if not question.queries or (task in NEEDS_ORDER and not dataset.ordered):
             continue
-        asked = Asked(question, _proposed(fitted, task, question, names), fitted.unplayed)
-        models: dict[str, Model] = {WHOLE: partial(fitted.fused, task)}
-        models |= {variant: _model(asked, left, chosen[variant][task]) for variant, left in without.items()}
+        models: dict[str, Model] = {name: partial(each.fused, task) for name, each in answers.items()}
         result, _ = measure(dataset, split, question, models, baselines={WHOLE}, fitted=FITTED)
-        fusions = {WHOLE: fitted.choices.fusion[task]} | {variant: found[task] for variant, found in chosen.items()}
+        fusions = {name: each.choices.fusion[task] for name, each in answers.items()}
         result["chosen_on_validation"] = {"fusions": {name: fusion.model_dump() for name, fusion in fusions.items()}}
         show(result, COLUMNS[task], ("ndcg@100", "cold/ndcg@100"))
         results.append(result)
@@ -107,7 +91,7 @@ def run_answer_ablation(space: Workspace, only: str | None, max_queries: int, js
 
 @dataclass(frozen=True)
 class Validation:
-    """What fusions are chosen on: sources with the product's settings, fitted on the training part."""
+    """What is chosen on: sources with the product's settings, fitted on the training part."""
 
     space: Workspace
     dataset: Dataset
@@ -118,63 +102,68 @@ class Validation:
     @property
     def product(self) -> ProductSettings:
         """What the product was chosen by."""
-        return ProductSettings(tuning=self.choices.tuning, ranking=self.choices.ranking)
+        choices = self.choices
+        return ProductSettings(tuning=choices.tuning, ranking=choices.ranking, ranker=choices.ranker)
 
     @cached_property
-    def asked(self) -> dict[Task, Asked]:
+    def ground(self) -> TuningData:
+        tuning, training = self.space.tuning, self.split.training(self.dataset)
+        htcl, likeness = htcl_sources(tuning, self.dataset), likeness_of(tuning, self.dataset)
+        return TuningData(self.dataset, training, htcl, likeness, self.product)
+
+    @cached_property
+    def fits(self) -> dict[str, State]:
+        """Of the training part, as far as they were needed."""
+        return {}
+
+    @cached_property
+    def asked(self) -> dict[Task, tuple[HeldOut, dict[str, Ranked]]]:
         """The questions that the product's fusions are chosen on, and what each source proposes to them."""
-        dataset, tuning, product = self.dataset, self.space.tuning, self.product
-        training = self.split.training(dataset)
-        ground = TuningData(dataset, training, htcl_sources(tuning, dataset), likeness_of(tuning, dataset), product)
-        unplayed, found, fits = play_counts(training) == 0, {}, dict[str, State]()
-        questions = validation_questions(dataset, self.split, product.tuning.fusion_queries)
+        questions = validation_questions(self.dataset, self.split, self.product.tuning.fusion_queries)
+        found = {}
         with meter("validation", len(questions) * len(self.names)) as progress:
             for task, question in questions.items():
                 rankings = {}
                 for name in self.names:
-                    source = ground.source(name, self.choices.settings[task][name], fits)
-                    rankings[name] = source.candidates(question.queries, product.ranking.depth)
+                    source = self.ground.source(name, self.choices.settings[task][name], self.fits)
+                    rankings[name] = source.candidates(question.queries, self.product.ranking.depth)
                     progress.advance(name)
-                found[task] = Asked(question, rankings, unplayed)
+                found[task] = question, rankings
         return found
 
+    def fusion(self, task: Task, left: Sequence[str]) -> FusionSettings:
+        """The weights of these sources alone."""
+        question, rankings = self.asked[task]
+        unplayed = play_counts(self.ground.training) == 0
+        return choose_fusion({name: rankings[name] for name in left}, question, unplayed, self.product.tuning)
 
-def ensure_chosen(validation: Validation, variant: str, left: Sequence[str]) -> dict[Task, FusionSettings]:
-    """The fusion of the sources that are left, for each task; chosen unless it is there."""
+    def ranked(self, chosen: Choices, left: Sequence[str]) -> tuple[dict[str, Forest], dict[str, RankerChoice]]:
+        """The rankers of these sources alone, over the fusions chosen."""
+        known = worlds(self.space.tuning, self.ground, chosen, self.fits, left)
+        with meter("ranker", len(RANKED)) as progress:
+            return learn_rankers(self.dataset, self.split, chosen, known, progress.advance)
+
+
+def ensure_chosen(validation: Validation, variant: str, left: Sequence[str], whole: FittedSources) -> FittedSources:
+    """The answer of the sources that are left; what it takes is chosen unless it is there. whole: of all sources."""
     space, folder = validation.space, validation.space.ablation(f"answer {variant}")
     made_from = {"dataset": validation.dataset.fingerprint, "split": validation.split.fingerprint}
     made_from["choices"] = verify(space.tuning.models).fingerprint
     settings = {"left": list(left), "space": short_hash([WEIGHTS, UNPLAYED_WEIGHTS, TASKS])}
     if not is_current(folder, made_from, settings):
-        asked = validation.asked
-        with publishing(folder, f"ablation {variant}", made_from, settings) as draft, meter(variant, len(asked)) as bar:
-            found = Choices()
-            for task in asked:
-                found.fusion[task] = learned(asked[task], left, validation.product)
-                bar.advance(task)
-            (draft.folder / CHOSEN).write_text(found.model_dump_json(include={"fusion"}))
-    verify(folder)
-    return Choices.model_validate_json((folder / CHOSEN).read_text("utf-8")).fusion
-
-
-def _proposed(fitted: FittedSources, task: Task, question: HeldOut, names: Sequence[str]) -> dict[str, Ranked]:
-    """What each published source proposes; asked once, and put together in many ways."""
-    depth = fitted.choices.ranking.depth
-    found = {}
-    with meter(f"{task} sources", len(names)) as progress:
-        for name in names:
-            found[name] = fitted.sources[task][name].candidates(question.queries, depth)
-            progress.advance(name)
-    return found
-
-
-def _model(asked: Asked, left: Sequence[str], chosen: FusionSettings) -> Model:
-    def model(queries: Sequence[Query], k: int) -> Ranked:
-        if queries is not asked.question.queries:
-            raise ValueError("the sources were asked other queries")
-        return answered(asked, left, chosen, k)
-
-    return model
+        with publishing(folder, f"ablation {variant}", made_from, settings) as draft:
+            chosen = validation.choices.model_copy(update={"rankers": {}, "title_fusion": None})
+            with meter(variant, len(validation.asked)) as progress:
+                fusion = {}
+                for task in validation.asked:
+                    fusion[task] = validation.fusion(task, left)
+                    progress.advance(task)
+            chosen = chosen.model_copy(update={"fusion": fusion})
+            forests, rankers = validation.ranked(chosen, left)
+            write_forests(draft.folder, forests)
+            (draft.folder / CHOICES).write_text(chosen.model_copy(update={"rankers": rankers}).model_dump_json())
+    _, choices, states = read_fits(folder)
+    return replace(whole, choices=choices, forests=forests_of(states))
 
 
 def _only(without: Mapping[str, list[str]], only: str) -> dict[str, list[str]]:

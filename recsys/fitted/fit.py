@@ -23,9 +23,9 @@ from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from encoders.options import STAGES
-from recsys.candidates import OVER_VECTORS, CandidateSource, Likeness, State
+from recsys.candidates import OVER_VECTORS, Likeness, State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.lessons import RANKED, World, drawn_songs, learn_rankers, without_songs
+from recsys.fitted.lessons import RANKED, learn_rankers, worlds
 from recsys.fitted.store import (
     CHOICES,
     RANKER,
@@ -34,7 +34,7 @@ from recsys.fitted.store import (
     likeness_of,
     make_source,
     read_choices,
-    song_facts,
+    write_forests,
 )
 from recsys.fitted.tuning_data import TuningData
 from recsys.line_up import BUILT, FUSED, HTCL_NAMES
@@ -82,8 +82,7 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
     choices, forests = _tune_product(tuning, dataset, split, product)
     with publishing(tuning.models, "choices", made_from, settings, _trained_on("train", split)) as draft:
         _write_choices(draft.folder, choices)
-        for task, forest in forests.items():
-            np.savez(draft.folder / f"{RANKER}{task}.npz", **forest.state())  # type: ignore[arg-type]
+        write_forests(draft.folder, forests)
         draft.facts |= {"validation_ndcg@100": choices.validation, "left_out": choices.left_out}
     done("tuning", trials_in_words(choices), time.monotonic() - started)
     for name, choice in choices.rankers.items():
@@ -184,27 +183,10 @@ def _tune_product(
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
     choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed)
-    nobody = np.zeros(len(unplayed), np.bool_)
-    real, pretended = _world(tuning, ground, choices, fits, nobody), None
-    if product.ranker.kept_back:
-        hidden = drawn_songs(training, product.ranker.kept_back)
-        pretended = _world(tuning, replace(ground, training=without_songs(training, hidden)), choices, {}, hidden)
     with meter("ranker", len(RANKED)) as progress:
-        forests, choices.rankers = learn_rankers(dataset, split, choices, real, pretended, progress.advance)
+        both = worlds(tuning, ground, choices, fits, FUSED)
+        forests, choices.rankers = learn_rankers(dataset, split, choices, both, progress.advance)
     return choices, forests
-
-
-def _world(
-    tuning: Workspace, ground: TuningData, choices: Choices, fits: dict[str, State], hidden: NDArray[np.bool_]
-) -> World:
-    """The product's sources as chosen, each fitted when it is first asked."""
-    learned = ground.likeness is not None
-
-    def sources(task: Task) -> dict[str, CandidateSource]:
-        names = [name for name in FUSED if name in choices.settings[task] and (learned or name not in HTCL_NAMES)]
-        return {name: ground.source(name, choices.settings[task][name], fits) for name in names}
-
-    return World(sources, song_facts(ground.dataset, play_counts(ground.training), tuning), hidden)
 
 
 def _title_fusion(

@@ -2,7 +2,8 @@
 are kept from a share of the songs, as if these were new."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.split import Split
-from recsys.candidates import CandidateSource
+from data.storage.workspace import Workspace
+from recsys.candidates import CandidateSource, State
 from recsys.candidates.simple.popularity import play_counts
+from recsys.fitted.store import song_facts
+from recsys.fitted.tuning_data import TuningData
+from recsys.line_up import HTCL_NAMES
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import Proposals
 from recsys.ranking.learned.features import SongFacts
@@ -40,12 +45,52 @@ class World:
     "(N,) songs that the sources were kept from, and that queries do not know either."
 
 
+class Worlds(NamedTuple):
+    """As it was, and as if a share of the songs were new; the latter is None where no share is."""
+
+    real: World
+    pretended: World | None
+
+
+def worlds(
+    tuning: Workspace, ground: TuningData, choices: Choices, fits: dict[str, State], names: Sequence[str]
+) -> Worlds:
+    """The named sources with the settings chosen, each fitted when it is first asked.
+
+    tuning: where the encoder of the training part is. fits: of the training part, so far.
+    """
+    nobody = np.zeros(len(ground.dataset.track_ids), np.bool_)
+    real = _world(tuning, ground, choices, fits, names, nobody)
+    if not choices.ranker.kept_back:
+        return Worlds(real, None)
+    hidden = drawn_songs(ground.training, choices.ranker.kept_back)
+    less = replace(ground, training=without_songs(ground.training, hidden))
+    return Worlds(real, _world(tuning, less, choices, {}, names, hidden))
+
+
+def _world(
+    tuning: Workspace,
+    ground: TuningData,
+    choices: Choices,
+    fits: dict[str, State],
+    names: Sequence[str],
+    hidden: NDArray[np.bool_],
+) -> World:
+    learned = ground.likeness is not None
+
+    def sources(task: Task) -> dict[str, CandidateSource]:
+        chosen = choices.settings[task]
+        asked = [name for name in names if name in chosen and (learned or name not in HTCL_NAMES)]
+        return {name: ground.source(name, chosen[name], fits) for name in asked}
+
+    return World(sources, song_facts(ground.dataset, play_counts(ground.training), tuning), hidden)
+
+
 def learn_rankers(
     dataset: Dataset,
     split: Split,
     choices: Choices,
-    real: World,
-    pretended: World | None,
+    known: Worlds,
     progress: Callable[[str], None],
 ) -> tuple[dict[str, Forest], dict[str, RankerChoice]]:
     """Forests by the task they were learned for, and what was chosen for every task and for titles alone."""
@@ -54,11 +99,11 @@ def learn_rankers(
     chosen: dict[str, RankerChoice] = {}
     for task in RANKED:
         judged, others = _questions(dataset, split, task, settings)
-        lessons = {name: _lesson(question, choices, real, name == TITLE) for name, question in judged.items()}
-        more = [_lesson(question, choices, real) for question in others]
-        if pretended is not None and task in judged:
-            more.append(_lesson(judged[task], choices, pretended))
-        sources = list(real.sources(task))
+        lessons = {name: _lesson(question, choices, known.real, name == TITLE) for name, question in judged.items()}
+        more = [_lesson(question, choices, known.real) for question in others]
+        if known.pretended is not None and task in judged:
+            more.append(_lesson(judged[task], choices, known.pretended))
+        sources = list(known.real.sources(task))
         if lessons:
             forest, said = learn_ranker(list(lessons.values()), more, sources, settings)
             chosen |= dict(zip(lessons, said, strict=False))

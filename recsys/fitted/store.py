@@ -129,10 +129,22 @@ def load_models(
     encoders = {name: WordSense.of(read_manifest(workspace.encoder(stage))) for name, stage in HTCL_NAMES.items()}
     untrained = frozenset(name for name, words in encoders.items() if not words.learned)
     counts = states[UNPLAYED]
-    forests = {key.removeprefix(RANKER): Forest.restore(states[key]) for key in states if key.startswith(RANKER)}
     # What was published before there were rankers says only which songs have no play.
     plays = counts["plays"] if "plays" in counts else (~counts["unplayed"]).astype(np.float32)
-    return FittedSources(sources, choices, manifest, song_facts(dataset, plays, workspace), forests, untrained)
+    return FittedSources(
+        sources, choices, manifest, song_facts(dataset, plays, workspace), forests_of(states), untrained
+    )
+
+
+def write_forests(folder: Path, forests: Mapping[str, Forest]) -> None:
+    """One file for each task; `forests_of` finds them among the fits."""
+    for task, forest in forests.items():
+        np.savez(folder / f"{RANKER}{task}.npz", **forest.state())  # type: ignore[arg-type]
+
+
+def forests_of(states: Mapping[str, State]) -> dict[str, Forest]:
+    """The forests among what `read_fits` found, by the task they were learned for."""
+    return {key.removeprefix(RANKER): Forest.restore(state) for key, state in states.items() if key.startswith(RANKER)}
 
 
 def song_facts(dataset: Dataset, plays: NDArray[np.number], workspace: Workspace) -> SongFacts:
