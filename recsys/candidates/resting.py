@@ -23,9 +23,9 @@ GAP_DAYS = SESSION_GAP.total_seconds() / 86_400
 class RestingSettings(BaseModel):
     """Whether songs rest."""
 
-    rest: Annotated[bool, OneOf((False, True)), AtQuery] = False
-    """Whether the songs of the running session are left out (a pause of 30 minutes ends one; where no times are known,
-    the last 20 plays are taken for it)."""
+    rest: Annotated[bool, OneOf((False, True)), AtQuery] = True
+    """Whether the songs of the running session are left out: a pause of 30 minutes ends one. Where no times are known,
+    the last 20 plays are taken for it, but no more than half of the history."""
 
     def awake(self, queries: Sequence[Query]) -> Sequence[Query]:
         """The queries with the songs that rest among the excluded ones."""
@@ -42,7 +42,8 @@ def running_session(query: Query) -> NDArray[np.int32]:
     array([8, 9, 4], dtype=int32)
     """
     if query.ages_days is None:
-        return query.history[-RUN_LENGTH:]
+        plays = min(RUN_LENGTH, len(query.history) // 2)
+        return query.history[len(query.history) - plays :]
     pauses = np.diff(query.ages_days[::-1], prepend=0)
     long = np.flatnonzero(pauses > GAP_DAYS)
     plays = int(long[0]) if len(long) else len(pauses)

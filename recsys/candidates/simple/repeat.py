@@ -24,9 +24,10 @@ from recsys.ranked import Ranked
 class RepeatSettings(RestingSettings):
     """How plays count."""
 
-    half_life: Annotated[float | None, OneOf((*HALF_LIFE, 200.0, 500.0)), AtQuery] = 20.0
-    "Plays after which one counts half; no matter where `decay` is set."
-    decay: Annotated[PositiveFloat | None, OneOf((None, 0.2, 0.35, 0.5, 0.7, 0.9, 1.2)), AtQuery] = None
+    half_life: Annotated[float | None, OneOf((*HALF_LIFE, 200.0, 500.0)), AtQuery] = None
+    """Plays after which one counts half; None: all count the same, as validation prefers on the demo (simulated) and
+    the radio plays. No matter where `decay` is set."""
+    decay: Annotated[PositiveFloat | None, OneOf((None, 0.2, 0.5, 0.8, 1.2)), AtQuery] = None
     """A play counts age ** -decay, the age in hours and at least 1; where times are unknown, in plays. Summed over a
     song's plays it is the odds that the song is needed now, base-level activation in ACT-R (Anderson and Schooler 1991)
     and in Deezer's PISA (Tran et al. 2024). On the demo's validation (simulated; what the running session played rests)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates import OVER_VECTORS, SOURCES, CandidateSource, Htcl, HtclSettings, Likeness
+from recsys.candidates import OVER_VECTORS, SETTINGS, SOURCES, CandidateSource, Htcl, HtclSettings, Likeness
 from recsys.fitted.store import exact_index, make_source
 from recsys.queries import EVIDENCE, Query
 from recsys.ranked import Ranked
@@ -49,7 +49,9 @@ def read_blocks(texts: list[str]) -> NDArray[np.float32]:
 
 
 def make(name: str, dataset: Dataset, **settings: object) -> CandidateSource:
-    """An unfitted source."""
+    """An unfitted source. What was played last is answered again, unless a test lets it rest."""
+    kind = HtclSettings if name == "htcl" else SETTINGS[name]
+    settings = ({"rest": False} if "rest" in kind.model_fields else {}) | settings
     if name in SOURCES and name not in OVER_VECTORS:
         return make_source(name, settings)
     vectors = block_vectors(dataset)

@@ -37,9 +37,9 @@ def smoothed(
 @pytest.mark.parametrize("settings", [{}, {"doubt": 0.0}, {"doubt": 100.0, "temperature": 0.05, "lift": 2.0}])
 def test_scores_are_those_of_item_knn_weighed_against_those_of_songs_alike(training: Dataset, settings: dict) -> None:
     vectors = block_vectors(training)
-    asked = Imputed.Settings(again=1e-9, **settings)
+    asked = Imputed.Settings(again=1e-9, rest=False, **settings)
     source = Imputed(asked, Likeness(vectors)).fit(training)
-    plain = ItemKnn(ItemKnn.Settings(again=1e-9)).fit(training)
+    plain = ItemKnn(ItemKnn.Settings(again=1e-9, rest=False)).fit(training)
     queries, tracks = many_queries(training), len(training.track_ids)
     own = np.zeros((len(queries), tracks), np.float32)
     for row, (found, scores) in enumerate(

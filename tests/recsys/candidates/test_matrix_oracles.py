@@ -158,7 +158,7 @@ class TestRepeat:
     def test_an_unknown_listener_is_known_by_the_history_alone(self, fitted, training):
         for query in (query for query in many_queries(training) if query.user is None):
             tracks, scores = fitted("repeat").candidates([query], 60)[0]
-            expected = history_weights(query, 60, 20.0)
+            expected = history_weights(query, 60, None)
             expected[query.exclude] = 0
             assert set(tracks.tolist()) == set(np.flatnonzero(expected > 0).tolist())
             np.testing.assert_allclose(scores, expected[tracks], rtol=1e-5)

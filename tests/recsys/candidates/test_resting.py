@@ -26,8 +26,9 @@ def test_a_session_runs_until_a_pause_of_thirty_minutes(minutes, session):
     assert running_session(asked(minutes)).tolist() == session
 
 
-def test_without_times_the_last_twenty_plays_are_the_session():
-    assert running_session(asked(None, 25)).tolist() == list(range(5, 25))
+def test_without_times_the_last_twenty_plays_are_the_session_but_no_more_than_half():
+    assert running_session(asked(None, 45)).tolist() == list(range(25, 45))
+    assert running_session(asked(None, 5)).tolist() == [3, 4]
     assert len(running_session(Query())) == 0
     assert len(running_session(Query(ages_days=np.zeros(0, np.float32)))) == 0
 
@@ -35,8 +36,8 @@ def test_without_times_the_last_twenty_plays_are_the_session():
 def test_only_who_wants_it_lets_songs_rest():
     query = Query(np.array([3, 4], np.int32), exclude=np.array([9], np.int32))
     (awake,) = RestingSettings(rest=True).awake([query])
-    assert awake.exclude.tolist() == [3, 4, 9]
-    assert RestingSettings().awake([query])[0] is query
+    assert awake.exclude.tolist() == [4, 9]
+    assert RestingSettings(rest=False).awake([query])[0] is query
 
 
 @pytest.mark.parametrize("name", ["repeat", "item-knn", "ease", "features", "tfidf", "content-ridge", "htcl-imputed"])
