@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from data.errors import UserError
+from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.training.recipe import Changes
 from recsys.fitted.fit import chosen_before
 from recsys.fitted.store import read_choices
 from recsys.settings import ProductSettings, TuningSettings
+from tests.recsys.faults import version_of
 
 BOTH = "[semantic]\nepochs = 3\n[tuning]\ntrials = 3\n[ranking]\ndepth = 40\n[index]\nbackend = 'faiss-hnsw'\n"
 
@@ -55,3 +57,13 @@ def test_a_build_is_tuned_by_them_and_the_next_one_remembers(commands, copy_of_b
     assert again.code == 0, again.err
     assert "tuning" not in again.err
     assert chosen_before(space).ranking.depth == 40
+
+
+def test_a_build_says_whose_trials_ended_early_and_what_its_index_finds(commands, copy_of_built, tmp_path) -> None:
+    file = write(tmp_path, "[tuning]\nminutes = 0.00001\n[index]\nmin_recall = 0.9\n")
+    result = commands.run("recsys.build_index", "-w", copy_of_built, "--settings", file)
+    assert result.code == 0, result.err
+    assert set(read_choices(Workspace(copy_of_built).models).trials.values()) == {1}
+    assert "minutes of [tuning] ended early those of" in " ".join(result.err.split())
+    assert read_manifest(version_of(copy_of_built)).settings == {"asked": "auto", "min_recall": 0.9}
+    assert "faiss-flat (chosen for this size), exact" in " ".join(result.err.split())
