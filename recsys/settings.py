@@ -23,8 +23,8 @@ class TuningSettings(BaseModel):
     "Validation queries of each task that a trial is measured on."
     minutes: PositiveFloat = 20.0
     """For the trials of all sources together, and of the baselines of an evaluation. Each in turn gets an equal part of
-    what is left; its defaults are always tried. The demo takes a tenth of it on two cores, so that no machine in
-    use reaches it there, and what is chosen depends on no clock."""
+    what is left; its defaults are always tried. The demo takes two to three of them on two cores, so that even a slow
+    machine does not reach it there, and what is chosen depends on no clock."""
     fusion_queries: PositiveInt = 2000
     """Queries that a fusion is chosen on. More than for settings, because a fusion has more weights than a source has
     settings, and each source is ranked only once: what was tuned on 400 lost most of its gain on other validation

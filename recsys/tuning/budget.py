@@ -48,6 +48,10 @@ class Share:
         """No bound."""
         return cls(float("inf"), float("inf"))
 
+    def keep(self, seconds: float) -> None:
+        """For what follows the trials."""
+        self.seconds -= seconds
+
     def over(self) -> bool:
         """Whether it is spent."""
         return self.clock() - self.begun >= self.seconds
