@@ -8,8 +8,8 @@ EXACT_UP_TO = 50_000
 """Songs that one exact query looks through in 2 ms: 4.1 ms for 100,000 songs of 128 numbers on one core, where inverted
 lists took 0.5 ms and found 0.999 of the nearest 100 (simulated clusters)."""
 LISTS_UP_TO = 1_000_000
-"""Songs whose whole vectors inverted lists hold: half a gigabyte of 128 numbers each. Compressed, in 72 bytes each,
-they are an eighth of that, and re-ranking reads the few it needs from the disk. HNSW is never chosen: for 100,000 songs
+"""Songs whose whole vectors inverted lists hold: half a gigabyte of 128 numbers each. Compressed, in 84 bytes each,
+they are a sixth of that, and re-ranking reads the few it needs from the disk. HNSW is never chosen: for 100,000 songs
 it took 130 s to build on one core where lists took 10 s, held half as much memory again, and answered no faster."""
 SHARE_OF_MEMORY = 8
 "Whole vectors may take one part in so many of the machine's memory: models and answers need the rest."
