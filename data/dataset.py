@@ -15,7 +15,7 @@ from data.ingest.assemble import Assembled, assemble
 from data.ingest.closing import Closing
 from data.ingest.rejects import Tally
 from data.ingest.spool import Spool
-from data.recordings import song_keys
+from data.recordings import albums, lead_artists, song_keys
 from data.reporting import meter
 from data.storage.hashing import inside
 from data.storage.manifest import Manifest, read_manifest, verify
@@ -70,9 +70,14 @@ class Dataset:
         return _numbered(self.tracks["artist"])
 
     @property
+    def lead_artists(self) -> NDArray[np.int32]:
+        """(N,) the same, but a song with guests has the number of its first artist (`data/recordings.py`)."""
+        return _numbered(lead_artists(self.tracks))
+
+    @property
     def albums(self) -> NDArray[np.int32]:
-        """(N,) a number per artist's album, -1 where either is unknown."""
-        return _numbered(self.tracks.select(pl.concat_str("artist", "album", separator="\n")).to_series())
+        """(N,) a number per album of an artist, -1 where either is unknown."""
+        return _numbered(albums(self.tracks))
 
     @property
     def recordings(self) -> NDArray[np.int32]:

@@ -6,6 +6,8 @@ version: two movements of a symphony, or parts 1 and 2, stay two songs. A song f
 one listed twice is only a nuisance, so remixes, covers and instrumentals stay songs of their own.
 """
 
+import re
+
 import polars as pl
 
 REST = r"[^()\[\]]+"
@@ -19,23 +21,55 @@ VERSION = (
     r"|(?:extended|full length|short|long|explicit|clean|mono|stereo)(?: version| mix| edit)?"
     r"|bonus(?: track)?|deluxe(?: edition| version)?|(?:\d+\w\w )?anniversary (?:edition|version)|version|edit"
 )
-GUEST = rf"(?:feat\.?|ft\.?|featuring) {REST}"
+GUEST_WORD = r"(?:feat\.?|ft\.?|featuring) "
+GUEST = rf"{GUEST_WORD}{REST}"
 ADDITIONS = rf"(?:\s*[(\[](?:{VERSION}|{GUEST}|with {REST})[)\]]|\s+[-–—]\s+(?:{VERSION}|{GUEST})|\s+{GUEST})+$"
 """What may stand behind a title: (Live at Leeds), [2011 Remaster], - Radio Edit, feat. Nina."""
 
 
+GUEST_OF_ARTIST = rf"\s*[(\[]?{GUEST}[)\]]?$"
+
+
 def song_keys(tracks: pl.DataFrame) -> pl.Series:
     """(N,) one text for all versions of a song; null where title or artist is unknown."""
-    title, artist = (_plain(pl.col(name)) for name in ("title", "artist"))
+    title = _plain(pl.col("title"))
     short = title.str.replace(ADDITIONS, "")
     bare = pl.when(short == "").then(title).otherwise(short)
-    lead = (
-        artist.str.replace(rf"\s*[(\[]?{GUEST}[)\]]?$", "")
-        .str.replace(r"^(.+), the$", "the $1")
-        .str.replace(r"^the ", "")
-    )
-    named = pl.when(lead == "").then(artist).otherwise(lead)
-    return tracks.select(pl.concat_str(named, pl.lit("\n"), bare).alias("song")).to_series()
+    return tracks.select(pl.concat_str(_lead(), pl.lit("\n"), bare).alias("song")).to_series()
+
+
+def lead_artists(tracks: pl.DataFrame) -> pl.Series:
+    """(N,) the artist without guests and without a leading "the", in small letters; null where unknown."""
+    return tracks.select(_lead().alias("artist")).to_series()
+
+
+def albums(tracks: pl.DataFrame) -> pl.Series:
+    """(N,) one text for each album of a lead artist; null where either is unknown."""
+    return tracks.select(pl.concat_str(_lead(), pl.lit("\n"), _plain(pl.col("album"))).alias("album")).to_series()
+
+
+def credited(artist: str | None) -> list[str]:
+    """The names an artist's text may be called by: itself, who leads it, and its guests.
+
+    >>> credited("Twins, The feat. Nina & Ann")
+    ['Twins, The feat. Nina & Ann', 'Twins, The', 'The Twins', 'Nina & Ann', 'Nina', 'Ann']
+    """
+    if artist is None or not artist.strip():
+        return []
+    names = [artist]
+    guests = re.search(GUEST_OF_ARTIST, artist, re.IGNORECASE)
+    if guests and guests.start():
+        names.append(artist[: guests.start()])
+        named = re.sub(GUEST_WORD, "", guests[0].strip().strip("()[]"), flags=re.IGNORECASE).strip()
+        names += [artist[: guests.start()], named, *re.split(r"\s*(?:,|&|\band\b)\s*", named)]
+    names += [f"The {name[:-5]}" for name in names if name.lower().endswith(", the")]
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _lead() -> pl.Expr:
+    artist = _plain(pl.col("artist"))
+    lead = artist.str.replace(GUEST_OF_ARTIST, "").str.replace(r"^(.+), the$", "the $1").str.replace(r"^the ", "")
+    return pl.when(lead == "").then(artist).otherwise(lead)
 
 
 def _plain(text: pl.Expr) -> pl.Expr:

@@ -42,6 +42,8 @@ class Query:
     "A playlist's title, or free text."
     exclude: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     "Songs that must not be answered: seeds, heard or blocked ones."
+    allowed: NDArray[np.bool_] | None = None
+    "(N,) True for the only songs that may be answered, less those excluded; None is all."
     disliked: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     "Songs of which the listener's last word was a dislike, however long ago."
     liked: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
@@ -102,5 +104,7 @@ def excluded(queries: Sequence[Query], tracks: int) -> NDArray[np.bool_]:
     """(Q, N) True where a song must not be answered."""
     mask = np.zeros((len(queries), tracks), np.bool_)
     for row, query in enumerate(queries):
+        if query.allowed is not None:
+            mask[row] = ~query.allowed
         mask[row, query.exclude] = True
     return mask

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.table import Table
@@ -35,8 +35,21 @@ def main(
     text: Annotated[str | None, typer.Option(help="Words, e.g. 'calm orchestral'.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many songs.")] = 10,
     heard: Annotated[bool, typer.Option("--heard", help="With --user: songs they have played as well.")] = False,
-    per_artist: Annotated[int | None, typer.Option(min=1, help="At most so many songs by one artist.")] = None,
+    per_artist: Annotated[
+        int | None, typer.Option(min=0, help="At most so many songs by one artist; 0: any number. Usually 2.")
+    ] = None,
+    per_album: Annotated[int | None, typer.Option(min=0, help="At most so many songs of one album.")] = None,
+    versions: Annotated[bool, typer.Option("--versions", help="Several versions of one recording.")] = False,
     block: Annotated[str | None, typer.Option(help="Songs never to be answered: ids or titles, with commas.")] = None,
+    block_artist: Annotated[str | None, typer.Option(help="Artists never to be answered, with commas.")] = None,
+    only: Annotated[str | None, typer.Option(help="The only songs to choose from: ids or titles, with commas.")] = None,
+    genre: Annotated[str | None, typer.Option(help="Songs of one of these genres, with commas.")] = None,
+    language: Annotated[str | None, typer.Option(help="Songs in one of these languages, with commas.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Songs with all these tags, genres, languages.")] = None,
+    released: Annotated[str | None, typer.Option(help="From and to: 1990..1999, 2024-05-01.., ..1979.")] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="Shortest and longest in seconds: 120..300, 60.., ..600.")
+    ] = None,
     day: Annotated[str | None, typer.Option(help="A list of its own for this day: 2026-11-28, or today.")] = None,
     seed: Annotated[int | None, typer.Option(help="A list of its own for this number.")] = None,
     not_again: Annotated[
@@ -49,11 +62,24 @@ def main(
     if sum(value is not None for value in asked.values()) != 1:
         raise UserError("nothing to recommend for", f"Give one of {', '.join(asked)}.")
     dataset = _open(Path(workspace))
-    wishes: WishFields = {"heard": heard, "per_artist": per_artist, "seed": seed, "not_again_days": not_again}
-    wishes["day"] = date.today() if day == "today" else day
-    wishes["blocked"] = songs_of(dataset, block or "")
-    if (like or text) and any(wishes.values()):
-        raise UserError("--like and --text take no wishes", "Wish with --user, --playlist or --title.")
+    wished: dict[str, object] = {
+        "heard": heard or None,
+        "per_artist": per_artist,
+        "per_album": per_album,
+        "versions": versions or None,
+        "blocked": songs_of(dataset, block) if block else None,
+        "blocked_artists": _listed(block_artist),
+        "only": songs_of(dataset, only) if only else None,
+        "genres": _listed(genre),
+        "languages": _listed(language),
+        "tags": _listed(tag),
+        "released": _ends(released),
+        "duration": _ends(duration, float),
+        "day": date.today() if day == "today" else day,
+        "seed": seed,
+        "not_again_days": not_again,
+    }
+    wishes = cast("WishFields", {name: wish for name, wish in wished.items() if wish is not None})
     heading, answer = _question(dataset, workspace, user, playlist, title, like, text, wishes)
     from recsys.recommender import Recommender
 
@@ -97,9 +123,9 @@ def _question(
 
         track = resolve(dataset, like)
         name = song_name(dataset, int(dataset.track_ids.to_rows([track])[0]))
-        return f"Like {name}", lambda recommender, k: recommender.similar(track, k)
+        return f"Like {name}", lambda recommender, k: recommender.similar(track, k, **wishes)
     if text is not None:
-        return f'For "{text}"', lambda recommender, k: recommender.search(text, k)
+        return f'For "{text}"', lambda recommender, k: recommender.search(text, k, **wishes)
     tracks = songs_of(dataset, playlist or "")
     heading = f'To continue "{title}"' if title else f"To follow {len(tracks)} songs"
     return heading, lambda recommender, k: recommender.continue_playlist(tracks, title, k, **wishes)
@@ -113,6 +139,23 @@ def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:
             f'no listener "{user}" in {workspace}/dataset ({len(users):,} listeners{near})',
             'Use --like TRACK or --text "..." for someone new.',
         )
+
+
+def _listed(names: str | None) -> list[str] | None:
+    """Names separated by commas."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _ends(window: str | None, read: Callable[[str], object] = str) -> tuple[object, object] | None:
+    """Both ends of FROM..TO, None for one that is left open; one value alone is both. Raises UserError."""
+    if window is None:
+        return None
+    first, dots, last = window.partition("..")
+    try:
+        ends = [read(end.strip()) if end.strip() else None for end in (first, last if dots else first)]
+    except ValueError:
+        raise UserError(f'"{window}" is no range of numbers', "Give FROM..TO; either may be left out.") from None
+    return ends[0], ends[1]
 
 
 def songs_of(dataset: "Dataset", listed: str) -> list[str]:

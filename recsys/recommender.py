@@ -20,18 +20,19 @@ from data.tables import ANNOUNCED
 from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
+from recsys.catalogue.restrictions import Restrictions
 from recsys.fitted.store import FittedSources, load_models
 from recsys.fitted.text_encoder import TextEncoder
 from recsys.index.publishing import read_index
 from recsys.listeners import Listeners
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
-from recsys.ranking.arrange import SPARE, Asked, arranged
+from recsys.ranking.arrange import DEEPER, SPARE, Asked, arranged, within_caps
 from recsys.ranking.cold_listener import floor
 from recsys.ranking.daily import not_dealt
 from recsys.ranking.dislikes import Dislikes
 from recsys.ranking.explain import Explanation, explain
-from recsys.ranking.filters import SongGroups
+from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
 from recsys.search import by_words
@@ -56,7 +57,8 @@ class Recommender:
         """words: what is known of the encoder's words; None refuses no search. texts: None makes one."""
         self._texts = texts or TextIndex.build(dataset.tracks)
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
-        self._groups = SongGroups(dataset.artists, dataset.recordings)
+        self._groups = SongGroups(dataset.lead_artists, dataset.albums, dataset.recordings)
+        self._restrictions = Restrictions(dataset)
         self._shown = {name: dataset.tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
         self._shown["year"] = dataset.tracks["release_date"].dt.year()
         self._listeners = Listeners(dataset)
@@ -93,13 +95,13 @@ class Recommender:
         """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
 
         explain: False works out no reasons, which batches can do without: `reason` and `sources` are empty, `because`
-        is None. wishes: heard, per_artist, blocked, day, seed, not_again_days (`recsys.wishes.Wishes`). A listener
-        nobody knows gets what is popular and what is fresh, and so does everybody where nothing better is left: k
-        songs, unless the catalogue has fewer. Raises UserError for arguments that mean nothing, UnknownIdError for
-        blocked songs that nobody knows.
+        is None. wishes: `recsys.wishes.Wishes` lists them. A listener nobody knows gets what is popular and what is
+        fresh, and so does everybody where nothing better is left: k songs, unless the catalogue has fewer. Raises
+        UserError for arguments that mean nothing, UnknownIdError for songs, artists and labels that nobody knows.
         """
         k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
-        asked = [self._asked(self._listeners.query(user, wants), wants, user) for user in users]
+        allowed = self._restrictions.allowed(wants)
+        asked = [self._asked(self._listeners.query(user, wants), wants, allowed, user) for user in users]
         known = [row for row, each in enumerate(asked) if len(each.query.history)]
         task: Task = "next-song" if wants.heard else "discovery"
         with threads_for(len(users)):
@@ -119,12 +121,16 @@ class Recommender:
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
         query = Query(history=rows, text=None if self.words.refused else title, exclude=rows)
-        asked = self._asked(query, Wishes.of(**wishes), title, *names)
+        wants = Wishes.of("continue_playlist", **wishes)
+        asked = self._asked(query, wants, self._restrictions.allowed(wants), title, *names)
         found = self._answer("playlist", [asked], k, "songs")[0] if len(rows) or query.text else []
         if len(found) < k and not len(rows) and title:
             # Validation may have chosen only sources that need songs they know: the words are left.
-            found += self._by_words(title, k if asked.per_artist is None else len(self.dataset.track_ids))
-            found = [found[place] for place in self._groups.kept(self._rows(found), query.exclude, asked.per_artist)]
+            found += self._by_words(
+                title, replace(asked, caps=UNCAPPED), len(self.dataset.track_ids) if asked.caps.any else k
+            )
+            kept = self._groups.kept(self._rows(found), asked.query.exclude, asked.caps)
+            found = [found[place] for place in kept]
         return self._filled(found, asked, k)
 
     @threads_for(1)
@@ -132,60 +138,70 @@ class Recommender:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         k, names = arguments.count("k", k), arguments.texts("session", session)
         rows = self.dataset.track_ids.to_rows(names)
-        asked = self._asked(Query(history=rows, exclude=rows), Wishes.of(**wishes), *names)
+        wants = Wishes.of("next_song", **wishes)
+        asked = self._asked(Query(history=rows, exclude=rows), wants, self._restrictions.allowed(wants), *names)
         found = self._answer("discovery", [asked], k, "songs")[0] if len(rows) else []
         return self._filled(found, asked, k)
 
     @threads_for(1)
-    def similar(self, track: str, k: int = 20) -> list[Recommendation]:
+    def similar(self, track: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
-        k, rows = arguments.count("k", k), self.dataset.track_ids.to_rows([arguments.text("track", track)])
+        k, name, wants = arguments.count("k", k), arguments.text("track", track), Wishes.of("similar", **wishes)
+        rows = self.dataset.track_ids.to_rows([name])
         if not self.words.learned:
             raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
-        found = self._htcl.nearest(rows, 2 * k + SPARE)
-        if not len(found):
+        if not self._htcl.knows(rows):
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
-        tracks, scores = found[0]
-        kept = self._groups.kept(tracks, rows)[:k]
+        asked = self._asked(Query(history=rows, exclude=rows), wants, self._restrictions.allowed(wants), name)
+        allowed = asked.query.allowed
+        tracks, scores = within_caps(lambda most: self._htcl.around(rows, most, allowed), asked, self._groups, k)
         nearest = Explanation(("htcl-stage2",), int(rows[0]), "htcl-stage2")
-        return self._name(tracks[kept], scores[kept], [nearest] * len(kept), "songs")
+        return self._name(tracks, scores, [nearest] * len(tracks), "songs")
 
     @threads_for(1)
-    def search(self, text: str, k: int = 20) -> list[Recommendation]:
+    def search(self, text: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """Songs that are called so (title, artist, album), then songs whose sound and metadata fit the words.
 
         Where the encoder's words find songs no better than chance, the words of all texts are looked up instead. Empty,
         with a warning that names the words, where nobody knows them: neither any text nor the encoder. Raises UserError
         for empty text, and where the encoder's words are refused and no text has any of them.
         """
-        k, words = arguments.count("k", k), arguments.text("text", text)
+        k, words, wants = arguments.count("k", k), arguments.text("text", text), Wishes.of("search", **wishes)
         if not words.strip():
             raise UserError("nothing to search for")
-        if found := self._by_words(words, k):
+        asked = self._asked(Query(), wants, self._restrictions.allowed(wants))
+        if found := self._by_words(words, asked, k):
             return found
+        if asked.query.allowed is not None or len(asked.query.exclude):
+            log.warning(f'none of the songs that are wished for is called or described by "{words}"')
+            return []
         if self.words.refused:
             raise UserError(f'no song is called or described by "{words}"; {self.words.refused}', WORDS_HINT)
         unknown = " ".join(f'"{word}"' for word in self._texts.unknown(words))
         log.warning(f'no song is called or described by "{words}": nobody knows {unknown or "these words"}')
         return []
 
-    def _by_words(self, text: str, k: int) -> list[Recommendation]:
+    def _by_words(self, text: str, asked: Asked, k: int) -> list[Recommendation]:
         """Songs by name, and by meaning where the encoder knows any; empty where nothing fits."""
-        meaning = None if self.words.refused else self._near_words
-        found = by_words.search(self._texts, text, 2 * k + SPARE, meaning, self._knows, lambda: self._floor)
+        most = (DEEPER if asked.caps.any else 2) * k + SPARE
+
+        def near_words(text: str, most: int) -> list[tuple[int, float]]:
+            found = self._htcl.by_text(text, most, asked.query.allowed)
+            return [(int(track), float(score)) for track, score in zip(*found, strict=True)]
+
+        meaning = None if self.words.refused else near_words
+        found = by_words.search(self._texts, text, most, meaning, self._knows, lambda: self._floor, asked.query.allowed)
         tracks = np.array([song.track for song in found], np.int32)
-        kept = self._groups.kept(tracks)[:k]
+        scores = np.array([song.score for song in found], np.float32)
+        kept = self._groups.kept(tracks, asked.query.exclude, asked.caps)[:k]
         shown = [found[place] for place in kept]
         return self._name(
             tracks[kept],
-            np.array([song.score for song in shown], np.float32),
+            np.minimum.accumulate(scores[kept]),
             [Explanation((song.source,)) for song in shown],
             "songs",
             [song.reason for song in shown],
         )
-
-    def _near_words(self, text: str, most: int) -> list[tuple[int, float]]:
-        return [(int(track), float(score)) for track, score in zip(*self._htcl.by_text(text, most), strict=True)]
 
     def _knows(self, word: str) -> bool:
         encoder = self._htcl.encode_text
@@ -193,18 +209,22 @@ class Recommender:
 
     @cached_property
     def _floor(self) -> float:
-        return by_words.learned_floor(self._near_words)
+        def nearest(text: str, most: int) -> list[tuple[int, float]]:
+            return [(int(track), float(score)) for track, score in zip(*self._htcl.by_text(text, most), strict=True)]
+
+        return by_words.learned_floor(nearest)
 
     @threads_for(1)
     def popular_and_fresh(self, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
-        return self._filled([], self._asked(Query(), Wishes.of(**wishes)), arguments.count("k", k))
+        k, wants = arguments.count("k", k), Wishes.of("popular_and_fresh", **wishes)
+        return self._filled([], self._asked(Query(), wants, self._restrictions.allowed(wants)), k)
 
-    def _asked(self, query: Query, wants: Wishes, *asker: str | None) -> Asked:
-        """asker: what a list is asked for, so that not everybody's lists of a day change alike."""
-        blocked = self.dataset.track_ids.to_rows(wants.blocked)
-        if len(blocked):
-            query = replace(query, exclude=np.union1d(query.exclude, blocked))
+    def _asked(self, query: Query, wants: Wishes, allowed: NDArray[np.bool_] | None, *asker: str | None) -> Asked:
+        """allowed: (N,) what the wishes allow. asker: what a list is asked for, so that not everybody's lists of a day
+        change alike."""
+        exclude = np.union1d(query.exclude, self.dataset.track_ids.to_rows(wants.blocked))
+        query = replace(query, exclude=exclude, allowed=allowed)
         later, resembling = NOTHING, None
         if wants.day is not None and wants.not_again_days is not None:
             deal = wants.number("deal", *asker)
@@ -212,7 +232,8 @@ class Recommender:
         if len(query.disliked):
             resembling = self._dislikes.resembling(query.disliked, query.liked)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
-        return Asked(query, wants.per_artist, later, resembling, luck)
+        caps = Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)
+        return Asked(query, caps, later, resembling, luck)
 
     def _filled(
         self, found: list[Recommendation], asked: Asked, k: int, explained: bool = True

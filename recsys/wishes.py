@@ -4,18 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
-from typing import Self, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack
 
 from data.errors import UserError
 from recsys import arguments
 
+Method = Literal["recommend", "continue_playlist", "next_song", "popular_and_fresh", "similar", "search"]
+PER_ARTIST: dict[Method, int | None] = {"search": None}
+"""Who searches for an artist wants all of their songs; every other list has at most `USUAL_PER_ARTIST` by one."""
+USUAL_PER_ARTIST = 2
+WITHOUT: dict[Method, tuple[str, ...]] = {
+    "similar": ("heard", "not_again_days"),
+    "search": ("heard", "not_again_days", "day", "seed"),
+}
+"""Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words."""
+
 
 class WishFields(TypedDict, total=False):
-    """The keywords that `recommend`, `continue_playlist`, `next_song` and `popular_and_fresh` take; see `Wishes`."""
+    """The keywords that every method which answers songs takes; see `Wishes`."""
 
     heard: bool
     per_artist: int | None
+    per_album: int | None
+    versions: bool
     blocked: Sequence[str]
+    blocked_artists: Sequence[str]
+    only: Sequence[str] | None
+    genres: Sequence[str]
+    languages: Sequence[str]
+    tags: Sequence[str]
+    released: tuple[arguments.When, arguments.When] | None
+    duration: tuple[float | None, float | None] | None
     day: date | str | None
     seed: int | None
     not_again_days: int | None
@@ -23,8 +42,15 @@ class WishFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Wishes:
-    """heard: songs that the listener has played may be answered, but none that they disliked last. per_artist: at most
-    so many songs by one artist. blocked: ids of songs that are not answered, nor other versions of them.
+    """heard: songs that the listener has played may be answered, but none that they disliked last. per_artist,
+    per_album: at most so many songs by one artist or of one album; None or 0 sets no limit. Not given, two songs by an
+    artist (`PER_ARTIST`), and more where nobody else is left. versions: several versions of one recording may be
+    answered. blocked: ids of songs that are not answered, nor other versions of them. blocked_artists: names; nor songs
+    in which they are guests.
+
+    only: ids of the songs that may be answered; None is all. genres, languages: the song has one of them. tags: the
+    song has all of them among its tags, genres and language. released: (first, last), dates or years. duration:
+    (shortest, longest) in seconds. None leaves an end open. A song of which a filter's value is unknown does not pass.
 
     day, seed: the list of that day (a date, or "2026-11-28") or number: the same one whenever it is asked for, and
     another one than on other days. not_again_days: a song played in the last so many days before the day (without
@@ -33,26 +59,56 @@ class Wishes:
     """
 
     heard: bool = False
-    per_artist: int | None = None
+    per_artist: int | None = USUAL_PER_ARTIST
+    gives_way: bool = True
+    "Whether songs beyond `per_artist` follow where no others are left: it was not wished for."
+    per_album: int | None = None
+    versions: bool = False
     blocked: tuple[str, ...] = ()
+    blocked_artists: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    genres: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    released: tuple[date | None, date | None] | None = None
+    duration: tuple[float | None, float | None] | None = None
     day: date | None = None
     seed: int | None = None
     not_again_days: int | None = None
 
     @classmethod
-    def of(cls, **fields: Unpack[WishFields]) -> Self:
-        """Raises UserError for what means nothing."""
-        day, seed = fields.pop("day", None), fields.pop("seed", None)
+    def of(cls, method: Method = "recommend", /, **fields: Unpack[WishFields]) -> Self:
+        """Raises UserError for what means nothing, or nothing to the method."""
+        unknown = [name for name in fields if name not in WishFields.__annotations__]
+        if unknown:
+            known = ", ".join(WishFields.__annotations__)
+            raise TypeError(f"there is no wish {', '.join(unknown)}; there are {known}")
+        for name in WITHOUT.get(method, ()):
+            if fields.get(name) not in (None, False):
+                raise UserError(f"{name} says nothing to {method}", "Leave it out, or ask for a listener's songs.")
+        day, seed, only = fields.get("day"), fields.get("seed"), fields.get("only")
         wishes = cls(
-            fields.pop("heard", False),
-            arguments.optional_count("per_artist", fields.pop("per_artist", None)),
-            tuple(arguments.texts("blocked", fields.pop("blocked", ()))),
-            None if day is None else arguments.day("day", day),
-            None if seed is None else arguments.whole("seed", seed),
-            arguments.optional_count("not_again_days", fields.pop("not_again_days", None)),
+            heard=fields.get("heard", False),
+            per_artist=arguments.limit(
+                "per_artist", fields.get("per_artist", PER_ARTIST.get(method, USUAL_PER_ARTIST))
+            ),
+            gives_way="per_artist" not in fields,
+            per_album=arguments.limit("per_album", fields.get("per_album")),
+            versions=fields.get("versions", False),
+            blocked=tuple(arguments.texts("blocked", fields.get("blocked", ()))),
+            blocked_artists=tuple(arguments.texts("blocked_artists", fields.get("blocked_artists", ()))),
+            only=None if only is None else tuple(arguments.texts("only", only)),
+            genres=tuple(arguments.texts("genres", fields.get("genres", ()))),
+            languages=tuple(arguments.texts("languages", fields.get("languages", ()))),
+            tags=tuple(arguments.texts("tags", fields.get("tags", ()))),
+            released=arguments.days("released", fields.get("released")),
+            duration=arguments.span("duration", fields.get("duration")),
+            day=None if day is None else arguments.day("day", day),
+            seed=None if seed is None else arguments.whole("seed", seed),
+            not_again_days=arguments.optional_count("not_again_days", fields.get("not_again_days")),
         )
-        if fields:
-            raise TypeError(f"there is no wish {', '.join(fields)}; there are {', '.join(WishFields.__annotations__)}")
+        if wishes.only == ():
+            raise UserError("only names no song", "Name the songs that may be answered, or leave it out.")
         if wishes.not_again_days and wishes.day is None and not wishes.heard:
             raise UserError("not_again_days says nothing here", "Give it with heard=True, or with a day.")
         return wishes

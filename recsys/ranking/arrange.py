@@ -1,5 +1,6 @@
 """The order in which a list is shown: what is fused, less what is filtered, as the listener wishes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -7,22 +8,29 @@ from numpy.typing import NDArray
 
 from recsys.queries import NOTHING, Query
 from recsys.ranking.daily import DRAWN_FROM, drawn
-from recsys.ranking.filters import SongGroups
+from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
 
 SPARE = 10
 """Songs fused beyond what is needed: a catalogue holds some songs twice, and each is recommended once."""
+
+
+DEEPER = 8
+"""Times k: how many neighbours are looked at first for k of enough artists, and how many times more if need be."""
+ALL = 1 << 30
+"""More songs than any catalogue has."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """A query, and how its list is to be arranged.
 
-    later: songs dealt to other days, answered when nothing else is left. resembling: (N,) songs that resemble what the
-    listener disliked, behind all others; None where nothing was. luck: draws the order; None keeps the ranking.
+    caps: how many songs of an artist, an album and a recording it holds. later: songs dealt to other days, answered
+    when nothing else is left. resembling: (N,) songs that resemble what the listener disliked, behind all others; None
+    where nothing was. luck: draws the order; None keeps the ranking.
     """
 
     query: Query
-    per_artist: int | None = None
+    caps: Caps = UNCAPPED
     later: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     resembling: NDArray[np.bool_] | None = None
     luck: int | None = None
@@ -35,16 +43,21 @@ class Asked:
         return replace(self.query, exclude=np.union1d(self.query.exclude, self.later))
 
     def depth(self, k: int) -> int:
-        """How many songs must be fused for k to be left."""
-        return (10 if self.per_artist is not None else DRAWN_FROM if self.luck is not None else 2) * k + SPARE
+        """How many songs must be fused for k to be left; all that are proposed where artists or albums are limited."""
+        if self.caps.any:
+            return ALL
+        return (DRAWN_FROM if self.luck is not None else 2) * k + SPARE
 
 
 Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 def arranged(row: Row, asked: Asked, groups: SongGroups, k: int) -> Row:
-    """The k songs to show of a fused row (tracks, scores) and what they are ordered by."""
-    kept = groups.kept(row[0], asked.query.exclude)
+    """The k songs to show of a fused row (tracks, scores) and what they are ordered by.
+
+    Scores never rise: a song that stands behind others of its artist has at most the score of the song before it.
+    """
+    kept = groups.kept(row[0], asked.query.exclude, Caps(versions=asked.caps.versions))
     if asked.resembling is not None:
         kept = kept[~asked.resembling[row[0][kept]]]  # the floor brings them, behind all others
     tracks, scores = row[0][kept], row[1][kept]
@@ -52,7 +65,21 @@ def arranged(row: Row, asked: Asked, groups: SongGroups, k: int) -> Row:
         tracks = tracks[: DRAWN_FROM * k]
         places, scores = drawn(tracks, asked.luck)
         tracks = tracks[places]
-    if asked.per_artist is not None:
-        kept = groups.kept(tracks, per_artist=asked.per_artist)
-        tracks, scores = tracks[kept], scores[kept]
+    if asked.caps.any:
+        kept = groups.kept(tracks, caps=asked.caps)
+        tracks, scores = tracks[kept], np.minimum.accumulate(scores[kept])
     return tracks[:k], scores[:k]
+
+
+def within_caps(nearest: Callable[[int], Row], asked: Asked, groups: SongGroups, k: int) -> Row:
+    """The k songs to show of a search that finds as many as it is asked for, nearest first.
+
+    Asked for more until k songs of enough artists are found, or nothing is left.
+    """
+    most = (DEEPER if asked.caps.any else DRAWN_FROM) * k + SPARE
+    strict = replace(asked, caps=replace(asked.caps, gives_way=False))
+    while True:
+        row = nearest(most)
+        if len(row[0]) < most or len(arranged(row, strict, groups, k)[0]) >= k:
+            return arranged(row, asked, groups, k)
+        most *= DEEPER

@@ -1,5 +1,6 @@
 """For whom nothing better is known: what most people play lately, and every fourth song one of the newest."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,10 @@ def popular_and_fresh(popular: Row, newest: NDArray[np.int64], allowed: NDArray[
 
     popular: songs, most played first, and their scores. newest: (N,) all songs, latest release first. allowed: (N,).
     """
-    waiting = iter([(int(t), float(s)) for t, s in zip(*popular, strict=True) if allowed[t]])
-    latest = iter(int(track) for track in newest if allowed[track])
+    # No more of either can be needed: a song that stands in both is listed once.
+    favourites = np.flatnonzero(allowed[popular[0]])[:wanted]
+    waiting = zip(popular[0][favourites].tolist(), popular[1][favourites].tolist(), strict=True)
+    latest = iter(newest[np.flatnonzero(allowed[newest])[: 2 * wanted]].tolist())
     listed: dict[int, tuple[float, bool]] = {}
     most = min(wanted, int(np.count_nonzero(allowed)))
     while len(listed) < most:
@@ -53,27 +56,35 @@ def floor(
 ) -> ColdAnswer:
     """What fills a list of songs found up to k, less what the query excludes; fewer where the catalogue has fewer.
 
-    What is dealt to another day comes after the others, and what resembles a dislike last of all.
+    What is dealt to another day comes after the others, and what resembles a dislike last of all. Where the cap on
+    artists gives way, it does so behind what is within it.
     """
     never, later, resembling = (np.zeros(len(newest), np.bool_) for _ in range(3))
+    if asked.query.allowed is not None:
+        never = ~asked.query.allowed
     never[asked.query.exclude], later[asked.later] = True, True
     if asked.resembling is not None:
         resembling = asked.resembling
     parts = [NONE]
     listed = found
+    limits = [replace(asked.caps, gives_way=False)]
+    if asked.caps.gives_way:
+        limits.append(replace(asked.caps, per_artist=None))
     for part in (~later & ~resembling, later & ~resembling, resembling):
-        left = part & ~never
-        while len(listed) < k and left.any():
-            # Second versions and other songs of an artist fall out, so more than are missing are asked for.
-            more = popular_and_fresh(popular, newest, left, 2 * (k - len(listed)) + SPARE)
-            left[more.tracks] = False
-            if asked.luck is not None:
-                order, luck = drawn(more.tracks, asked.luck)
-                more = more.take(order)._replace(scores=luck)
-            kept = groups.kept(np.concatenate([listed, more.tracks]), asked.query.exclude, asked.per_artist)
-            new = kept[kept >= len(listed)] - len(listed)
-            new = new[: k - len(listed)]
-            parts.append(more.take(new))
-            listed = np.concatenate([listed, more.tracks[new]])
+        for caps in limits:
+            left = part & ~never
+            left[listed] = False
+            while len(listed) < k and left.any():
+                # Second versions and other songs of an artist fall out, so more than are missing are asked for.
+                more = popular_and_fresh(popular, newest, left, 2 * (k - len(listed)) + SPARE)
+                left[more.tracks] = False
+                if asked.luck is not None:
+                    order, luck = drawn(more.tracks, asked.luck)
+                    more = more.take(order)._replace(scores=luck)
+                kept = groups.kept(np.concatenate([listed, more.tracks]), asked.query.exclude, caps)
+                new = kept[kept >= len(listed)] - len(listed)
+                new = new[: k - len(listed)]
+                parts.append(more.take(new))
+                listed = np.concatenate([listed, more.tracks[new]])
     tracks, scores, fresh = zip(*parts, strict=True)
     return ColdAnswer(np.concatenate(tracks), np.concatenate(scores), np.concatenate(fresh))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.search.text_index import Match, TextIndex
 
@@ -34,21 +35,25 @@ def search(
     meaning: Meaning | None,
     knows: Callable[[str], bool],
     floor: Callable[[], float],
+    allowed: NDArray[np.bool_] | None = None,
 ) -> list[Found]:
     """Names first, then meaning; without a meaning (an encoder that knows no words) BM25 over all texts.
 
+    meaning: proposes allowed songs alone. allowed: (N,) the only songs that are named; None is all.
     knows: whether the encoder was taught a word. floor: the cosine that random strings reach; where no word is known,
     neither to it nor from any song's texts, only what is nearer than that fits.
     Partial matches of names take at most half of the places that meaning has a say in. Empty where nothing fits.
     """
-    named = index.names(text, most, knows if meaning is not None else lambda word: False)
+    looked = most if allowed is None else len(allowed)
+    named = index.names(text, looked, knows if meaning is not None else lambda word: False)
+    named = [match for match in named if allowed is None or allowed[match.track]][:most]
     whole = [_called(match) for match in named if match.whole]
     partly = [_called(match) for match in named if not match.whole]
     unknown = [word for word in index.unknown(text) if meaning is None or not knows(word)]
     if meaning is None:
-        rest = [
-            Found(t, s / (1 + s), "texts", _but("has some of the words", unknown)) for t, s in index.texts(text, most)
-        ]
+        texts = [(t, s) for t, s in index.texts(text, looked) if allowed is None or allowed[t]][:most]
+        said = _but("has some of the words", unknown)
+        rest = [Found(track, score / (1 + score), "texts", said) for track, score in texts]
         return _numbered([*whole, *partly], rest)
     least = floor() if len(unknown) == len(text.split()) else -1.0
     said = _but("fits the words", unknown)

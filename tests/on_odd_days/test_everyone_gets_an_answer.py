@@ -99,8 +99,9 @@ def test_how_many_is_a_whole_number_from_one_on(recommender: Recommender, user: 
 
 def test_numpys_numbers_are_numbers(recommender: Recommender, user: str) -> None:
     assert len(recommender.recommend(user, np.int64(3))) == 3
-    with pytest.raises(UserError, match="per_artist is 0"):
-        recommender.recommend(user, 3, per_artist=0)
+    with pytest.raises(UserError, match="per_artist is -1"):
+        recommender.recommend(user, 3, per_artist=-1)
+    assert len(recommender.recommend(user, 3, per_artist=np.int64(0))) == 3
 
 
 def test_ids_are_texts(recommender: Recommender) -> None:

@@ -26,6 +26,8 @@ asks = {
     "stranger": lambda: rec.recommend("nobody", k=5), "similar": lambda: rec.similar(song),
     "next": lambda: rec.next_song([song]), "search": lambda: rec.search("calm orchestral"),
     "title": lambda: rec.continue_playlist([], title="sad piano"),
+    "filters": lambda: rec.similar(song, genres=rec._restrictions.genres.most_frequent(2), released=(1990, 2026),
+                                   tags=rec._restrictions.tags.most_frequent(1), duration=(0, 500)),
 }
 for name, ask in asks.items():
     pid = os.fork()
@@ -52,7 +54,7 @@ def test_a_child_forked_after_loading_answers(built: Path, state: str) -> None:
         command, env=environment, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2], check=True
     )
     assert set(done.stdout.splitlines()) == {
-        f"{name} 0" for name in ("recommend", "batch", "stranger", "similar", "next", "search", "title")
+        f"{name} 0" for name in ("recommend", "batch", "stranger", "similar", "next", "search", "title", "filters")
     }
 
 

@@ -74,8 +74,39 @@ class TestWishes:
         assert refused.code == 2
         assert said in refused.err
 
-    def test_likeness_and_words_take_none(self, ask):
-        assert "--like and --text take no wishes" in ask("--text", "calm", "--day", "today").err
+    @pytest.mark.parametrize("kind", ["user", "like", "playlist", "title", "text"])
+    def test_every_question_takes_filters(self, ask, tracks, user, kind):
+        genre = tracks["genres"].explode().drop_nulls().mode()[0]
+        options = ["--genre", f"{genre}, {genre}", "--duration", "10..", "--released", "2000..2030", "--per-artist", 0]
+        found = json.loads(ask(*questions(tracks, user)[kind], *options, "--json", "-k", 60).out)
+        assert found
+        genres = dict(tracks.select("track_id", "genres").iter_rows())
+        assert all(genre in genres[song["track_id"]] and song["duration_s"] >= 10 for song in found)
+
+    def test_artists_can_be_blocked_and_songs_listed(self, ask, tracks, user):
+        known = tracks.filter(pl.col("artist").is_not_null())
+        only, artist = known["track_id"][:20].to_list(), known["artist"][3]
+        options = ["--only", ",".join(only), "--block-artist", artist.upper(), "--per-album", 1, "--versions"]
+        found = json.loads(ask("--like", tracks["track_id"][40], *options, "--json", "-k", 20).out)
+        assert found
+        assert {song["track_id"] for song in found} <= set(only)
+        assert artist not in {song["artist"] for song in found}
+        assert len({song["album"] for song in found if song["album"]}) == sum(bool(song["album"]) for song in found)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--text", "calm", "--day", "today"], "day says nothing to search"),
+            (["--like", "track-0001", "--heard"], "heard says nothing to similar"),
+            (["--title", "calm", "--genre", "polka polka"], 'no genre "polka polka"'),
+            (["--text", "calm", "--duration", "long"], '"long" is no range of numbers'),
+            (["--text", "calm", "--released", "soon.."], "released is 'soon'"),
+        ],
+    )
+    def test_what_says_nothing_is_a_mistake(self, ask, options, said):
+        refused = ask(*options)
+        assert refused.code == 2
+        assert said in refused.err
 
 
 @pytest.mark.parametrize("kind", ["user", "like", "playlist", "title", "playlist and title", "text"])

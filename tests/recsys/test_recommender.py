@@ -104,7 +104,7 @@ class TestRecommend:
         assert recommender.recommend([], 5).height == 0
 
     def test_someone_new_gets_what_is_popular_and_fresh(self, recommender):
-        found = recommender.recommend(NEWCOMER, 12)
+        found = recommender.recommend(NEWCOMER, 12, per_artist=None)
         assert len(found) == 12
         assert_sound(found, recommender, 12)
         assert {song.sources for song in found} == {("popularity",), ("fresh",)}
@@ -226,7 +226,7 @@ class TestSimilarAndSearch:
         names = recommender.dataset.track_ids.names
         row = 7
         cosine = vectors.values.astype(np.float64) @ vectors.values[row].astype(np.float64)
-        found = recommender.similar(names[vectors.tracks[row]], k=10)
+        found = recommender.similar(names[vectors.tracks[row]], k=10, per_artist=None)
         assert_sound(found, recommender, 10)
         assert names[vectors.tracks[row]] not in ids(found)
         expected = np.sort(np.delete(cosine, row))[::-1][:10]

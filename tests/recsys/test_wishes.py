@@ -21,7 +21,14 @@ def ids(found: list[Recommendation]) -> list[str]:
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        ({"per_artist": 0}, "per_artist is 0"),
+        ({"per_artist": -1}, "per_artist is -1"),
+        ({"per_album": True}, "per_album is True"),
+        ({"only": []}, "only names no song"),
+        ({"released": 1999}, "released is 1999"),
+        ({"released": (2001, "1999-05-01")}, "released ends on 1999-05-01"),
+        ({"duration": (60, "long")}, "duration is 'long'"),
+        ({"duration": (60, 30)}, "duration ends at 30"),
+        ({"genres": 3}, "genres is 3"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"day": "tomorrow"}, "day is 'tomorrow'"),
@@ -36,8 +43,18 @@ def test_what_means_nothing_is_said_in_a_line(wish: dict[str, Any], said: str) -
 
 
 def test_a_wish_that_does_not_exist_is_the_programs_mistake() -> None:
-    with pytest.raises(TypeError, match="no wish per_album; there are heard, per_artist"):
-        Wishes.of(per_album=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="no wish per_composer; there are heard, per_artist"):
+        Wishes.of(per_composer=2)  # type: ignore[call-arg]
+
+
+def test_nothing_and_0_set_no_limit_and_two_songs_by_an_artist_are_usual_but_in_a_search() -> None:
+    assert [Wishes.of(per_artist=most).per_artist for most in (None, 0, 3)] == [None, None, 3]
+    assert (Wishes.of().per_artist, Wishes.of("search").per_artist) == (2, None)
+
+
+def test_a_year_is_its_first_and_its_last_day() -> None:
+    assert Wishes.of(released=(1999, "2001")).released == (date(1999, 1, 1), date(2001, 12, 31))
+    assert Wishes.of(released=(None, "2001-05-06")).released == (None, date(2001, 5, 6))
 
 
 @pytest.mark.parametrize("day", [MONDAY, "2026-11-30", datetime(2026, 11, 30, 12, tzinfo=UTC)])

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings, closeness
+from recsys.candidates.content.vector_neighbours import (
+    NO_ROW,
+    Row,
+    VectorNeighbours,
+    VectorNeighbourSettings,
+    closeness,
+)
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import AtQuery, Reason
 from recsys.candidates.history import add_repeats
@@ -75,13 +81,22 @@ class Htcl:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
         return self.near.nearest(songs, k)
 
-    def by_text(self, text: str, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The k songs nearest to the words; scores are cosines. Raises UserError without a text encoder."""
+    def knows(self, songs: NDArray[np.int32]) -> bool:
+        """Whether any of the songs has a vector."""
+        return bool(self.near.known[songs].any())
+
+    def around(self, songs: NDArray[np.int32], k: int, allowed: NDArray[np.bool_] | None = None) -> Row:
+        """The k songs nearest to the mean of the songs' vectors, among those allowed (N,), and their cosines."""
+        return self.near.toward(self.near.of(songs[self.near.known[songs]]).mean(axis=0), k, allowed)
+
+    def by_text(self, text: str, k: int, allowed: NDArray[np.bool_] | None = None) -> Row:
+        """The k songs nearest to the words, among those allowed (N,), and their cosines.
+
+        Raises UserError without a text encoder.
+        """
         if self.encode_text is None:
             raise UserError("text search needs an encoder with a text tower; this one has none")
-        if not len(self.index):
-            return np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return self.index.search(self.encode_text([text]), min(k, len(self.index)))[0]
+        return self.near.toward(self.encode_text([text])[0], k, allowed) if len(self.index) else NO_ROW
 
     def state(self) -> State:
         return {}

@@ -19,6 +19,8 @@ from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 
+Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+NO_ROW: Row = (NOTHING, np.zeros(0, np.float32))
 REMEMBERED_CELLS = 20_000_000
 """Neighbours kept over queries: 160 MB."""
 
@@ -38,7 +40,7 @@ class VectorNeighbours:
     def __init__(self, vectors: Vectors, index: VectorIndex, tracks: int) -> None:
         """index: holds the vectors. tracks: size N of the catalogue."""
         self.vectors, self.index, self.tracks = vectors, index, tracks
-        self.memory: dict[tuple[int, tuple[int, int]], tuple[NDArray[np.int32], NDArray[np.float32]]] = {}
+        self.memory: dict[tuple[int, tuple[int, int]], Row] = {}
         self.row_of = np.full(tracks, -1, np.int64)
         self.row_of[vectors.tracks] = np.arange(len(vectors.tracks))
         self.known = self.row_of >= 0
@@ -62,6 +64,18 @@ class VectorNeighbours:
         vectors = self.of(songs[self.known[songs]])
         return self.index.search(vectors, min(k, len(self.index))) if len(vectors) else Ranked.from_rows([])
 
+    def toward(self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None) -> Row:
+        """The k songs nearest to a vector (D,) among those allowed (N,), and their cosines; None allows all.
+
+        Where songs are left out, every other one is compared: no index knows which are left before it is asked.
+        """
+        if allowed is None:
+            return self.index.search(vector[None], min(k, len(self.index)))[0] if len(self.index) else NO_ROW
+        rows = np.flatnonzero(allowed[self.vectors.tracks])
+        cosines = self.vectors.values[rows] @ (vector / np.linalg.norm(vector))
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return self.vectors.tracks[rows[best]], cosines[best].astype(np.float32)
+
     def of(self, songs: NDArray[np.int32]) -> NDArray[np.float32]:
         """(S, D) vectors; of a song that has none some other song's."""
         return self.vectors.values[self.row_of[songs]]
@@ -78,9 +92,7 @@ class VectorNeighbours:
         others = near != np.repeat(np.arange(self.tracks), lengths)
         return csr_matrix((closeness(cosines, settings) * others, near, offsets), shape=(self.tracks, self.tracks))
 
-    def _remembered(
-        self, songs: NDArray[np.int32], neighbours: int
-    ) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    def _remembered(self, songs: NDArray[np.int32], neighbours: int) -> dict[int, Row]:
         """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
         asked = (neighbours + 1, len(self.index))  # one is the song itself
         # What is found is held here too: another thread may empty the memory meanwhile.
