@@ -10,30 +10,40 @@ import re
 
 import polars as pl
 
-REST = r"[^()\[\]]+"
-VERSION = (
-    r"(?:\d{4} )?(?:digital(?:ly)? )?remaster(?:ed)?(?: version| edition)?(?: \d{4})?"
-    r"|remasteri[sz](?:ed|ado|é)(?: \d{4})?"
-    rf"|(?:recorded )?live(?: version| session)?(?: \d{{4}})?|live (?:at|in|from|on) {REST}"
+REST = r"[^()\[\]{}]+"
+ONE = (
+    r"(?:\d{4}(?: [-–—])? )?(?:digital(?:ly)? )?remaster(?:ed)?(?: version| edition)?(?: \d{4})?"
+    r"|remasteri[sz](?:ed|ado|é)(?: \d{4})?|\d+\w\w anniversary remaster(?:ed)?"
+    rf"|(?:recorded )?live(?: version| session)?(?: \d{{4}})?|live (?:at|in|from|on) {REST}|live(?:,| [-–—]) {REST}"
     rf"|(?:en|in|dal|ao) (?:vivo|directo)(?: {REST})?|in concert"
-    r"|(?:original |early |rough )?demo(?: version)?(?: \d{4})?"
-    r"|radio (?:edit|version|mix)|single (?:edit|version|mix)|album (?:version|edit)|original (?:version|mix)"
+    r"|(?:original |early |rough |home |studio )?demo(?: version| recording)?(?: take)?(?: \d{1,4})?"
+    r"|radio (?:edit|version|mix)|single(?: edit| version| mix)?|album (?:version|edit)|original (?:version|mix)"
     r"|(?:extended|full length|short|long|explicit|clean|mono|stereo)(?: version| mix| edit)?"
-    r"|bonus(?: track)?|deluxe(?: edition| version)?|(?:\d+\w\w )?anniversary (?:edition|version)|version|edit"
+    r"|(?:\d{4} )(?:stereo |mono )?mix|rough mix"
+    r"|bonus(?: track)?(?: version)?|(?:super |expanded )?(?:deluxe|expanded)(?: edition| version)?"
+    r"|(?:\d+\w\w )?anniversary (?:edition|version)|version|edit(?:ed)?"
+    r"|official (?:music |lyric )?(?:video|audio)|lyric video"
+    r'|from (?:the \w+ )?["“][^"“”]+["”](?: soundtrack)?'
 )
+VERSION = rf"(?:{ONE})(?:(?: /|,| [-–—]) (?:{ONE}))*"
 GUEST_WORD = r"(?:feat\.?|ft\.?|featuring) "
 GUEST = rf"{GUEST_WORD}{REST}"
-ADDITIONS = rf"(?:\s*[(\[](?:{VERSION}|{GUEST}|with {REST})[)\]]|\s+[-–—]\s+(?:{VERSION}|{GUEST})|\s+{GUEST})+$"
-"""What may stand behind a title: (Live at Leeds), [2011 Remaster], - Radio Edit, feat. Nina."""
+IN_BRACKETS = rf"\s*[(\[{{](?:{GUEST_WORD}|w/ ?){REST}(?:\([^()]*\))?[)\]}}]"
+ADDITIONS = rf"(?:\s*[(\[{{](?:{VERSION})[)\]}}]|\s+[-–—]\s+(?:{VERSION}|{GUEST})|\s+{GUEST})+$"
+"""What may stand behind a title: (Live at Leeds), [2011 Remaster], - Radio Edit, feat. Nina.
+
+No title loses words in brackets that begin with "with": (with Nina) is a guest, (With or Without You) is not. Acoustic
+and unplugged versions are other recordings."""
 
 
 GUEST_OF_ARTIST = rf"\s*[(\[]?{GUEST}[)\]]?$"
+ARTICLE_BEHIND = r"^(.+?)(?:, the| \(the\))$"
 
 
 def song_keys(tracks: pl.DataFrame) -> pl.Series:
     """(N,) one text for all versions of a song; null where title or artist is unknown."""
     title = _plain(pl.col("title"))
-    short = title.str.replace(ADDITIONS, "")
+    short = title.str.replace_all(IN_BRACKETS, "").str.replace(ADDITIONS, "").str.strip_chars()
     bare = pl.when(short == "").then(title).otherwise(short)
     return tracks.select(pl.concat_str(_lead(), pl.lit("\n"), bare).alias("song")).to_series()
 
@@ -52,7 +62,7 @@ def credited(artist: str | None) -> list[str]:
     """The names an artist's text may be called by: itself, who leads it, and its guests.
 
     >>> credited("Twins, The feat. Nina & Ann")
-    ['Twins, The feat. Nina & Ann', 'Twins, The', 'The Twins', 'Nina & Ann', 'Nina', 'Ann']
+    ['Twins, The feat. Nina & Ann', 'Twins, The', 'Nina & Ann', 'Nina', 'Ann', 'The Twins']
     """
     if artist is None or not artist.strip():
         return []
@@ -62,13 +72,13 @@ def credited(artist: str | None) -> list[str]:
         names.append(artist[: guests.start()])
         named = re.sub(GUEST_WORD, "", guests[0].strip().strip("()[]"), flags=re.IGNORECASE).strip()
         names += [artist[: guests.start()], named, *re.split(r"\s*(?:,|&|\band\b)\s*", named)]
-    names += [f"The {name[:-5]}" for name in names if name.lower().endswith(", the")]
+    names += [re.sub(ARTICLE_BEHIND, r"The \1", name, flags=re.IGNORECASE) for name in names]
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def _lead() -> pl.Expr:
     artist = _plain(pl.col("artist"))
-    lead = artist.str.replace(GUEST_OF_ARTIST, "").str.replace(r"^(.+), the$", "the $1").str.replace(r"^the ", "")
+    lead = artist.str.replace(GUEST_OF_ARTIST, "").str.replace(ARTICLE_BEHIND, "the $1").str.replace(r"^the ", "")
     return pl.when(lead == "").then(artist).otherwise(lead)
 
 
