@@ -81,6 +81,14 @@ def span(name: str, value: object) -> tuple[float | None, float | None] | None:
     return least, most
 
 
+def share(name: str, value: object) -> float:
+    """A number from 0 to 1. Raises UserError for anything else."""
+    number = _number(name, value)
+    if number > 1:
+        raise UserError(f"{name} is {value!r}", "Give a number from 0 to 1.")
+    return number
+
+
 def _pair(name: str, value: object) -> tuple[object, object]:
     if isinstance(value, str) or not isinstance(value, Iterable) or len(ends := list(value)) != 2:
         raise UserError(f"{name} is {value!r}", "Give a first and a last one; None leaves an end open.")

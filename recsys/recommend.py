@@ -50,6 +50,7 @@ def main(
     duration: Annotated[
         str | None, typer.Option(help="Shortest and longest in seconds: 120..300, 60.., ..600.")
     ] = None,
+    diversity: Annotated[float, typer.Option(min=0, max=1, help="How little alike the songs are, 0 to 1.")] = 0.0,
     day: Annotated[str | None, typer.Option(help="A list of its own for this day: 2026-11-28, or today.")] = None,
     seed: Annotated[int | None, typer.Option(help="A list of its own for this number.")] = None,
     not_again: Annotated[
@@ -75,6 +76,7 @@ def main(
         "tags": _listed(tag),
         "released": _ends(released),
         "duration": _ends(duration, float),
+        "diversity": diversity or None,
         "day": date.today() if day == "today" else day,
         "seed": seed,
         "not_again_days": not_again,

@@ -35,6 +35,7 @@ from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
 from recsys.ranking.reasons import Question, reason_in_words
 from recsys.ranking.recommendation import Recommendation, as_frame
+from recsys.ranking.steering.diversity import Diversity
 from recsys.search import by_words
 from recsys.search.publishing import read_text_index
 from recsys.search.text_index import TextIndex
@@ -148,9 +149,7 @@ class Recommender:
         """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
         k, name, wants = arguments.count("k", k), arguments.text("track", track), Wishes.of("similar", **wishes)
         rows = self.dataset.track_ids.to_rows([name])
-        if not self.words.learned:
-            raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
-        if not self._htcl.knows(rows):
+        if not self._vectors(rows).any():
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
         asked = self._asked(Query(history=rows, exclude=rows), wants, self._restrictions.allowed(wants), name)
         allowed = asked.query.allowed
@@ -233,7 +232,14 @@ class Recommender:
             resembling = self._dislikes.resembling(query.disliked, query.liked)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
         caps = Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)
-        return Asked(query, caps, later, resembling, luck)
+        diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
+        return Asked(query, caps, later, resembling, luck, diversity)
+
+    def _vectors(self, tracks: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Unit vectors of songs, zeros where a song has none. Raises UserError where nothing told the encoder."""
+        if not self.words.learned:
+            raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
+        return self._htcl.near.of(tracks) * self._htcl.near.known[tracks, None]
 
     def _filled(
         self, found: list[Recommendation], asked: Asked, k: int, explained: bool = True

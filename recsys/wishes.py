@@ -15,7 +15,7 @@ PER_ARTIST: dict[Method, int | None] = {"search": None}
 USUAL_PER_ARTIST = 2
 WITHOUT: dict[Method, tuple[str, ...]] = {
     "similar": ("heard", "not_again_days"),
-    "search": ("heard", "not_again_days", "day", "seed"),
+    "search": ("heard", "not_again_days", "diversity", "day", "seed"),
 }
 """Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words."""
 
@@ -35,6 +35,7 @@ class WishFields(TypedDict, total=False):
     tags: Sequence[str]
     released: tuple[arguments.When, arguments.When] | None
     duration: tuple[float | None, float | None] | None
+    diversity: float
     day: date | str | None
     seed: int | None
     not_again_days: int | None
@@ -51,6 +52,8 @@ class Wishes:
     only: ids of the songs that may be answered; None is all. genres, languages: the song has one of them. tags: the
     song has all of them among its tags, genres and language. released: (first, last), dates or years. duration:
     (shortest, longest) in seconds. None leaves an end open. A song of which a filter's value is unknown does not pass.
+
+    diversity: 0..1; the higher, the less alike are the songs of a list. 0 keeps the ranking.
 
     day, seed: the list of that day (a date, or "2026-11-28") or number: the same one whenever it is asked for, and
     another one than on other days. not_again_days: a song played in the last so many days before the day (without
@@ -72,6 +75,7 @@ class Wishes:
     tags: tuple[str, ...] = ()
     released: tuple[date | None, date | None] | None = None
     duration: tuple[float | None, float | None] | None = None
+    diversity: float = 0.0
     day: date | None = None
     seed: int | None = None
     not_again_days: int | None = None
@@ -103,6 +107,7 @@ class Wishes:
             tags=tuple(arguments.texts("tags", fields.get("tags", ()))),
             released=arguments.days("released", fields.get("released")),
             duration=arguments.span("duration", fields.get("duration")),
+            diversity=arguments.share("diversity", fields.get("diversity", 0.0)),
             day=None if day is None else arguments.day("day", day),
             seed=None if seed is None else arguments.whole("seed", seed),
             not_again_days=arguments.optional_count("not_again_days", fields.get("not_again_days")),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from recsys.queries import NOTHING, Query
 from recsys.ranking.daily import DRAWN_FROM, drawn
 from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
+from recsys.ranking.steering.diversity import Diversity
 
 SPARE = 10
 """Songs fused beyond what is needed: a catalogue holds some songs twice, and each is recommended once."""
@@ -26,7 +27,7 @@ class Asked:
 
     caps: how many songs of an artist, an album and a recording it holds. later: songs dealt to other days, answered
     when nothing else is left. resembling: (N,) songs that resemble what the listener disliked, behind all others; None
-    where nothing was. luck: draws the order; None keeps the ranking.
+    where nothing was. luck: draws the order; None keeps the ranking. diversity: None keeps it, too.
     """
 
     query: Query
@@ -34,6 +35,7 @@ class Asked:
     later: NDArray[np.int32] = field(default_factory=lambda: NOTHING)
     resembling: NDArray[np.bool_] | None = None
     luck: int | None = None
+    diversity: Diversity | None = None
 
     @property
     def of_sources(self) -> Query:
@@ -43,8 +45,8 @@ class Asked:
         return replace(self.query, exclude=np.union1d(self.query.exclude, self.later))
 
     def depth(self, k: int) -> int:
-        """How many songs must be fused for k to be left; all that are proposed where artists or albums are limited."""
-        if self.caps.any:
+        """How many songs must be fused for k to be left; all that are proposed where later ones may move up."""
+        if self.caps.any or self.diversity is not None:
             return ALL
         return (DRAWN_FROM if self.luck is not None else 2) * k + SPARE
 
@@ -65,6 +67,9 @@ def arranged(row: Row, asked: Asked, groups: SongGroups, k: int) -> Row:
         tracks = tracks[: DRAWN_FROM * k]
         places, scores = drawn(tracks, asked.luck)
         tracks = tracks[places]
+    if asked.diversity is not None:
+        places, scores = asked.diversity.order(tracks, k)
+        tracks = tracks[places]
     if asked.caps.any:
         kept = groups.kept(tracks, caps=asked.caps)
         tracks, scores = tracks[kept], np.minimum.accumulate(scores[kept])
@@ -76,7 +81,7 @@ def within_caps(nearest: Callable[[int], Row], asked: Asked, groups: SongGroups,
 
     Asked for more until k songs of enough artists are found, or nothing is left.
     """
-    most = (DEEPER if asked.caps.any else DRAWN_FROM) * k + SPARE
+    most = (DEEPER if asked.depth(k) == ALL else DRAWN_FROM) * k + SPARE
     strict = replace(asked, caps=replace(asked.caps, gives_way=False))
     while True:
         row = nearest(most)

@@ -41,6 +41,7 @@ def wishes(draw: Any) -> dict[str, Any]:
                 "languages": st.lists(st.integers(0, 2), max_size=2),
                 "released": st.sampled_from([(None, 2020), (2015, None)]),
                 "duration": st.sampled_from([(None, 18), (15, None)]),
+                "diversity": st.sampled_from([0.0, 0.4, 1.0]),
                 "seed": st.integers(0, 3),
             },
         )

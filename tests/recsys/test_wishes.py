@@ -28,6 +28,8 @@ def ids(found: list[Recommendation]) -> list[str]:
         ({"released": (2001, "1999-05-01")}, "released ends on 1999-05-01"),
         ({"duration": (60, "long")}, "duration is 'long'"),
         ({"duration": (60, 30)}, "duration ends at 30"),
+        ({"diversity": 1.5}, "diversity is 1.5"),
+        ({"diversity": "much"}, "diversity is 'much'"),
         ({"genres": 3}, "genres is 3"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"seed": 1.5}, "seed is 1.5"),

@@ -81,10 +81,6 @@ class Htcl:
         """The k nearest songs of each song that has a vector, itself included; scores are cosines."""
         return self.near.nearest(songs, k)
 
-    def knows(self, songs: NDArray[np.int32]) -> bool:
-        """Whether any of the songs has a vector."""
-        return bool(self.near.known[songs].any())
-
     def around(self, songs: NDArray[np.int32], k: int, allowed: NDArray[np.bool_] | None = None) -> Row:
         """The k songs nearest to the mean of the songs' vectors, among those allowed (N,), and their cosines."""
         return self.near.toward(self.near.of(songs[self.near.known[songs]]).mean(axis=0), k, allowed)
