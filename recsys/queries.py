@@ -66,6 +66,13 @@ class Query:
             liked=self.liked[~songs[self.liked]],
         )
 
+    def never_played(self, song: int) -> "Query":
+        """The same question of somebody who never played the song; it may be answered, unless it is disliked."""
+        kept = self.history != song
+        evidence, ages = (None if of is None else of[kept] for of in (self.evidence, self.ages_days))
+        exclude = self.exclude if song in self.disliked else self.exclude[self.exclude != song]
+        return replace(self, history=self.history[kept], evidence=evidence, ages_days=ages, exclude=exclude)
+
     def weights(self, half_life: float | None) -> NDArray[np.float32]:
         """Evidence per play, halved every `half_life` plays back from the latest one; None does not decay."""
         evidence = np.ones(len(self.history), np.float32) if self.evidence is None else self.evidence

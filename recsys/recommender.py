@@ -21,13 +21,13 @@ from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
 from recsys.catalogue.restrictions import Restrictions
-from recsys.fitted.store import FittedSources, load_models
+from recsys.fitted.store import Answer, FittedSources, load_models
 from recsys.fitted.text_encoder import TextEncoder
 from recsys.index.publishing import read_index
 from recsys.listeners import Listeners
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
-from recsys.ranking.arrange import DEEPER, SPARE, Asked, arranged, within_caps
+from recsys.ranking.arrange import ALL, DEEPER, SPARE, Asked, arranged, within_caps
 from recsys.ranking.cold_listener import floor
 from recsys.ranking.daily import not_dealt
 from recsys.ranking.dislikes import Dislikes
@@ -274,16 +274,27 @@ class Recommender:
             return []
         queries = [each.of_sources for each in asked]
         titles_alone = all(query.is_title_alone for query in queries)
-        answer = self.models.answer(task, queries, max(each.depth(k) for each in asked), titles_alone)
-        rows = zip(answer.ranked, asked, strict=True)
-        best = Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
+        answer, best = self._lists(task, asked, k, titles_alone)
         if not explained:
             return [self._name(tracks, scores) for tracks, scores in best]
-        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task])
+
+        def again(rows: Sequence[int], changed: Sequence[Query]) -> list[NDArray[np.int32]]:
+            plain = [replace(asked[row], luck=None, diversity=None) for row in rows]
+            others = [replace(each, query=query) for each, query in zip(plain, changed, strict=True)]
+            return [tracks for tracks, _ in self._lists(task, others, ALL, titles_alone)[1]]
+
+        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task], again)
         return [
             self._name(tracks, scores, explanations, question, titled=bool(query.text))
             for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)
         ]
+
+    def _lists(self, task: Task, asked: Sequence[Asked], k: int, titles_alone: bool) -> tuple[Answer, Ranked]:
+        """What the models answer, and the k songs to show of it."""
+        deepest = max(each.depth(k) for each in asked)
+        answer = self.models.answer(task, [each.of_sources for each in asked], deepest, titles_alone)
+        rows = zip(answer.ranked, asked, strict=True)
+        return answer, Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
 
     def _name(
         self,

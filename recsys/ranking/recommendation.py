@@ -11,8 +11,8 @@ class Recommendation:
     """One recommended song.
 
     score: what the list is ordered by, comparable within one list only. reason: one line of words. sources: the
-    candidate sources that proposed it, by their share of the score, largest first. because: the track_id of the played
-    (or given) song that contributed most; None where no single song did. year: of its release. duration_s: seconds.
+    candidate sources that proposed it, by their share of the score, largest first. because: the track_id of a
+    played (or given) song without which this one would stand farther down; None where no single song was found. year: of its release. duration_s: seconds.
     audio_path: as in the tracks table.
     """
 

@@ -1,5 +1,8 @@
 """Explanations are the fusion's own numbers: the source named first really counted most."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,11 +12,13 @@ from data.storage.workspace import Workspace
 from data.tables import Imported
 from recsys.candidates import REASONS
 from recsys.candidates.votes import Votes
+from recsys.listeners import Listeners
 from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.ranking.explain import Explanation, explain
+from recsys.ranking.explain import Again, Explanation, explain
 from recsys.ranking.fusion import PARTS, FusionSettings, Method, Proposals
 from recsys.ranking.reasons import reason_in_words
+from recsys.recommender import Recommender
 
 TRACKS, QUERIES = 30, 7
 WEIGHTS = {"item-knn": 1.0, "popularity": 0.5, "htcl-stage2": 2.0}
@@ -70,6 +75,7 @@ def test_sources_stand_by_what_each_added_to_the_score(method: Method, seed: int
             assert sum(parts.values()) == pytest.approx(score, rel=1e-5)
             expected = sorted((name for name in parts if parts[name] > 0), key=lambda name: -parts[name])
             assert list(explanation.sources) == expected
+            assert explanation.shares == pytest.approx([parts[name] / sum(parts.values()) for name in expected])
             assert explanation.because == (0 if track % 2 == 0 else None)
             assert explanation.by == (expected[0] if track % 2 == 0 else None)
 
@@ -82,19 +88,61 @@ class Voting:
         return Votes(np.array([7, 8, 9], np.int32), given)
 
 
-def named_for(tracks: list[int]) -> list[int | None]:
+def named_for(tracks: list[int], again: Again | None = None) -> list[int | None]:
     """The songs that are named for a list which `Voting` alone proposes, in this order."""
     scores = np.arange(len(tracks), 0, -1).astype(np.float32)
     settings = FusionSettings(weights={"voting": 1.0})
     found = {"voting": Ranked.from_rows([(np.array(tracks, np.int32), scores)])}
     proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
     ranked = proposals.ranked(settings, len(tracks))
-    explained = explain([after(7, 8, 9)], ranked, proposals, settings, {"voting": Voting()})
+    explained = explain([after(7, 8, 9)], ranked, proposals, settings, {"voting": Voting()}, again)
     return [song.because for song in explained[0]]
 
 
 def test_songs_that_speak_nearly_alike_are_named_in_turn() -> None:
     assert named_for([0, 1, 2, 3, 4]) == [7, 8, 7, 8, 7]
+
+
+@pytest.mark.parametrize(("needed", "named"), [({7}, 7), ({8}, 8), ({7, 8}, 7), (set(), None)])
+def test_a_song_is_named_where_the_list_is_another_without_it(needed: set[int], named: int | None) -> None:
+    asked: list[list[int]] = []
+
+    def again(rows: Sequence[int], queries: Sequence[Query]) -> list[np.ndarray]:
+        asked.extend(query.history.tolist() for query in queries)
+        assert list(rows) == [0] * len(queries)
+        moved = [needed - set(query.history.tolist()) for query in queries]
+        return [np.array([5, 0] if lost else [0, 5], np.int32) for lost in moved]
+
+    assert named_for([0], again) == [named]
+    assert asked == [[7, 8, 9], [8, 9], [7, 9]]  # the ninth gives too little to be tried
+
+
+def test_a_query_without_a_song_keeps_what_belongs_to_the_other_plays() -> None:
+    three = np.array([3, 4, 3], np.int32)
+    query = Query(three, np.array([1, 2, 3], np.float32), np.array([9, 8, 7], np.float32), exclude=three[:2])
+    left = query.never_played(3)
+    assert (left.history.tolist(), left.evidence, left.ages_days, left.exclude) == ([4], [2], [8], [4])
+    assert replace(query, disliked=three[:1]).never_played(3).exclude.tolist() == [3, 4]
+    assert after(1, 2).never_played(1).evidence is None
+
+
+def test_leaving_out_the_song_that_is_named_puts_the_recommended_one_farther_down(recommender: Recommender) -> None:
+    dataset, listeners = recommender.dataset, recommender._listeners
+    everything, farther, songs = len(dataset.track_ids), [], 0
+    for user in dataset.user_ids.names[:12]:
+        row = dataset.user_ids.rows[user]
+        found = recommender.recommend(user, 20)
+        songs += len(found)
+        for place, song in enumerate(found):
+            if song.because is None:
+                continue
+            left_out = (pl.col("user") == row) & (pl.col("track") == dataset.track_ids.rows[song.because])
+            recommender._listeners = Listeners(replace(dataset, listens=dataset.listens.filter(~left_out)))
+            without = [other.track_id for other in recommender.recommend(user, everything, explain=False)]
+            farther.append(without.index(song.track_id) > place)
+            recommender._listeners = listeners
+    assert len(farther) > songs / 2
+    assert np.mean(farther) >= 0.9
 
 
 def test_a_song_that_speaks_for_itself_is_named() -> None:
