@@ -66,6 +66,15 @@ class Query:
             liked=self.liked[~songs[self.liked]],
         )
 
+    def after(self, songs: NDArray[np.int32]) -> "Query":
+        """The same question once these songs were played as well, just now; they are not answered."""
+        evidence, ages = (
+            None if of is None else np.concatenate([of, np.full(len(songs), value, np.float32)])
+            for of, value in ((self.evidence, 1), (self.ages_days, 0))
+        )
+        history, exclude = np.concatenate([self.history, songs]), np.union1d(self.exclude, songs)
+        return replace(self, history=history, evidence=evidence, ages_days=ages, exclude=exclude)
+
     def never_played(self, song: int) -> "Query":
         """The same question of somebody who never played the song; it may be answered, unless it is disliked."""
         kept = self.history != song

@@ -29,9 +29,11 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def main(
     workspace: WorkspaceOption = "workspace",
     user: Annotated[str | None, typer.Option(help="A listener of the dataset.")] = None,
-    playlist: Annotated[str | None, typer.Option(help="Songs to continue: ids or titles, separated by commas.")] = None,
+    playlist: Annotated[
+        str | None, typer.Option(help="Songs to continue: ids, titles, artist:NAME; with commas.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="The playlist's title; alone or with --playlist.")] = None,
-    like: Annotated[str | None, typer.Option(help="A song, by id or title: what sounds and reads like it.")] = None,
+    like: Annotated[str | None, typer.Option(help="A song, by id or title, or artist:NAME: what sounds so.")] = None,
     text: Annotated[str | None, typer.Option(help="Words, e.g. 'calm orchestral'.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many songs.")] = 10,
     heard: Annotated[bool, typer.Option("--heard", help="With --user: songs they have played as well.")] = False,
@@ -50,6 +52,10 @@ def main(
     duration: Annotated[
         str | None, typer.Option(help="Shortest and longest in seconds: 120..300, 60.., ..600.")
     ] = None,
+    more_like: Annotated[
+        str | None, typer.Option(help="More like these: ids, titles, artist:NAME, album:NAME.")
+    ] = None,
+    less_like: Annotated[str | None, typer.Option(help="Less like these, named in the same way.")] = None,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How little alike the songs are, 0 to 1.")] = 0.0,
     day: Annotated[str | None, typer.Option(help="A list of its own for this day: 2026-11-28, or today.")] = None,
     seed: Annotated[int | None, typer.Option(help="A list of its own for this number.")] = None,
@@ -76,6 +82,8 @@ def main(
         "tags": _listed(tag),
         "released": _ends(released),
         "duration": _ends(duration, float),
+        "more_like": songs_of(dataset, more_like) if more_like else None,
+        "less_like": songs_of(dataset, less_like) if less_like else None,
         "diversity": diversity or None,
         "day": date.today() if day == "today" else day,
         "seed": seed,
@@ -124,7 +132,8 @@ def _question(
         from data.dataset import song_name
 
         track = resolve(dataset, like)
-        name = song_name(dataset, int(dataset.track_ids.to_rows([track])[0]))
+        row = dataset.track_ids.find(track)
+        name = track.partition(":")[2] if row is None else song_name(dataset, row)
         return f"Like {name}", lambda recommender, k: recommender.similar(track, k, **wishes)
     if text is not None:
         return f'For "{text}"', lambda recommender, k: recommender.search(text, k, **wishes)
@@ -183,7 +192,7 @@ def songs_of(dataset: "Dataset", listed: str) -> list[str]:
 
 
 def resolve(dataset: "Dataset", name: str) -> str:
-    """The track_id of a song given by id or by title (case does not matter).
+    """The track_id of a song given by id or by title (case does not matter); `artist:NAME` and `album:NAME` stay.
 
     Raises UnknownIdError where no song has it, UserError where several have the title.
     """
@@ -195,6 +204,8 @@ def resolve(dataset: "Dataset", name: str) -> str:
     rows = [int(row) for row in (titles == wanted).fill_null(False).arg_true()]
     if len(rows) == 1:
         return dataset.track_ids.names[rows[0]]
+    if name.startswith(("artist:", "album:")):
+        return name
     if rows:
         ids = ", ".join(dataset.track_ids.to_names(rows[:4]))
         raise UserError(f'{len(rows)} songs are called "{name}"', f"Give an id: {ids}")

@@ -20,7 +20,7 @@ from data.tables import ANNOUNCED
 from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
-from recsys.catalogue.restrictions import Restrictions
+from recsys.catalogue.catalogue import Catalogue
 from recsys.fitted.store import Answer, FittedSources, load_models
 from recsys.fitted.text_encoder import TextEncoder
 from recsys.index.publishing import read_index
@@ -33,8 +33,8 @@ from recsys.ranking.daily import not_dealt
 from recsys.ranking.dislikes import Dislikes
 from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
-from recsys.ranking.reasons import Question, reason_in_words
-from recsys.ranking.recommendation import Recommendation, as_frame
+from recsys.ranking.reasons import Question
+from recsys.ranking.recommendation import Naming, Recommendation, as_frame
 from recsys.ranking.steering.diversity import Diversity
 from recsys.search import by_words
 from recsys.search.publishing import read_text_index
@@ -59,9 +59,8 @@ class Recommender:
         self._texts = texts or TextIndex.build(dataset.tracks)
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._groups = SongGroups(dataset.lead_artists, dataset.albums, dataset.recordings)
-        self._restrictions = Restrictions(dataset)
-        self._shown = {name: dataset.tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
-        self._shown["year"] = dataset.tracks["release_date"].dt.year()
+        self._catalogue = Catalogue(dataset)
+        self._name = Naming(dataset)
         self._listeners = Listeners(dataset)
         self._dislikes = Dislikes(self._groups.artists, self._htcl.vectors if self.words.learned else None)
         release = dataset.tracks["release_date"]
@@ -101,7 +100,7 @@ class Recommender:
         UserError for arguments that mean nothing, UnknownIdError for songs, artists and labels that nobody knows.
         """
         k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
-        allowed = self._restrictions.allowed(wants)
+        allowed = self._catalogue.allowed(wants)
         asked = [self._asked(self._listeners.query(user, wants), wants, allowed, user) for user in users]
         known = [row for row, each in enumerate(asked) if len(each.query.history)]
         task: Task = "next-song" if wants.heard else "discovery"
@@ -115,17 +114,21 @@ class Recommender:
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, **wishes: Unpack[WishFields]
     ) -> list[Recommendation]:
-        """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError."""
+        """Songs to follow those given; with no songs, songs for the title. Raises UnknownIdError.
+
+        tracks: ids; `artist:NAME` and `album:NAME` stand for all their songs, here and in the other methods.
+        """
         k, title = arguments.count("k", k), None if title is None else arguments.text("title", title)
         names = arguments.texts("tracks", tracks)
-        rows = self.dataset.track_ids.to_rows(names)
+        rows = self._catalogue.seeds(names)
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
         query = Query(history=rows, text=None if self.words.refused else title, exclude=rows)
         wants = Wishes.of("continue_playlist", **wishes)
-        asked = self._asked(query, wants, self._restrictions.allowed(wants), title, *names)
-        found = self._answer("playlist", [asked], k, "songs")[0] if len(rows) or query.text else []
-        if len(found) < k and not len(rows) and title:
+        asked = self._asked(query, wants, self._catalogue.allowed(wants), title, *names)
+        heard = len(asked.query.history)
+        found = self._answer("playlist", [asked], k, "songs")[0] if heard or query.text else []
+        if len(found) < k and not heard and title:
             # Validation may have chosen only sources that need songs they know: the words are left.
             found += self._by_words(
                 title, replace(asked, caps=UNCAPPED), len(self.dataset.track_ids) if asked.caps.any else k
@@ -138,24 +141,28 @@ class Recommender:
     def next_song(self, session: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         k, names = arguments.count("k", k), arguments.texts("session", session)
-        rows = self.dataset.track_ids.to_rows(names)
+        rows = self._catalogue.seeds(names)
         wants = Wishes.of("next_song", **wishes)
-        asked = self._asked(Query(history=rows, exclude=rows), wants, self._restrictions.allowed(wants), *names)
-        found = self._answer("discovery", [asked], k, "songs")[0] if len(rows) else []
+        asked = self._asked(Query(history=rows, exclude=rows), wants, self._catalogue.allowed(wants), *names)
+        found = self._answer("discovery", [asked], k, "songs")[0] if len(asked.query.history) else []
         return self._filled(found, asked, k)
 
     @threads_for(1)
     def similar(self, track: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
-        """Songs nearest in HTCL space. Raises UnknownIdError, UserError where the song has neither audio nor text."""
+        """Songs nearest in HTCL space, to the mean where `artist:NAME` or `album:NAME` stands for several.
+
+        Raises UnknownIdError, UserError where the song has neither audio nor text.
+        """
         k, name, wants = arguments.count("k", k), arguments.text("track", track), Wishes.of("similar", **wishes)
-        rows = self.dataset.track_ids.to_rows([name])
-        if not self._vectors(rows).any():
+        rows = self._catalogue.seeds([name])
+        asked = self._asked(Query(history=rows, exclude=rows), wants, self._catalogue.allowed(wants), name)
+        seeds, allowed = asked.query.history, asked.query.allowed
+        if not self._vectors(seeds).any():
             raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
-        asked = self._asked(Query(history=rows, exclude=rows), wants, self._restrictions.allowed(wants), name)
-        allowed = asked.query.allowed
-        tracks, scores = within_caps(lambda most: self._htcl.around(rows, most, allowed), asked, self._groups, k)
-        nearest = Explanation(("htcl-stage2",), int(rows[0]), "htcl-stage2")
-        return self._name(tracks, scores, [nearest] * len(tracks), "songs")
+        tracks, scores = within_caps(lambda most: self._htcl.around(seeds, most, allowed), asked, self._groups, k)
+        nearest = seeds[(self._vectors(tracks) @ self._vectors(seeds).T).argmax(axis=1)]
+        why = [Explanation(("htcl-stage2",), int(song), "htcl-stage2", (1.0,)) for song in nearest]
+        return self._name(tracks, scores, why, "songs")
 
     @threads_for(1)
     def search(self, text: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
@@ -168,7 +175,7 @@ class Recommender:
         k, words, wants = arguments.count("k", k), arguments.text("text", text), Wishes.of("search", **wishes)
         if not words.strip():
             raise UserError("nothing to search for")
-        asked = self._asked(Query(), wants, self._restrictions.allowed(wants))
+        asked = self._asked(Query(), wants, self._catalogue.allowed(wants))
         if found := self._by_words(words, asked, k):
             return found
         if asked.query.allowed is not None or len(asked.query.exclude):
@@ -217,19 +224,24 @@ class Recommender:
     def popular_and_fresh(self, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""
         k, wants = arguments.count("k", k), Wishes.of("popular_and_fresh", **wishes)
-        return self._filled([], self._asked(Query(), wants, self._restrictions.allowed(wants)), k)
+        return self._filled([], self._asked(Query(), wants, self._catalogue.allowed(wants)), k)
 
     def _asked(self, query: Query, wants: Wishes, allowed: NDArray[np.bool_] | None, *asker: str | None) -> Asked:
         """allowed: (N,) what the wishes allow. asker: what a list is asked for, so that not everybody's lists of a day
         change alike."""
-        exclude = np.union1d(query.exclude, self.dataset.track_ids.to_rows(wants.blocked))
-        query = replace(query, exclude=exclude, allowed=allowed)
+        plus, minus = self._catalogue.seeds(wants.more_like), self._catalogue.seeds(wants.less_like)
+        query = query.after(plus)
+        never = [query.exclude, self.dataset.track_ids.to_rows(wants.blocked), minus]
+        query = replace(query, exclude=np.unique(np.concatenate(never)), allowed=allowed)
         later, resembling = NOTHING, None
         if wants.day is not None and wants.not_again_days is not None:
             deal = wants.number("deal", *asker)
             later = not_dealt(self._groups.recordings, wants.day.toordinal(), wants.not_again_days, deal)
         if len(query.disliked):
             resembling = self._dislikes.resembling(query.disliked, query.liked)
+        if len(minus):
+            liked = query.history if query.user is None else plus
+            resembling = self._dislikes.resembling(minus, liked) | (False if resembling is None else resembling)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
         caps = Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)
         diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
@@ -295,32 +307,3 @@ class Recommender:
         answer = self.models.answer(task, [each.of_sources for each in asked], deepest, titles_alone)
         rows = zip(answer.ranked, asked, strict=True)
         return answer, Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
-
-    def _name(
-        self,
-        tracks: NDArray[np.int32],
-        scores: NDArray[np.float32],
-        explanations: Sequence[Explanation] = (),
-        question: Question = "listener",
-        reasons: Sequence[str] | None = None,
-        titled: bool = False,
-    ) -> list[Recommendation]:
-        """The rows as Recommendations. explanations: one each; none leave sources and reasons empty. reasons: one each;
-        else each explanation in words."""
-        ids, shown = self.dataset.track_ids.names, self._shown
-        if not explanations:
-            explanations, reasons = [Explanation(())] * len(tracks), [""] * len(tracks)
-        return [
-            Recommendation(
-                track_id=ids[track],
-                score=float(scores[at]),
-                reason=reasons[at]
-                if reasons
-                else reason_in_words(self.dataset, int(track), explanations[at], question, titled),
-                sources=explanations[at].sources,
-                because=None if (row := explanations[at].because) is None else ids[row],
-                # One value at a time: Polars gathers rows in a pool of threads, which a forked process has not.
-                **{name: values[int(track)] for name, values in shown.items()},
-            )
-            for at, track in enumerate(tracks)
-        ]

@@ -15,7 +15,8 @@ PER_ARTIST: dict[Method, int | None] = {"search": None}
 USUAL_PER_ARTIST = 2
 WITHOUT: dict[Method, tuple[str, ...]] = {
     "similar": ("heard", "not_again_days"),
-    "search": ("heard", "not_again_days", "diversity", "day", "seed"),
+    "search": ("heard", "not_again_days", "more_like", "less_like", "diversity", "day", "seed"),
+    "popular_and_fresh": ("more_like",),
 }
 """Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words."""
 
@@ -35,6 +36,8 @@ class WishFields(TypedDict, total=False):
     tags: Sequence[str]
     released: tuple[arguments.When, arguments.When] | None
     duration: tuple[float | None, float | None] | None
+    more_like: Sequence[str]
+    less_like: Sequence[str]
     diversity: float
     day: date | str | None
     seed: int | None
@@ -53,6 +56,8 @@ class Wishes:
     song has all of them among its tags, genres and language. released: (first, last), dates or years. duration:
     (shortest, longest) in seconds. None leaves an end open. A song of which a filter's value is unknown does not pass.
 
+    more_like: songs (ids, artist:NAME or album:NAME) that count as if they had just been played; they are not answered.
+    less_like: songs that are not answered either; what resembles them more than what was given or more_like comes last.
     diversity: 0..1; the higher, the less alike are the songs of a list. 0 keeps the ranking.
 
     day, seed: the list of that day (a date, or "2026-11-28") or number: the same one whenever it is asked for, and
@@ -75,6 +80,8 @@ class Wishes:
     tags: tuple[str, ...] = ()
     released: tuple[date | None, date | None] | None = None
     duration: tuple[float | None, float | None] | None = None
+    more_like: tuple[str, ...] = ()
+    less_like: tuple[str, ...] = ()
     diversity: float = 0.0
     day: date | None = None
     seed: int | None = None
@@ -88,7 +95,7 @@ class Wishes:
             known = ", ".join(WishFields.__annotations__)
             raise TypeError(f"there is no wish {', '.join(unknown)}; there are {known}")
         for name in WITHOUT.get(method, ()):
-            if fields.get(name) not in (None, False):
+            if fields.get(name):
                 raise UserError(f"{name} says nothing to {method}", "Leave it out, or ask for a listener's songs.")
         day, seed, only = fields.get("day"), fields.get("seed"), fields.get("only")
         wishes = cls(
@@ -107,6 +114,8 @@ class Wishes:
             tags=tuple(arguments.texts("tags", fields.get("tags", ()))),
             released=arguments.days("released", fields.get("released")),
             duration=arguments.span("duration", fields.get("duration")),
+            more_like=tuple(arguments.texts("more_like", fields.get("more_like", ()))),
+            less_like=tuple(arguments.texts("less_like", fields.get("less_like", ()))),
             diversity=arguments.share("diversity", fields.get("diversity", 0.0)),
             day=None if day is None else arguments.day("day", day),
             seed=None if seed is None else arguments.whole("seed", seed),

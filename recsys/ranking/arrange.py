@@ -54,15 +54,17 @@ class Asked:
 Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
-def arranged(row: Row, asked: Asked, groups: SongGroups, k: int) -> Row:
+def arranged(row: Row, asked: Asked, groups: SongGroups, k: int, whole: bool = False) -> Row:
     """The k songs to show of a fused row (tracks, scores) and what they are ordered by.
 
-    Scores never rise: a song that stands behind others of its artist has at most the score of the song before it.
+    whole: songs that resemble a dislike stand behind the others, else they are left for the floor to bring. Scores
+    never rise: a song that stands behind others of its artist has at most the score of the song before it.
     """
     kept = groups.kept(row[0], asked.query.exclude, Caps(versions=asked.caps.versions))
     if asked.resembling is not None:
-        kept = kept[~asked.resembling[row[0][kept]]]  # the floor brings them, behind all others
-    tracks, scores = row[0][kept], row[1][kept]
+        resembling = asked.resembling[row[0][kept]]
+        kept = np.concatenate([kept[~resembling], kept[resembling]]) if whole else kept[~resembling]
+    tracks, scores = row[0][kept], np.minimum.accumulate(row[1][kept])
     if asked.luck is not None:
         tracks = tracks[: DRAWN_FROM * k]
         places, scores = drawn(tracks, asked.luck)
@@ -86,5 +88,5 @@ def within_caps(nearest: Callable[[int], Row], asked: Asked, groups: SongGroups,
     while True:
         row = nearest(most)
         if len(row[0]) < most or len(arranged(row, strict, groups, k)[0]) >= k:
-            return arranged(row, asked, groups, k)
+            return arranged(row, asked, groups, k, whole=True)
         most *= DEEPER

@@ -113,6 +113,8 @@ class Voices:
     def tried(self) -> list[int]:
         """Rows of the songs to leave out: for each of the list those that give it most beyond what they give to the
         songs just below, less the distance to those; the ones that may explain most songs first."""
+        if not self.total.size:
+            return []
         scores = np.sum([np.zeros(len(self.tracks)), *self.parts.values()], axis=0)
         beyond = np.full(self.total.shape, -np.inf)
         for below in range(1, min(BELOW + 1, len(self.tracks))):

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+from data.dataset import Dataset
+from recsys.ranking.explain import Explanation
+from recsys.ranking.reasons import Question, reason_in_words
 
 
 @dataclass(frozen=True)
@@ -11,9 +17,9 @@ class Recommendation:
     """One recommended song.
 
     score: what the list is ordered by, comparable within one list only. reason: one line of words. sources: the
-    candidate sources that proposed it, by their share of the score, largest first. because: the track_id of a
-    played (or given) song without which this one would stand farther down; None where no single song was found. year: of its release. duration_s: seconds.
-    audio_path: as in the tracks table.
+    candidate sources that proposed it, by their share of the score, largest first; `shares` add up to 1. because: the
+    track_id of a played (or given) song without which this one would stand farther down; None where no single song was
+    found. year: of its release. duration_s: seconds. audio_path: as in the tracks table.
     """
 
     track_id: str
@@ -27,6 +33,7 @@ class Recommendation:
     year: int | None = None
     duration_s: float | None = None
     audio_path: str | None = None
+    shares: tuple[float, ...] = ()
 
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -43,13 +50,53 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "year": pl.Int32,
     "duration_s": pl.Float32,
     "audio_path": pl.String,
+    "shares": pl.List(pl.Float64),
 }
+
+
+class Naming:
+    """Rows of a dataset as Recommendations."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset, tracks = dataset, dataset.tracks
+        self._shown = {name: tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
+        self._shown["year"] = tracks["release_date"].dt.year()
+
+    def __call__(
+        self,
+        tracks: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        explanations: Sequence[Explanation] = (),
+        question: Question = "listener",
+        reasons: Sequence[str] | None = None,
+        titled: bool = False,
+    ) -> list[Recommendation]:
+        """explanations: one each; none leave sources and reasons empty. reasons: one each; else each explanation in
+        words. titled: whether a playlist's title was given."""
+        ids = self._dataset.track_ids.names
+        if not explanations:
+            explanations, reasons = [Explanation(())] * len(tracks), [""] * len(tracks)
+        return [
+            Recommendation(
+                track_id=ids[track],
+                score=float(scores[at]),
+                reason=reasons[at]
+                if reasons
+                else reason_in_words(self._dataset, int(track), explanations[at], question, titled),
+                sources=explanations[at].sources,
+                because=None if (row := explanations[at].because) is None else ids[row],
+                shares=explanations[at].shares,
+                # One value at a time: Polars gathers rows in a pool of threads, which a forked process has not.
+                **{name: values[int(track)] for name, values in self._shown.items()},
+            )
+            for at, track in enumerate(tracks)
+        ]
 
 
 def as_frame(users: Sequence[str], results: Sequence[Sequence[Recommendation]]) -> pl.DataFrame:
     """A row per recommended song: user_id, rank (from 1), and the fields of Recommendation."""
     rows = [
-        {"user_id": user, "rank": rank, **asdict(song), "sources": list(song.sources)}
+        {"user_id": user, "rank": rank, **asdict(song), "sources": list(song.sources), "shares": list(song.shares)}
         for user, result in zip(users, results, strict=True)
         for rank, song in enumerate(result, start=1)
     ]

@@ -26,8 +26,8 @@ asks = {
     "stranger": lambda: rec.recommend("nobody", k=5), "similar": lambda: rec.similar(song),
     "next": lambda: rec.next_song([song]), "search": lambda: rec.search("calm orchestral"),
     "title": lambda: rec.continue_playlist([], title="sad piano"),
-    "filters": lambda: rec.similar(song, genres=rec._restrictions.genres.most_frequent(2), released=(1990, 2026),
-                                   tags=rec._restrictions.tags.most_frequent(1), duration=(0, 500)),
+    "filters": lambda: rec.similar(song, genres=rec._catalogue.genres.most_frequent(2), released=(1990, 2026),
+                                   tags=rec._catalogue.tags.most_frequent(1), duration=(0, 500)),
 }
 for name, ask in asks.items():
     pid = os.fork()

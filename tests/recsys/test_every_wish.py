@@ -41,6 +41,8 @@ def wishes(draw: Any) -> dict[str, Any]:
                 "languages": st.lists(st.integers(0, 2), max_size=2),
                 "released": st.sampled_from([(None, 2020), (2015, None)]),
                 "duration": st.sampled_from([(None, 18), (15, None)]),
+                "more_like": st.lists(st.integers(0, 59), max_size=2),
+                "less_like": st.lists(st.integers(0, 59), max_size=2),
                 "diversity": st.sampled_from([0.0, 0.4, 1.0]),
                 "seed": st.integers(0, 3),
             },
@@ -50,10 +52,11 @@ def wishes(draw: Any) -> dict[str, Any]:
 
 def named(recommender: Recommender, drawn: dict[str, Any]) -> dict[str, Any]:
     """The same wishes with names for the numbers."""
-    known = recommender._restrictions
+    known = recommender._catalogue
     names = {
         "blocked": list(recommender.dataset.track_ids.names),
-        "only": list(recommender.dataset.track_ids.names),
+        **{wish: list(recommender.dataset.track_ids.names) for wish in ("only", "more_like")},
+        "less_like": [f"artist:{name}" for name in known.artists.most_frequent(6)],
         "blocked_artists": known.artists.most_frequent(6),
         "genres": known.genres.most_frequent(6),
         "tags": known.tags.most_frequent(4),
@@ -92,9 +95,10 @@ def test_k_songs_each_once_and_none_against_a_wish(recommender: Recommender, met
     assert found == METHODS[method](recommender, **fields)
     assert len(set(rows.tolist())) == len(rows) <= K
 
-    allowed = recommender._restrictions.allowed(wants)
+    allowed = recommender._catalogue.allowed(wants)
     left = np.ones(len(dataset.track_ids), np.bool_) if allowed is None else allowed.copy()
-    never = np.array([*given_to(recommender, method), *dataset.track_ids.to_rows(wants.blocked)], np.int32)
+    unwanted = [*wants.blocked, *wants.more_like, *wants.less_like]
+    never = np.array([*given_to(recommender, method), *recommender._catalogue.seeds(unwanted)], np.int32)
     left[never] = False
     own = np.arange(len(left)) + groups.recordings.max() + 1
     songs = own if wants.versions else np.where(groups.recordings >= 0, groups.recordings, own)

@@ -83,6 +83,15 @@ class TestWishes:
         genres = dict(tracks.select("track_id", "genres").iter_rows())
         assert all(genre in genres[song["track_id"]] and song["duration_s"] >= 10 for song in found)
 
+    def test_an_artist_is_a_seed_for_and_against(self, ask, tracks, user):
+        artist, other = tracks["artist"].drop_nulls().unique(maintain_order=True)[:2]
+        result = ask("--like", f"artist:{artist}", "--less-like", f"artist:{other}", "-k", 5)
+        assert result.out.startswith(f"Like {artist}")
+        options = ["--more-like", f"artist:{artist}", "--less-like", f"artist:{other}", "--json"]
+        found = json.loads(ask("--user", user, *options).out)
+        assert len(found) == 10
+        assert not {artist, other} & {song["artist"] for song in found}
+
     def test_artists_can_be_blocked_and_songs_listed(self, ask, tracks, user):
         known = tracks.filter(pl.col("artist").is_not_null())
         only, artist = known["track_id"][:20].to_list(), known["artist"][3]

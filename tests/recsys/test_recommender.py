@@ -88,10 +88,11 @@ class TestRecommend:
             assert rows["rank"].to_list() == list(range(1, len(alone) + 1))
             assert rows["track_id"].to_list() == ids(alone)
             assert rows["sources"].to_list() == [list(song.sources) for song in alone]
+            assert all(sum(shares) == pytest.approx(1) for shares in rows["shares"] if len(shares))
             np.testing.assert_allclose(rows["score"], [song.score for song in alone], rtol=1e-4)
 
     def test_without_explanations_the_songs_are_the_same(self, recommender, listeners):
-        unexplained = {"reason": "", "sources": (), "because": None}
+        unexplained = {"reason": "", "sources": (), "shares": (), "because": None}
         for user in [*listeners, NEWCOMER]:
             found = recommender.recommend(user, 8, explain=False)
             assert found == [replace(song, **unexplained) for song in recommender.recommend(user, 8)]
@@ -233,6 +234,44 @@ class TestSimilarAndSearch:
         np.testing.assert_allclose([song.score for song in found], expected, atol=1e-5)
         assert {song.because for song in found} == {names[vectors.tracks[row]]}
         assert {song.sources for song in found} == {("htcl-stage2",)}
+
+    def test_an_artist_is_the_mean_of_their_songs(self, recommender):
+        artists, vectors = recommender.dataset.tracks["artist"], recommender._htcl.vectors.values.astype(np.float64)
+        artist = artists.drop_nulls().mode()[0]
+        own = (artists == artist).fill_null(False).to_numpy()
+        mean = vectors[own].mean(axis=0)
+        expected = np.sort(vectors[~own] @ (mean / np.linalg.norm(mean)))[::-1][:10]
+        found = recommender.similar(f"artist:{artist}", 10, per_artist=None)
+        assert artist not in {song.artist for song in found}
+        np.testing.assert_allclose([song.score for song in found], expected, atol=1e-5)
+        assert {artist_of(recommender, song.because) for song in found} == {artist}
+
+    def test_what_is_like_a_minus_seed_comes_last(self, recommender):
+        names = recommender.dataset.track_ids.names
+        found = ids(recommender.similar(names[0], 60, per_artist=None))
+        against = ids(recommender.similar(names[0], 60, per_artist=None, less_like=[found[1]]))
+        assert set(against) == set(found) - {found[1]}
+        rows = recommender.dataset.track_ids.to_rows
+        resembling = recommender._dislikes.resembling(rows([found[1]]), rows([names[0]]))
+        pushed = {name for name in against if resembling[rows([name])[0]]}
+        assert pushed
+        kept = [name for name in found if name not in pushed and name != found[1]]
+        assert against == [*kept, *(name for name in found if name in pushed)]
+
+    def test_more_like_turns_a_list_toward_what_is_named(self, recommender, listeners):
+        names = recommender.dataset.track_ids.names
+        near = recommender._htcl.near
+        for ask in (
+            lambda **w: recommender.recommend(listeners[0], 10, **w),
+            lambda **w: recommender.recommend(NEWCOMER, 10, **w),
+            lambda **w: recommender.next_song(names[:2], 10, **w),
+        ):
+            seed = next(name for name in names if name not in ids(ask()))
+            vector = near.of(recommender.dataset.track_ids.to_rows([seed]))[0]
+            found, turned = ids(ask()), ids(ask(more_like=[seed]))
+            assert seed not in turned
+            before, after = (near.of(recommender.dataset.track_ids.to_rows(songs)) for songs in (found, turned))
+            assert (after @ vector).mean() > (before @ vector).mean()
 
     def test_similar_to_everything_is_everything_else(self, recommender):
         assert len(recommender.similar(recommender.dataset.track_ids.names[0], k=1000)) == 59

@@ -1,8 +1,9 @@
-"""Which songs wishes allow: filters, the allow list and blocked artists, as one mask for all sources.
+"""What wishes name: the songs of an artist or album, and which songs filters allow, as one mask for all sources.
 
 Applied before sources take their best songs, so that a narrow filter leaves as many answers as the catalogue has.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -18,10 +19,11 @@ from recsys.catalogue.labels import Labels
 from recsys.wishes import Wishes
 
 log = logger(__name__)
+SEEDS = ("artist", "album")
 DAY = "datetime64[D]"
 
 
-class Restrictions:
+class Catalogue:
     """The catalogue's values that wishes can name, looked at when a wish first names one."""
 
     def __init__(self, dataset: Dataset) -> None:
@@ -56,6 +58,20 @@ class Restrictions:
         if not allowed.any():
             log.warning("no song of the catalogue has all that is wished for")
         return np.asarray(allowed)
+
+    def seeds(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Rows of songs in their order: an id names a song, `artist:NAME` and `album:NAME` all of theirs.
+
+        Raises UnknownIdError.
+        """
+        rows: list[int] = []
+        for name in names:
+            kind, colon, label = name.partition(":")
+            if colon and kind in SEEDS and self._dataset.track_ids.find(name) is None:
+                rows += (self.artists if kind == "artist" else self.albums).songs(label).tolist()
+            else:
+                rows += self._dataset.track_ids.to_rows([name]).tolist()
+        return np.array(rows, np.int32)
 
     @cached_property
     def artists(self) -> Labels:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data.errors import UnknownIdError, UserError
 from data.ids import IdMap
 from data.tables import SCHEMAS
-from recsys.catalogue.restrictions import Restrictions
+from recsys.catalogue.catalogue import Catalogue
 from recsys.wishes import Wishes
 
 COUNT = 40
@@ -45,7 +45,7 @@ def catalogue(seed: int = 3, **columns: list[Any]) -> Any:
 
 
 DATASET = catalogue()
-RESTRICTIONS = Restrictions(DATASET)
+CATALOGUE = Catalogue(DATASET)
 
 
 def one(label: str, given: str | list[str] | None) -> bool:
@@ -87,14 +87,14 @@ def passes(song: dict[str, Any], wishes: Wishes) -> bool:
 )
 def test_a_song_passes_all_filters_and_none_on_what_is_unknown(fields: dict[str, Any]) -> None:
     wishes = Wishes.of(**fields)
-    allowed = RESTRICTIONS.allowed(wishes)
+    allowed = CATALOGUE.allowed(wishes)
     expected = [passes(song, wishes) for song in DATASET.tracks.iter_rows(named=True)]
     assert (np.ones(COUNT, np.bool_) if allowed is None else allowed).tolist() == expected
 
 
 def blocked(*names: str) -> set[str | None]:
     """Artists of which no song is left."""
-    allowed = RESTRICTIONS.allowed(Wishes.of(blocked_artists=names))
+    allowed = CATALOGUE.allowed(Wishes.of(blocked_artists=names))
     assert allowed is not None
     left = set(DATASET.tracks["artist"].filter(pl.Series(allowed)).to_list())
     return {*ARTISTS, None} - left
@@ -119,18 +119,29 @@ def test_blocked_artists_come_neither_with_their_own_songs_nor_as_guests() -> No
 )
 def test_what_nobody_has_is_said_with_the_closest(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(UnknownIdError, match=said):
-        RESTRICTIONS.allowed(Wishes.of(**fields))
+        CATALOGUE.allowed(Wishes.of(**fields))
 
 
 def test_where_nothing_is_known_a_filter_is_a_mistake() -> None:
-    bare = Restrictions(catalogue(release_date=[None] * COUNT, duration_s=[None] * COUNT, genres=[None] * COUNT))
+    bare = Catalogue(catalogue(release_date=[None] * COUNT, duration_s=[None] * COUNT, genres=[None] * COUNT))
     for fields in ({"released": (1999, None)}, {"duration": (0, None)}, {"genres": ["jazz"]}):
         with pytest.raises(UserError):
             bare.allowed(Wishes.of(**fields))  # type: ignore[arg-type]
 
 
 def test_a_wish_that_leaves_nothing_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    allowed = RESTRICTIONS.allowed(Wishes.of(duration=(1000, None)))
+    allowed = CATALOGUE.allowed(Wishes.of(duration=(1000, None)))
     assert allowed is not None
     assert not allowed.any()
     assert "no song of the catalogue has all that is wished for" in caplog.text
+
+
+def test_artists_and_albums_stand_for_their_songs_and_an_id_for_itself() -> None:
+    named = catalogue(album=["artist:Ann", *[None] * (COUNT - 1)], track_id=["artist:Bob", *map(str, range(1, COUNT))])
+    known = Catalogue(named)
+    of_ann = [row for row, artist in enumerate(named.tracks["artist"]) if artist == "Ann"]
+    assert known.seeds(["3", "artist:ANN"]).tolist() == [3, *of_ann]
+    assert known.seeds(["artist:Bob", "album:artist:ann", "3"]).tolist() == [0, 0, 3]
+    for unknown, said in (("album:x", "no album"), ("artist:x", "no artist"), ("genre:jazz", "no track")):
+        with pytest.raises(UnknownIdError, match=said):
+            known.seeds([unknown])
