@@ -48,6 +48,11 @@ class Listeners:
             liked=np.setdiff1d(self._played[start:stop][self._wanted[start:stop]], never) if len(never) else NOTHING,
         )
 
+    def heard(self, user: str) -> NDArray[np.int32]:
+        """Songs that the listener has played, ascending; none for one nobody knows."""
+        row = self._ids.find(user)
+        return NOTHING if row is None else np.unique(self._played[self._starts[row] : self._starts[row + 1]])
+
     def _just_played(self, start: int, stop: int, wishes: Wishes) -> NDArray[np.int32]:
         """Songs of the plays between two rows that must not come now: all, those played of late, or none."""
         played = self._played[start:stop]

@@ -75,6 +75,12 @@ class Query:
         history, exclude = np.concatenate([self.history, songs]), np.union1d(self.exclude, songs)
         return replace(self, history=history, evidence=evidence, ages_days=ages, exclude=exclude)
 
+    def among(self, songs: NDArray[np.int32], tracks: int) -> "Query":
+        """The same question, answered by none but these songs. tracks: size N of the catalogue."""
+        allowed = np.zeros(tracks, np.bool_)
+        allowed[songs] = True
+        return replace(self, allowed=allowed if self.allowed is None else allowed & self.allowed)
+
     def never_played(self, song: int) -> "Query":
         """The same question of somebody who never played the song; it may be answered, unless it is disliked."""
         kept = self.history != song

@@ -57,6 +57,9 @@ def main(
     ] = None,
     less_like: Annotated[str | None, typer.Option(help="Less like these, named in the same way.")] = None,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How little alike the songs are, 0 to 1.")] = 0.0,
+    discovery: Annotated[
+        float | None, typer.Option(min=0, max=1, help="From heard songs alone, 0, to new and little known ones, 1.")
+    ] = None,
     day: Annotated[str | None, typer.Option(help="A list of its own for this day: 2026-11-28, or today.")] = None,
     seed: Annotated[int | None, typer.Option(help="A list of its own for this number.")] = None,
     not_again: Annotated[
@@ -85,6 +88,7 @@ def main(
         "more_like": songs_of(dataset, more_like) if more_like else None,
         "less_like": songs_of(dataset, less_like) if less_like else None,
         "diversity": diversity or None,
+        "discovery": discovery,
         "day": date.today() if day == "today" else day,
         "seed": seed,
         "not_again_days": not_again,

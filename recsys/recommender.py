@@ -20,6 +20,7 @@ from data.tables import ANNOUNCED
 from encoders.encoding.words import WordSense
 from recsys import arguments
 from recsys.candidates import Htcl
+from recsys.candidates.simple.popularity import play_counts
 from recsys.catalogue.catalogue import Catalogue
 from recsys.fitted.store import Answer, FittedSources, load_models
 from recsys.fitted.text_encoder import TextEncoder
@@ -35,6 +36,7 @@ from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
 from recsys.ranking.reasons import Question
 from recsys.ranking.recommendation import Naming, Recommendation, as_frame
+from recsys.ranking.steering.discovery import BITS, blended, novelty
 from recsys.ranking.steering.diversity import Diversity
 from recsys.search import by_words
 from recsys.search.publishing import read_text_index
@@ -100,15 +102,40 @@ class Recommender:
         UserError for arguments that mean nothing, UnknownIdError for songs, artists and labels that nobody knows.
         """
         k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
+        with threads_for(len(users)):
+            if wants.discovery is None:
+                results = self._for_listeners(users, k, wants, explain)
+            else:
+                results = self._between(users, k, wants, wants.discovery, explain)
+        return results[0] if isinstance(user_id, str) else as_frame(users, results)
+
+    def _for_listeners(
+        self, users: Sequence[str], k: int, wants: Wishes, explained: bool, familiar: bool = False
+    ) -> list[list[Recommendation]]:
+        """familiar: songs that each listener has heard, and no others."""
         allowed = self._catalogue.allowed(wants)
         asked = [self._asked(self._listeners.query(user, wants), wants, allowed, user) for user in users]
+        if familiar:
+            both = zip(asked, map(self._listeners.heard, users), strict=True)
+            asked = [replace(each, query=each.query.among(heard, len(self.dataset.track_ids))) for each, heard in both]
         known = [row for row, each in enumerate(asked) if len(each.query.history)]
         task: Task = "next-song" if wants.heard else "discovery"
-        with threads_for(len(users)):
-            answers = self._answer(task, [asked[row] for row in known], k, "listener", explain)
-            found = dict(zip(known, answers, strict=True))
-            results = [self._filled(found.get(row, []), each, k, explain) for row, each in enumerate(asked)]
-        return results[0] if isinstance(user_id, str) else as_frame(users, results)
+        answers = self._answer(task, [asked[row] for row in known], k, "listener", explained)
+        found = dict(zip(known, answers, strict=True))
+        return [self._filled(found.get(row, []), each, k, explained) for row, each in enumerate(asked)]
+
+    def _between(
+        self, users: Sequence[str], k: int, wants: Wishes, dial: float, explained: bool
+    ) -> list[list[Recommendation]]:
+        """Lists of what listeners have heard and of what they have not, put together by the dial."""
+        heard = self._for_listeners(users, 2 * k + SPARE, replace(wants, heard=True), explained, familiar=True)
+        new = self._for_listeners(users, k, replace(wants, heard=False), explained)
+        caps, results = _caps(wants), []
+        for both in zip(heard, new, strict=True):  # of each listener
+            places = blended(self._rows(both[0]), self._rows(both[1]), dial, k, self._groups, caps)
+            songs = [*both[0], *both[1]]
+            results.append([replace(songs[at], score=1 - n / len(places)) for n, at in enumerate(places)])
+        return results
 
     @threads_for(1)
     def continue_playlist(
@@ -243,9 +270,13 @@ class Recommender:
             liked = query.history if query.user is None else plus
             resembling = self._dislikes.resembling(minus, liked) | (False if resembling is None else resembling)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
-        caps = Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)
         diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
-        return Asked(query, caps, later, resembling, luck, diversity)
+        weighed = self._novelty * (BITS * wants.discovery) if wants.discovery else None
+        return Asked(query, _caps(wants), later, resembling, luck, diversity, weighed)
+
+    @cached_property
+    def _novelty(self) -> NDArray[np.float64]:
+        return novelty(play_counts(self.dataset))
 
     def _vectors(self, tracks: NDArray[np.int32]) -> NDArray[np.float32]:
         """Unit vectors of songs, zeros where a song has none. Raises UserError where nothing told the encoder."""
@@ -307,3 +338,7 @@ class Recommender:
         answer = self.models.answer(task, [each.of_sources for each in asked], deepest, titles_alone)
         rows = zip(answer.ranked, asked, strict=True)
         return answer, Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
+
+
+def _caps(wants: Wishes) -> Caps:
+    return Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)

@@ -15,8 +15,8 @@ PER_ARTIST: dict[Method, int | None] = {"search": None}
 USUAL_PER_ARTIST = 2
 WITHOUT: dict[Method, tuple[str, ...]] = {
     "similar": ("heard", "not_again_days"),
-    "search": ("heard", "not_again_days", "more_like", "less_like", "diversity", "day", "seed"),
-    "popular_and_fresh": ("more_like",),
+    "search": ("heard", "not_again_days", "more_like", "less_like", "diversity", "discovery", "day", "seed"),
+    "popular_and_fresh": ("more_like", "diversity", "discovery"),
 }
 """Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words."""
 
@@ -39,6 +39,7 @@ class WishFields(TypedDict, total=False):
     more_like: Sequence[str]
     less_like: Sequence[str]
     diversity: float
+    discovery: float | None
     day: date | str | None
     seed: int | None
     not_again_days: int | None
@@ -58,6 +59,8 @@ class Wishes:
 
     more_like: songs (ids, artist:NAME or album:NAME) that count as if they had just been played; they are not answered.
     less_like: songs that are not answered either; what resembles them more than what was given or more_like comes last.
+    discovery: 0..1, the share of a listener's list that is new to them; the higher, the less known are its songs. Songs
+    they have heard come whether or not `heard` is wished; 1 is new songs alone. None answers by `heard`.
     diversity: 0..1; the higher, the less alike are the songs of a list. 0 keeps the ranking.
 
     day, seed: the list of that day (a date, or "2026-11-28") or number: the same one whenever it is asked for, and
@@ -83,6 +86,7 @@ class Wishes:
     more_like: tuple[str, ...] = ()
     less_like: tuple[str, ...] = ()
     diversity: float = 0.0
+    discovery: float | None = None
     day: date | None = None
     seed: int | None = None
     not_again_days: int | None = None
@@ -98,6 +102,7 @@ class Wishes:
             if fields.get(name):
                 raise UserError(f"{name} says nothing to {method}", "Leave it out, or ask for a listener's songs.")
         day, seed, only = fields.get("day"), fields.get("seed"), fields.get("only")
+        discovery = fields.get("discovery")
         wishes = cls(
             heard=fields.get("heard", False),
             per_artist=arguments.limit(
@@ -117,14 +122,15 @@ class Wishes:
             more_like=tuple(arguments.texts("more_like", fields.get("more_like", ()))),
             less_like=tuple(arguments.texts("less_like", fields.get("less_like", ()))),
             diversity=arguments.share("diversity", fields.get("diversity", 0.0)),
+            discovery=None if discovery is None else arguments.share("discovery", discovery),
             day=None if day is None else arguments.day("day", day),
             seed=None if seed is None else arguments.whole("seed", seed),
             not_again_days=arguments.optional_count("not_again_days", fields.get("not_again_days")),
         )
         if wishes.only == ():
             raise UserError("only names no song", "Name the songs that may be answered, or leave it out.")
-        if wishes.not_again_days and wishes.day is None and not wishes.heard:
-            raise UserError("not_again_days says nothing here", "Give it with heard=True, or with a day.")
+        if wishes.not_again_days and wishes.day is None and not wishes.heard and discovery is None:
+            raise UserError("not_again_days says nothing here", "Give it with heard=True, discovery, or a day.")
         return wishes
 
     @property

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from recsys.queries import NOTHING, Query
 from recsys.ranking.daily import DRAWN_FROM, drawn
 from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
+from recsys.ranking.steering.discovery import turned
 from recsys.ranking.steering.diversity import Diversity
 
 SPARE = 10
@@ -27,7 +28,8 @@ class Asked:
 
     caps: how many songs of an artist, an album and a recording it holds. later: songs dealt to other days, answered
     when nothing else is left. resembling: (N,) songs that resemble what the listener disliked, behind all others; None
-    where nothing was. luck: draws the order; None keeps the ranking. diversity: None keeps it, too.
+    where nothing was. novelty: (N,) what songs gain for being little known. luck: draws the order. diversity: chooses
+    songs that are less alike. None of these three keeps the ranking.
     """
 
     query: Query
@@ -36,6 +38,7 @@ class Asked:
     resembling: NDArray[np.bool_] | None = None
     luck: int | None = None
     diversity: Diversity | None = None
+    novelty: NDArray[np.float64] | None = None
 
     @property
     def of_sources(self) -> Query:
@@ -46,7 +49,7 @@ class Asked:
 
     def depth(self, k: int) -> int:
         """How many songs must be fused for k to be left; all that are proposed where later ones may move up."""
-        if self.caps.any or self.diversity is not None:
+        if self.caps.any or self.diversity is not None or self.novelty is not None:
             return ALL
         return (DRAWN_FROM if self.luck is not None else 2) * k + SPARE
 
@@ -65,6 +68,9 @@ def arranged(row: Row, asked: Asked, groups: SongGroups, k: int, whole: bool = F
         resembling = asked.resembling[row[0][kept]]
         kept = np.concatenate([kept[~resembling], kept[resembling]]) if whole else kept[~resembling]
     tracks, scores = row[0][kept], np.minimum.accumulate(row[1][kept])
+    if asked.novelty is not None:
+        places, scores = turned(tracks, asked.novelty)
+        tracks = tracks[places]
     if asked.luck is not None:
         tracks = tracks[: DRAWN_FROM * k]
         places, scores = drawn(tracks, asked.luck)

@@ -30,6 +30,7 @@ def ids(found: list[Recommendation]) -> list[str]:
         ({"duration": (60, 30)}, "duration ends at 30"),
         ({"diversity": 1.5}, "diversity is 1.5"),
         ({"diversity": "much"}, "diversity is 'much'"),
+        ({"discovery": -0.1}, "discovery is -0.1"),
         ({"genres": 3}, "genres is 3"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"seed": 1.5}, "seed is 1.5"),

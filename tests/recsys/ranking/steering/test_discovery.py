@@ -1,0 +1,102 @@
+"""The dial: what is new never becomes less when it is turned up, and lists are as long as they can be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.ranking.filters import Caps, SongGroups
+from recsys.ranking.steering.discovery import blended, novelty, turned
+from recsys.recommender import Recommender
+
+SONGS, K = 40, 10
+DIALS = (0.0, 0.2, 0.25, 0.5, 0.61, 0.75, 1.0)
+
+
+@st.composite
+def worlds(draw: Any) -> tuple[np.ndarray, np.ndarray, SongGroups]:
+    """Songs that are heard and others, each ranked, and few artists."""
+    order = np.array(draw(st.permutations(range(SONGS))), np.int32)
+    heard, count = draw(st.integers(0, SONGS)), draw(st.integers(0, SONGS))
+    artists = np.array(draw(st.lists(st.integers(-1, 6), min_size=SONGS, max_size=SONGS)), np.int32)
+    apart = np.arange(SONGS, dtype=np.int32)
+    return order[: min(heard, count)], order[heard : heard + count], SongGroups(artists, apart, apart)
+
+
+@given(worlds(), st.sampled_from([None, 1, 2]), st.booleans())
+def test_turned_up_no_fewer_songs_are_new_and_each_list_is_as_long_as_it_can_be(
+    world: tuple[np.ndarray, np.ndarray, SongGroups], per_artist: int | None, gives_way: bool
+) -> None:
+    familiar, new, groups = world
+    caps = Caps(per_artist, gives_way=gives_way)
+    familiar, new = (part[groups.kept(part, caps=caps)] for part in (familiar, new))
+    both, shares = np.concatenate([familiar, new]), []
+    possible = len(groups.kept(both, caps=caps))
+    for dial in DIALS:
+        places = blended(familiar, new, dial, K, groups, caps)
+        assert len(set(places.tolist())) == len(places) == min(K, possible)
+        assert sorted(groups.kept(both[places], caps=caps)) == list(range(len(places)))
+        kinds = places >= len(familiar)
+        assert (np.diff(places[kinds]) > 0).all()
+        assert (np.diff(places[~kinds]) > 0).all()
+        shares.append(int(kinds.sum()))
+    assert shares == sorted(shares)
+    assert shares[-1] == min(K, len(new))
+    assert shares[0] == 0 or len(familiar) < K
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=60), st.integers(1, 20), st.integers(0, 99))
+def test_turned_up_the_first_songs_of_a_ranking_are_no_less_novel(plays: list[int], k: int, seed: int) -> None:
+    bits = novelty(np.array(plays, np.float32))
+    tracks = np.random.default_rng(seed).permutation(len(plays)).astype(np.int32)
+    reached = [float(bits[tracks[turned(tracks, bits * dial)[0]]][:k].sum()) for dial in DIALS]
+    assert (np.diff(reached) >= -1e-6).all()
+    assert turned(tracks, bits * 0)[0].tolist() == list(range(len(tracks)))
+
+
+def test_novelty_is_the_bits_of_a_songs_share_of_all_plays_with_one_more_each() -> None:
+    assert novelty(np.array([3, 0, 1, 0], np.float32)).tolist() == [1, 3, 2, 3]
+
+
+def test_a_list_goes_from_heard_songs_to_new_ones(recommender: Recommender) -> None:
+    users, rows = recommender.dataset.user_ids.names[:10], recommender.dataset.track_ids.to_rows
+    told = []
+    for dial in DIALS:
+        frame = recommender.recommend(users, K, discovery=dial)
+        of_dial = []
+        for user in users:
+            found = rows(frame.filter(user_id=user)["track_id"].to_list())
+            heard = recommender._listeners.heard(user)
+            assert len(set(found.tolist())) == K
+            of_dial.append((float((~np.isin(found, heard)).mean()), float(recommender._novelty[found].mean())))
+            if dial in (0.25, 1.0):
+                alone = recommender.recommend(user, K, discovery=dial)
+                assert rows([song.track_id for song in alone]).tolist() == found.tolist()
+                assert [song.score for song in alone] == sorted((song.score for song in alone), reverse=True)
+        told.append(of_dial)
+    new, bits = np.array(told).transpose(2, 0, 1)
+    assert (np.diff(new, axis=0) >= 0).all()
+    assert (new[0] == 0).all()
+    assert (new[-1] == 1).all()
+    assert new.mean(axis=1) == pytest.approx(np.floor(np.array(DIALS) * K + 0.5) / K)
+    assert bits[-1].mean() > bits[0].mean()
+
+
+def test_someone_new_gets_what_is_popular_and_fresh_at_any_turn(recommender: Recommender) -> None:
+    for dial in (0.0, 1.0):
+        found = recommender.recommend("a stranger", K, discovery=dial)
+        assert len(found) == K
+
+
+def test_after_songs_the_dial_asks_for_what_is_little_known(recommender: Recommender) -> None:
+    names, rows = recommender.dataset.track_ids.names, recommender.dataset.track_ids.to_rows
+    told = [
+        recommender._novelty[
+            rows([song.track_id for song in recommender.next_song(names[:3], K, per_artist=None, discovery=dial)])
+        ].mean()
+        for dial in DIALS
+    ]
+    assert (np.diff(told) >= -1e-6).all()
+    assert told[-1] > told[0]
