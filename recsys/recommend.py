@@ -35,6 +35,9 @@ def main(
     title: Annotated[str | None, typer.Option(help="The playlist's title; alone or with --playlist.")] = None,
     like: Annotated[str | None, typer.Option(help="A song, by id or title, or artist:NAME: what sounds so.")] = None,
     text: Annotated[str | None, typer.Option(help="Words, e.g. 'calm orchestral'.")] = None,
+    path: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two songs, by id or title: songs that lead from one to the other.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many songs.")] = 10,
     heard: Annotated[bool, typer.Option("--heard", help="With --user: songs they have played as well.")] = False,
     per_artist: Annotated[
@@ -68,7 +71,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Recommend from a workspace that build_index has finished."""
-    asked = {"--user": user, "--playlist or --title": playlist or title, "--like": like, "--text": text}
+    asked = {"--user": user, "--playlist or --title": playlist or title, "--like": like, "--text": text, "--path": path}
     if sum(value is not None for value in asked.values()) != 1:
         raise UserError("nothing to recommend for", f"Give one of {', '.join(asked)}.")
     dataset = _open(Path(workspace))
@@ -94,7 +97,14 @@ def main(
         "not_again_days": not_again,
     }
     wishes = cast("WishFields", {name: wish for name, wish in wished.items() if wish is not None})
-    heading, answer = _question(dataset, workspace, user, playlist, title, like, text, wishes)
+    if path is not None:
+        start, goal = (resolve(dataset, name) for name in path)
+        heading, answer = (
+            f"From {path[0]} to {path[1]}",
+            lambda recommender, k: recommender.path(start, goal, k, **wishes),
+        )
+    else:
+        heading, answer = _question(dataset, workspace, user, playlist, title, like, text, wishes)
     from recsys.recommender import Recommender
 
     found = answer(Recommender.load(workspace), k)

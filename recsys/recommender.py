@@ -2,74 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Self, Unpack, overload
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from data.dataset import Dataset, load_dataset
+from data.dataset import load_dataset
 from data.errors import UserError
 from data.reporting import logger
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from data.tables import ANNOUNCED
 from encoders.encoding.words import WordSense
 from recsys import arguments
-from recsys.candidates import Htcl
-from recsys.candidates.simple.popularity import play_counts
-from recsys.catalogue.catalogue import Catalogue
-from recsys.fitted.store import Answer, FittedSources, load_models
-from recsys.fitted.text_encoder import TextEncoder
+from recsys.answering.lists import Lists
+from recsys.fitted.store import load_models
 from recsys.index.publishing import read_index
-from recsys.listeners import Listeners
-from recsys.queries import NOTHING, Query
-from recsys.ranked import Ranked
-from recsys.ranking.arrange import ALL, DEEPER, SPARE, Asked, arranged, within_caps
-from recsys.ranking.cold_listener import floor
-from recsys.ranking.daily import not_dealt
-from recsys.ranking.dislikes import Dislikes
-from recsys.ranking.explain import Explanation, explain
-from recsys.ranking.filters import UNCAPPED, Caps, SongGroups
-from recsys.ranking.reasons import Question
-from recsys.ranking.recommendation import Naming, Recommendation, as_frame
-from recsys.ranking.steering.discovery import BITS, blended, novelty
-from recsys.ranking.steering.diversity import Diversity
-from recsys.search import by_words
+from recsys.queries import Query
+from recsys.ranking.arrange import within_caps
+from recsys.ranking.evidence import Evidence, nearest_names
+from recsys.ranking.explain import Explanation
+from recsys.ranking.filters import UNCAPPED
+from recsys.ranking.recommendation import Recommendation, as_frame
+from recsys.ranking.steering.path import path_between, sizes_of_steps
 from recsys.search.publishing import read_text_index
-from recsys.search.text_index import TextIndex
-from recsys.tasks import Task
 from recsys.threads import threads_for
 from recsys.wishes import Wishes, WishFields
 
 log = logger(__name__)
 
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
-UNTRAINED_HINT = "It learns from songs with audio and text, or from listening: add either, and build again."
 
 
-class Recommender:
+class Recommender(Lists):
     """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
-
-    def __init__(
-        self, dataset: Dataset, models: FittedSources, words: WordSense | None = None, texts: TextIndex | None = None
-    ) -> None:
-        """words: what is known of the encoder's words; None refuses no search. texts: None makes one."""
-        self._texts = texts or TextIndex.build(dataset.tracks)
-        self.dataset, self.models, self.words = dataset, models, words or WordSense()
-        self._groups = SongGroups(dataset.lead_artists, dataset.albums, dataset.recordings)
-        self._catalogue = Catalogue(dataset)
-        self._name = Naming(dataset)
-        self._listeners = Listeners(dataset)
-        self._dislikes = Dislikes(self._groups.artists, self._htcl.vectors if self.words.learned else None)
-        release = dataset.tracks["release_date"]
-        release = release.set(release > date.today() + ANNOUNCED, None)  # or it would be new for ever
-        dates = release.fill_null(release.min()).to_numpy() if release.null_count() < len(release) else None
-        rows = np.arange(len(release))
-        self._newest = rows if dates is None else np.argsort(dates, kind="stable")[::-1]
 
     @classmethod
     def load(cls, workspace: str | Path = "workspace") -> Self:
@@ -108,34 +74,6 @@ class Recommender:
             else:
                 results = self._between(users, k, wants, wants.discovery, explain)
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
-
-    def _for_listeners(
-        self, users: Sequence[str], k: int, wants: Wishes, explained: bool, familiar: bool = False
-    ) -> list[list[Recommendation]]:
-        """familiar: songs that each listener has heard, and no others."""
-        allowed = self._catalogue.allowed(wants)
-        asked = [self._asked(self._listeners.query(user, wants), wants, allowed, user) for user in users]
-        if familiar:
-            both = zip(asked, map(self._listeners.heard, users), strict=True)
-            asked = [replace(each, query=each.query.among(heard, len(self.dataset.track_ids))) for each, heard in both]
-        known = [row for row, each in enumerate(asked) if len(each.query.history)]
-        task: Task = "next-song" if wants.heard else "discovery"
-        answers = self._answer(task, [asked[row] for row in known], k, "listener", explained)
-        found = dict(zip(known, answers, strict=True))
-        return [self._filled(found.get(row, []), each, k, explained) for row, each in enumerate(asked)]
-
-    def _between(
-        self, users: Sequence[str], k: int, wants: Wishes, dial: float, explained: bool
-    ) -> list[list[Recommendation]]:
-        """Lists of what listeners have heard and of what they have not, put together by the dial."""
-        heard = self._for_listeners(users, 2 * k + SPARE, replace(wants, heard=True), explained, familiar=True)
-        new = self._for_listeners(users, k, replace(wants, heard=False), explained)
-        caps, results = _caps(wants), []
-        for both in zip(heard, new, strict=True):  # of each listener
-            places = blended(self._rows(both[0]), self._rows(both[1]), dial, k, self._groups, caps)
-            songs = [*both[0], *both[1]]
-            results.append([replace(songs[at], score=1 - n / len(places)) for n, at in enumerate(places)])
-        return results
 
     @threads_for(1)
     def continue_playlist(
@@ -185,11 +123,32 @@ class Recommender:
         asked = self._asked(Query(history=rows, exclude=rows), wants, self._catalogue.allowed(wants), name)
         seeds, allowed = asked.query.history, asked.query.allowed
         if not self._vectors(seeds).any():
-            raise UserError(f'"{track}" has neither audio nor text, so nothing is known about how it sounds')
+            raise _unheard(track)
         tracks, scores = within_caps(lambda most: self._htcl.around(seeds, most, allowed), asked, self._groups, k)
         nearest = seeds[(self._vectors(tracks) @ self._vectors(seeds).T).argmax(axis=1)]
         why = [Explanation(("htcl-stage2",), int(song), "htcl-stage2", (1.0,)) for song in nearest]
         return self._name(tracks, scores, why, "songs")
+
+    @threads_for(1)
+    def path(self, start: str, goal: str, songs: int = 10, **wishes: Unpack[WishFields]) -> list[Recommendation]:
+        """So many songs from one to another, both included, each nearer to the goal in HTCL space than the one before.
+
+        No step is larger than one in a hundred random pairs is apart, where the catalogue allows; else the largest is
+        as small as it can be, and a warning says so. score: the cosine to the goal, which rises. Raises UnknownIdError,
+        UserError where an end has neither audio nor text, or both are one song.
+        """
+        names = [arguments.text("start", start), arguments.text("goal", goal)]
+        wants, ends = Wishes.of("path", **wishes), self.dataset.track_ids.to_rows(names)
+        if (songs := arguments.count("songs", songs)) < 2 or len(self._groups.kept(ends)) < 2:
+            raise UserError("a path leads from one song to another", "Give two different songs, and 2 songs or more.")
+        for name, vector in zip(names, self._vectors(ends), strict=True):
+            if not vector.any():
+                raise _unheard(name)
+        asked = self._asked(Query(exclude=ends), wants, self._catalogue.allowed(wants))
+        way = path_between(ends, self._htcl.near, asked, self._groups, songs, self._small_step)
+        vectors, why = self._vectors(way), [Explanation(("htcl-stage2",), shares=(1.0,))] * len(way)
+        reasons = ["the start", *(f"{step:.2f} from the song before" for step in sizes_of_steps(vectors))]
+        return self._name(way, vectors @ vectors[-1], why, reasons=reasons)
 
     @threads_for(1)
     def search(self, text: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
@@ -210,42 +169,26 @@ class Recommender:
             return []
         if self.words.refused:
             raise UserError(f'no song is called or described by "{words}"; {self.words.refused}', WORDS_HINT)
-        unknown = " ".join(f'"{word}"' for word in self._texts.unknown(words))
+        unknown = " ".join(f'"{word}"' for word in self._word_search.index.unknown(words))
         log.warning(f'no song is called or described by "{words}": nobody knows {unknown or "these words"}')
         return []
 
-    def _by_words(self, text: str, asked: Asked, k: int) -> list[Recommendation]:
-        """Songs by name, and by meaning where the encoder knows any; empty where nothing fits."""
-        most = (DEEPER if asked.caps.any else 2) * k + SPARE
-
-        def near_words(text: str, most: int) -> list[tuple[int, float]]:
-            found = self._htcl.by_text(text, most, asked.query.allowed)
-            return [(int(track), float(score)) for track, score in zip(*found, strict=True)]
-
-        meaning = None if self.words.refused else near_words
-        found = by_words.search(self._texts, text, most, meaning, self._knows, lambda: self._floor, asked.query.allowed)
-        tracks = np.array([song.track for song in found], np.int32)
-        scores = np.array([song.score for song in found], np.float32)
-        kept = self._groups.kept(tracks, asked.query.exclude, asked.caps)[:k]
-        shown = [found[place] for place in kept]
-        return self._name(
-            tracks[kept],
-            np.minimum.accumulate(scores[kept]),
-            [Explanation((song.source,)) for song in shown],
-            "songs",
-            [song.reason for song in shown],
-        )
-
-    def _knows(self, word: str) -> bool:
-        encoder = self._htcl.encode_text
-        return isinstance(encoder, TextEncoder) and encoder.knows(word)
-
-    @cached_property
-    def _floor(self) -> float:
-        def nearest(text: str, most: int) -> list[tuple[int, float]]:
-            return [(int(track), float(score)) for track, score in zip(*self._htcl.by_text(text, most), strict=True)]
-
-        return by_words.learned_floor(nearest)
+    @threads_for(1)
+    def explain(
+        self, songs: Sequence[Recommendation], heard: str | Sequence[str] = (), most: int = 3
+    ) -> list[Evidence]:
+        """What speaks for each song of an answer: the share of each source, and the `most` nearest played songs and
+        words. heard: the listener who was answered, or the songs that were given. Raises UnknownIdError.
+        """
+        played = self._listeners.heard(heard) if isinstance(heard, str) else np.unique(self._catalogue.seeds(heard))
+        vectors = self._vectors(self._rows(songs)) if self.words.learned else np.zeros((len(songs), 1), np.float32)
+        places = self._vectors(played) if self.words.learned else np.zeros((len(played), 1), np.float32)
+        near = nearest_names(self.dataset.track_ids.to_names(played), places, vectors, most)
+        words = self._labels.nearest(vectors, most) if self.words.learned else [{} for _ in songs]
+        return [
+            Evidence(song.track_id, song.reason, dict(zip(song.sources, song.shares, strict=False)), *both)
+            for song, *both in zip(songs, near, words, strict=True)
+        ]
 
     @threads_for(1)
     def popular_and_fresh(self, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
@@ -253,92 +196,6 @@ class Recommender:
         k, wants = arguments.count("k", k), Wishes.of("popular_and_fresh", **wishes)
         return self._filled([], self._asked(Query(), wants, self._catalogue.allowed(wants)), k)
 
-    def _asked(self, query: Query, wants: Wishes, allowed: NDArray[np.bool_] | None, *asker: str | None) -> Asked:
-        """allowed: (N,) what the wishes allow. asker: what a list is asked for, so that not everybody's lists of a day
-        change alike."""
-        plus, minus = self._catalogue.seeds(wants.more_like), self._catalogue.seeds(wants.less_like)
-        query = query.after(plus)
-        never = [query.exclude, self.dataset.track_ids.to_rows(wants.blocked), minus]
-        query = replace(query, exclude=np.unique(np.concatenate(never)), allowed=allowed)
-        later, resembling = NOTHING, None
-        if wants.day is not None and wants.not_again_days is not None:
-            deal = wants.number("deal", *asker)
-            later = not_dealt(self._groups.recordings, wants.day.toordinal(), wants.not_again_days, deal)
-        if len(query.disliked):
-            resembling = self._dislikes.resembling(query.disliked, query.liked)
-        if len(minus):
-            liked = query.history if query.user is None else plus
-            resembling = self._dislikes.resembling(minus, liked) | (False if resembling is None else resembling)
-        luck = wants.number(wants.day, *asker) if wants.is_drawn else None
-        diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
-        weighed = self._novelty * (BITS * wants.discovery) if wants.discovery else None
-        return Asked(query, _caps(wants), later, resembling, luck, diversity, weighed)
 
-    @cached_property
-    def _novelty(self) -> NDArray[np.float64]:
-        return novelty(play_counts(self.dataset))
-
-    def _vectors(self, tracks: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Unit vectors of songs, zeros where a song has none. Raises UserError where nothing told the encoder."""
-        if not self.words.learned:
-            raise UserError("the encoder is untrained: nothing told it which songs are alike", UNTRAINED_HINT)
-        return self._htcl.near.of(tracks) * self._htcl.near.known[tracks, None]
-
-    def _filled(
-        self, found: list[Recommendation], asked: Asked, k: int, explained: bool = True
-    ) -> list[Recommendation]:
-        """The answer filled up to k with what is popular and fresh."""
-        if len(found) >= k:
-            return found[:k]
-        tracks, scores, fresh = floor(self._rows(found), asked, k, self._popular, self._newest, self._groups)
-        if not explained:
-            return found + self._name(tracks, scores)
-        why = [Explanation(("fresh",) if new else ("popularity",)) for new in fresh]
-        return found + self._name(tracks, scores, why, reasons=["new" if new else "popular" for new in fresh])
-
-    def _rows(self, songs: Sequence[Recommendation]) -> NDArray[np.int32]:
-        return self.dataset.track_ids.to_rows([song.track_id for song in songs])
-
-    @cached_property
-    def _popular(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Every song that anybody plays, most played first, and its score; ranked once."""
-        return self.models.sources["next-song"]["popularity"].candidates([Query()], len(self.dataset.track_ids))[0]
-
-    @property
-    def _htcl(self) -> Htcl:
-        source = self.models.sources["playlist"]["htcl-stage2"]
-        assert isinstance(source, Htcl)
-        return source
-
-    def _answer(
-        self, task: Task, asked: Sequence[Asked], k: int, question: Question, explained: bool = True
-    ) -> list[list[Recommendation]]:
-        if not asked:
-            return []
-        queries = [each.of_sources for each in asked]
-        titles_alone = all(query.is_title_alone for query in queries)
-        answer, best = self._lists(task, asked, k, titles_alone)
-        if not explained:
-            return [self._name(tracks, scores) for tracks, scores in best]
-
-        def again(rows: Sequence[int], changed: Sequence[Query]) -> list[NDArray[np.int32]]:
-            plain = [replace(asked[row], luck=None, diversity=None) for row in rows]
-            others = [replace(each, query=query) for each, query in zip(plain, changed, strict=True)]
-            return [tracks for tracks, _ in self._lists(task, others, ALL, titles_alone)[1]]
-
-        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task], again)
-        return [
-            self._name(tracks, scores, explanations, question, titled=bool(query.text))
-            for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)
-        ]
-
-    def _lists(self, task: Task, asked: Sequence[Asked], k: int, titles_alone: bool) -> tuple[Answer, Ranked]:
-        """What the models answer, and the k songs to show of it."""
-        deepest = max(each.depth(k) for each in asked)
-        answer = self.models.answer(task, [each.of_sources for each in asked], deepest, titles_alone)
-        rows = zip(answer.ranked, asked, strict=True)
-        return answer, Ranked.from_rows([arranged(row, each, self._groups, k) for row, each in rows])
-
-
-def _caps(wants: Wishes) -> Caps:
-    return Caps(wants.per_artist, wants.per_album, wants.gives_way, wants.versions)
+def _unheard(name: str) -> UserError:
+    return UserError(f'"{name}" has neither audio nor text, so nothing is known about how it sounds')

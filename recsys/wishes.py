@@ -9,16 +9,20 @@ from typing import Literal, Self, TypedDict, Unpack
 from data.errors import UserError
 from recsys import arguments
 
-Method = Literal["recommend", "continue_playlist", "next_song", "popular_and_fresh", "similar", "search"]
-PER_ARTIST: dict[Method, int | None] = {"search": None}
-"""Who searches for an artist wants all of their songs; every other list has at most `USUAL_PER_ARTIST` by one."""
+Method = Literal["recommend", "continue_playlist", "next_song", "popular_and_fresh", "similar", "search", "path"]
+PER_ARTIST: dict[Method, int | None] = {"search": None, "path": None}
+"""Who searches for an artist wants all of their songs, and a path lives on small steps; every other list has at most
+`USUAL_PER_ARTIST` by one."""
 USUAL_PER_ARTIST = 2
+ORDERED = ("heard", "not_again_days", "more_like", "less_like", "diversity", "discovery", "day", "seed")
 WITHOUT: dict[Method, tuple[str, ...]] = {
     "similar": ("heard", "not_again_days"),
-    "search": ("heard", "not_again_days", "more_like", "less_like", "diversity", "discovery", "day", "seed"),
+    "search": ORDERED,
+    "path": ORDERED,
     "popular_and_fresh": ("more_like", "diversity", "discovery"),
 }
-"""Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words."""
+"""Wishes that say nothing to a method: nobody is known who has heard anything, or the order is that of the words or the
+way."""
 
 
 class WishFields(TypedDict, total=False):

@@ -1,11 +1,14 @@
 """For whom nothing better is known: what most people play lately, and every fourth song one of the newest."""
 
 from dataclasses import replace
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from data.tables import ANNOUNCED
 from recsys.ranking.arrange import SPARE, Asked, Row
 from recsys.ranking.daily import drawn
 from recsys.ranking.filters import SongGroups
@@ -27,6 +30,14 @@ class ColdAnswer(NamedTuple):
 
 
 NONE = ColdAnswer(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.bool_))
+
+
+def newest_first(release: pl.Series) -> NDArray[np.int64]:
+    """(N,) songs by their day of release, latest first; one without a day stands with the earliest."""
+    release = release.set(release > date.today() + ANNOUNCED, None)  # or it would be new for ever
+    if release.null_count() == len(release):
+        return np.arange(len(release))
+    return np.argsort(release.fill_null(release.min()).to_numpy(), kind="stable")[::-1]
 
 
 def popular_and_fresh(popular: Row, newest: NDArray[np.int64], allowed: NDArray[np.bool_], wanted: int) -> ColdAnswer:

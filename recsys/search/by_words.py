@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ SEED = 20260101
 NAMED, WHOLE, PARTLY = "names", 3.0, 2.0
 """The source's name, and scores that stand above every cosine."""
 
+Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 Meaning = Callable[[str, int], Sequence[tuple[int, float]]]
 "Text and count -> songs nearest in meaning and their cosines, best first."
 
@@ -67,6 +69,31 @@ def learned_floor(meaning: Meaning) -> float:
     rng = np.random.default_rng(SEED)
     texts = ["".join(rng.choice(list(LETTERS), rng.integers(5, 13))) for _ in range(RANDOM_TEXTS)]
     return max((found[0][1] for found in (meaning(text, 1) for text in texts) if found), default=-1.0)
+
+
+class WordSearch:
+    """Search by name and by meaning in one catalogue."""
+
+    def __init__(self, index: TextIndex, near: Callable[..., Row], knows: Callable[[str], bool]) -> None:
+        """near: text, count and the allowed songs (N,) or None -> songs nearest in meaning and their cosines. knows:
+        whether the encoder was taught a word."""
+        self.index, self._near, self._knows = index, near, knows
+
+    def found(self, text: str, most: int, allowed: NDArray[np.bool_] | None, by_meaning: bool) -> list[Found]:
+        """`search` among the allowed songs; by_meaning: whether the encoder is asked."""
+        meaning = self._meaning(allowed) if by_meaning else None
+        return search(self.index, text, most, meaning, self._knows, lambda: self._floor, allowed)
+
+    @cached_property
+    def _floor(self) -> float:
+        return learned_floor(self._meaning(None))
+
+    def _meaning(self, allowed: NDArray[np.bool_] | None) -> Meaning:
+        def meaning(text: str, most: int) -> list[tuple[int, float]]:
+            tracks, cosines = self._near(text, most, allowed)
+            return list(zip(tracks.tolist(), cosines.tolist(), strict=True))
+
+        return meaning
 
 
 def _called(match: Match) -> Found:

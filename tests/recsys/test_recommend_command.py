@@ -138,6 +138,15 @@ class TestEveryQuestion:
         assert "Traceback" not in result.err
 
 
+def test_a_path_leads_from_one_song_to_another(ask, tracks):
+    start, goal = tracks["track_id"][0], tracks["track_id"][30]
+    found = json.loads(ask("--path", start, goal, "-k", 6, "--per-album", 1, "--json").out)
+    assert (found[0]["track_id"], found[-1]["track_id"]) == (start, goal)
+    assert len(found) == 6
+    assert ask("--path", start, goal).out.startswith(f"From {start} to {goal}")
+    assert "--path" in ask("--path", start, goal, "--text", "calm").err
+
+
 def test_says_what_the_python_api_says(ask, built, user):
     result = ask("--user", user, "--json", "-k", 10)
     expected = Recommender.load(built).recommend(user, 10)

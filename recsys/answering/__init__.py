@@ -1,0 +1,1 @@
+"""From a question to a list: what stands behind every method of the front door."""
