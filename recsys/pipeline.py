@@ -15,10 +15,10 @@ from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import embed_stage
 from encoders.encoding.mel_cache import ensure_mels
-from encoders.encoding.words import WordSense
 from encoders.options import STAGES
 from encoders.training.publish_stage import train_stage, trainings
 from encoders.training.recipe import Recipe, choose_recipe
+from encoders.word_sense import WordSense
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index

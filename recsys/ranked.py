@@ -74,7 +74,7 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     return Ranked.from_rows([_best_of_row(row, may, k) for row, may in rows])
 
 
-def best_songs(songs: NDArray[np.int32], scores: NDArray[np.float32], k: int) -> Row:
+def best_songs(songs: NDArray[np.integer], scores: NDArray[np.float32], k: int) -> Row:
     """The k best of some songs (M,), each of them once, in any order. Ties go to the lower row number; a score that is
     not finite is none."""
     finite = np.isfinite(scores)

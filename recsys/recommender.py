@@ -13,7 +13,7 @@ from data.errors import UserError
 from data.reporting import logger
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from encoders.encoding.words import WordSense
+from encoders.word_sense import WordSense
 from recsys import arguments
 from recsys.answering.lists import Lists
 from recsys.fitted.store import load_models

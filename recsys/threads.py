@@ -6,13 +6,13 @@ at all, and whoever asks them waits for ever; with one thread nobody asks.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import torch
 from threadpoolctl import ThreadpoolController
 
 SMALL = 32
@@ -20,7 +20,8 @@ SMALL = 32
 
 _lock = threading.Lock()
 _inside = 0
-_before = 1
+_before: int | None = None
+"""torch's number before the first one in; None where torch is not loaded. Nobody else loads it: that takes seconds."""
 _forked = False
 
 
@@ -42,29 +43,35 @@ def threads_for(queries: int) -> Iterator[None]:
 def _take_one() -> None:
     global _inside, _before
     with _lock:
-        if _inside == 0:
-            _before = torch.get_num_threads()
         _inside += 1
-        torch.set_num_threads(1)
+        if (torch := sys.modules.get("torch")) is not None:
+            _before = torch.get_num_threads() if _before is None else _before
+            torch.set_num_threads(1)
 
 
 def _give_back() -> None:
-    global _inside
+    global _inside, _before
     with _lock:
         _inside -= 1
-        if _inside == 0 and not _forked:
-            torch.set_num_threads(_before)
+        if _inside == 0 and _before is not None:
+            if not _forked:
+                sys.modules["torch"].set_num_threads(_before)
+            _before = None
+
+
+def _pools() -> Any:
+    return _pools_with(*(name in sys.modules for name in ("torch", "faiss", "sklearn")))
 
 
 @cache
-def _pools() -> Any:
+def _pools_with(*loaded: bool) -> Any:
     """The pools of the libraries that are loaded; to find them takes milliseconds."""
     return ThreadpoolController()
 
 
 def _after_fork() -> None:
-    global _forked, _inside, _lock
-    _forked, _inside, _lock = True, 0, threading.Lock()
+    global _forked, _inside, _before, _lock
+    _forked, _inside, _before, _lock = True, 0, None, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

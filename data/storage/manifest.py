@@ -1,7 +1,8 @@
 """The manifest of a published folder: what it was made from, its settings, and every file's checksum."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -76,20 +77,43 @@ def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str
 
 def verify(folder: Path) -> Manifest:
     """Check every file of a published folder against its manifest. Raises DamagedError naming the file."""
+    manifest = _published(folder)
+    for name in manifest.files:
+        _check(folder, name, manifest, sha256)
+    return manifest
+
+
+def read_verified(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest of a published folder and the content of each file, for a reader who must not see it replaced later.
+    Raises as `verify`."""
+    manifest, content = _published(folder), {}
+
+    def digest(path: Path) -> str:
+        content[path] = path.read_bytes()
+        return hashlib.sha256(content[path]).hexdigest()
+
+    for name in manifest.files:
+        _check(folder, name, manifest, digest)
+    return manifest, {name: content[folder / name] for name in manifest.files}
+
+
+def _published(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     if manifest is None:
         raise UserError(f"nothing is published in {folder}", "Run python -m recsys.build_index first.")
+    return manifest
+
+
+def _check(folder: Path, name: str, manifest: Manifest, digest: Callable[[Path], str]) -> None:
+    path, facts = folder / name, manifest.files[name]
     command = "data.prepare" if manifest.step == "dataset" else "recsys.build_index"
     again = f"Remove {folder} and run python -m {command} again."
-    for name, facts in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise DamagedError(f"{path} is missing", again)
-        if path.stat().st_size != facts["bytes"]:
-            raise DamagedError(f"{path} has {path.stat().st_size:,} bytes, not the {facts['bytes']:,} published", again)
-        if sha256(path) != facts["sha256"]:
-            raise DamagedError(f"{path} is damaged: its checksum is not the published one", again)
-    return manifest
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing", again)
+    if path.stat().st_size != facts["bytes"]:
+        raise DamagedError(f"{path} has {path.stat().st_size:,} bytes, not the {facts['bytes']:,} published", again)
+    if digest(path) != facts["sha256"]:
+        raise DamagedError(f"{path} is damaged: its checksum is not the published one", again)
 
 
 def _manifest_bytes(folder: Path) -> bytes | None:

@@ -1,5 +1,6 @@
 """The encoders that a workspace holds, by the stage that trained them."""
 
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -23,5 +24,10 @@ def read_encoder(
     """
     folder = workspace.encoder(stage)
     verify(folder)
+    return open_encoder(folder, kind)
+
+
+def open_encoder(folder: Path, kind: type[HtclNetwork] = HtclNetwork) -> tuple[HtclNetwork, Any, HtclConfig]:
+    """What `save_pretrained` wrote into a folder: model, tokenizer, configuration."""
     model = kind.from_pretrained(folder, local_files_only=True).eval()
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True), model.config

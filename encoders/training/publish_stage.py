@@ -22,7 +22,7 @@ from encoders.encoding.load import read_encoder
 from encoders.encoding.mel_cache import Mels, ensure_mels
 from encoders.encoding.song_batches import SongReader
 from encoders.encoding.vector_files import read_vectors
-from encoders.encoding.words import WordSense, held_out_songs, measure_words
+from encoders.encoding.words import held_out_songs, measure_words
 from encoders.htcl import HtclModel
 from encoders.model.config import preset_config
 from encoders.model.network import HtclNetwork
@@ -37,6 +37,7 @@ from encoders.training.model_card import model_card
 from encoders.training.presets import PreferenceSettings
 from encoders.training.recipe import Recipe, TrainingIdentity
 from encoders.training.stages import Listening, TrainingFolder, train_preference, train_semantic, usable_pairs
+from encoders.word_sense import WordSense
 
 
 def trainings(workspace: Workspace, train_on: str, dataset: Dataset) -> list[tuple[Workspace, Extent]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from data.errors import UserError
-from encoders.encoding.words import WordSense
+from encoders.word_sense import WordSense
 from recsys.candidates import Htcl
 from recsys.candidates.simple.popularity import play_counts
 from recsys.catalogue.catalogue import Catalogue

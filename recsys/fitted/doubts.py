@@ -6,9 +6,9 @@ lines of a build and in every report.
 
 from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
-from encoders.encoding.words import WordSense
 from encoders.model.text import SPECIAL
 from encoders.options import STAGES
+from encoders.word_sense import WordSense
 from recsys.fitted.store import read_choices
 from recsys.line_up import HTCL_NAMES
 from recsys.tuning.choices import Choices

@@ -4,9 +4,9 @@ Fitted sources are stored in `models/` (the product's sources) and `baselines/` 
 compared with) as npz without pickle, described by a manifest that says what it was trained on.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from data.errors import UserError
 from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.workspace import Workspace
 from encoders.encoding.vector_files import Vectors, read_vectors
-from encoders.encoding.words import WordSense
+from encoders.word_sense import WordSense
 from recsys.candidates import OVER_VECTORS, SOURCES, CandidateSource, Htcl, Likeness, State
-from recsys.fitted.text_encoder import read_text_encoder
+from recsys.fitted.text_encoder import TextEncoder, read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
 from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES
 from recsys.queries import NOTHING, Query
@@ -45,6 +45,25 @@ class Answer:
     ranked: Ranked
     proposals: Proposals
     settings: FusionSettings
+
+
+@dataclass(frozen=True)
+class Sources(Mapping[str, CandidateSource]):
+    """Sources by name; those that are to be made `later` are made when they are first looked up."""
+
+    made: dict[str, CandidateSource]
+    later: dict[str, Callable[[], CandidateSource]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> CandidateSource:
+        if name not in self.made and name in self.later:
+            self.made[name] = self.later[name]()
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.made | self.later)
+
+    def __len__(self) -> int:
+        return len(self.made | self.later)
 
 
 @dataclass(frozen=True)
@@ -113,18 +132,19 @@ def load_models(
     baselines: those of BASELINES to load as well; `recsys.fitted.fit.ensure_baselines` has fitted them.
     """
     manifest, choices, states = read_fits(workspace.models)
-    htcl = htcl_sources(workspace, dataset, index)
-    sources: dict[Task, dict[str, CandidateSource]] = {}
+    htcl = _htcl_makers(workspace, dataset, index)
+    sources: dict[Task, Sources] = {}
     for task, chosen in choices.settings.items():
         # What was published before a source was added answers without it.
         built = [name for name in BUILT if name in chosen and name not in htcl]
-        sources[task] = {name: _restored(name, chosen[name], states, dataset) for name in built}
-        sources[task] |= {name: source.with_settings(chosen.get(name, {})) for name, source in htcl.items()}
+        sources[task] = Sources({name: _restored(name, chosen[name], states, dataset) for name in built})
+        for name, make in htcl.items():
+            sources[task].later[name] = partial(_with_settings, make, chosen.get(name, {}))
     for name in baselines:
         _, own, fits = read_fits(workspace.baseline(name))
         choices.trials |= own.trials
         for task, chosen in own.settings.items():
-            sources[task][name] = _restored(name, chosen[name], fits, dataset)
+            sources[task].made[name] = _restored(name, chosen[name], fits, dataset)
             choices.settings[task][name], choices.validation[task][name] = chosen[name], own.validation[task][name]
     encoders = {name: WordSense.of(read_manifest(workspace.encoder(stage))) for name, stage in HTCL_NAMES.items()}
     untrained = frozenset(name for name, words in encoders.items() if not words.learned)
@@ -190,12 +210,25 @@ def make_source(name: str, settings: Mapping[str, Any], likeness: Likeness | Non
 
 def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:
     """HTCL neighbours in the space of each stage. index: the published one, over stage 2; None searches exactly."""
-    sources = {}
+    return {name: make() for name, make in _htcl_makers(workspace, dataset, index).items()}
+
+
+def _htcl_makers(workspace: Workspace, dataset: Dataset, index: VectorIndex | None) -> Mapping[str, Callable[[], Htcl]]:
+    """The same, made once when they are first called for, from what is read now: an exact index loads torch."""
+    makers = {}
     for name, stage in HTCL_NAMES.items():
         vectors = read_vectors(workspace.vectors(stage), "item", dataset)
-        searched = index if index is not None and stage == "preference" else exact_index(vectors)
-        sources[name] = Htcl(name, vectors, searched, read_text_encoder(workspace, stage)).fit(dataset)
-    return sources
+        published, text = index if stage == "preference" else None, read_text_encoder(workspace, stage)
+        makers[name] = cache(partial(_htcl, name, vectors, published, text, dataset))
+    return makers
+
+
+def _htcl(name: str, vectors: Vectors, index: VectorIndex | None, text: TextEncoder, dataset: Dataset) -> Htcl:
+    return Htcl(name, vectors, exact_index(vectors) if index is None else index, text).fit(dataset)
+
+
+def _with_settings(make: Callable[[], Htcl], settings: Mapping[str, Any]) -> Htcl:
+    return make().with_settings(settings)
 
 
 def likeness_of(workspace: Workspace, dataset: Dataset) -> Likeness | None:

@@ -1,21 +1,29 @@
-"""Words into a stage's space, with the encoder that made the songs' vectors and no other."""
+"""Words into a stage's space, with the encoder that made the songs' vectors and no other.
 
+Its files are read when the workspace is opened, so that what is open answers from one version however often the
+workspace is built again. The network is made from them with the first words: importing torch and transformers takes
+seconds, which songs can do without.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
 from data.errors import UserError
-from data.storage.manifest import read_manifest
+from data.storage.manifest import read_manifest, read_verified
 from data.storage.workspace import Workspace
-from encoders.encoding.load import read_encoder
-from encoders.model.network import HtclNetwork
-from encoders.model.text import tokenize
 from encoders.options import Stage
 from recsys.index.publishing import BUILD_AGAIN
+from recsys.threads import threads_for
+
+if TYPE_CHECKING:
+    from encoders.model.network import HtclNetwork
 
 REMEMBERED = 100_000
 LETTERS_A_PIECE = 3
@@ -24,10 +32,12 @@ LETTERS_A_PIECE = 3
 
 @dataclass
 class TextEncoder:
-    """Texts -> unit vectors (Q, D); texts are remembered. fault: raised with the first text; songs need no words."""
+    """Texts -> unit vectors (Q, D); texts are remembered.
 
-    model: HtclNetwork | None = None
-    tokenizer: Any = None
+    files: what the encoder's folder held, by path. fault: raised with the first text; songs need no words.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
     fault: UserError | None = None
     _memory: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -36,10 +46,11 @@ class TextEncoder:
 
     def knows(self, word: str) -> bool:
         """Whether the tower was taught the word: its vocabulary has it whole, or in few pieces."""
-        if self.tokenizer is None:
+        if self.fault is not None:
             return False
-        pieces = self.tokenizer.tokenize(word)
-        if not pieces or self.tokenizer.unk_token in pieces:
+        tokenizer = self._network[1]
+        pieces = tokenizer.tokenize(word)
+        if not pieces or tokenizer.unk_token in pieces:
             return False
         return len(pieces) == 1 or LETTERS_A_PIECE * len(pieces) <= len(word)
 
@@ -49,28 +60,44 @@ class TextEncoder:
             return known
         if self.fault is not None:
             raise self.fault
-        assert self.model is not None
-        with torch.inference_mode():
-            output: Any = self.model.get_text_features(**tokenize(self.tokenizer, [text]))
+        model, tokenizer = self._network
+        import torch
+        from torch.nn.functional import normalize
+
+        from encoders.model.text import tokenize
+
+        # Again, if somebody up there holds it: torch may have come after them.
+        with threads_for(1), torch.inference_mode():
+            output: Any = model.get_text_features(**tokenize(tokenizer, [text]))
             vector = np.asarray(normalize(output.pooler_output, dim=1)[0].numpy(), np.float32)
         if len(self._memory) >= REMEMBERED:
             self._memory = {}
         self._memory[text] = vector
         return vector
 
+    @cached_property
+    def _network(self) -> "tuple[HtclNetwork, Any]":
+        """Model and tokenizer. transformers reads folders, so the files take a detour."""
+        from encoders.encoding.load import open_encoder
+
+        with TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            for name, content in self.files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            model, tokenizer, _ = open_encoder(Path(scratch))
+        self.files = {}
+        return model, tokenizer
+
 
 def read_text_encoder(workspace: Workspace, stage: Stage) -> TextEncoder:
-    """The text side of a stage's encoder.
-
-    It is read now, so that what is open answers from one version however often the workspace is built again. Where it
-    is not the one that made the vectors, or is damaged, that is its `fault`.
-    """
-    made, used = read_manifest(workspace.vectors(stage)), read_manifest(workspace.encoder(stage))
+    """The text side of a stage's encoder, as it is now. Where it is not the one that made the vectors, or is damaged,
+    that is its `fault`."""
+    made, folder = read_manifest(workspace.vectors(stage)), workspace.encoder(stage)
     try:
-        model, tokenizer, _ = read_encoder(workspace, stage)
+        used, files = read_verified(folder)
     except UserError as error:
         return TextEncoder(fault=error)
-    if made is not None and used is not None and made.made_from["encoder"] != used.fingerprint:
-        where = workspace.encoder(stage)
-        return TextEncoder(fault=UserError(f"the encoder in {where} did not make the vectors", BUILD_AGAIN))
-    return TextEncoder(model, tokenizer)
+    if made is not None and made.made_from["encoder"] != used.fingerprint:
+        return TextEncoder(fault=UserError(f"the encoder in {folder} did not make the vectors", BUILD_AGAIN))
+    return TextEncoder(files)

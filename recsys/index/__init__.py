@@ -13,17 +13,35 @@ tests find it there.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError, closest
 from recsys.index.card import IndexCard
 from recsys.index.contract import VectorIndex
-from recsys.index.exact import ExactIndex, ExactSettings
 from recsys.index.faiss_index import FaissIndex, FaissSettings
+
+if TYPE_CHECKING:
+    from recsys.index.exact import ExactIndex, ExactSettings
 
 __all__ = ["BACKENDS", "ExactIndex", "ExactSettings", "FaissIndex", "FaissSettings", "VectorIndex", "open_index"]
 
+
+def _exact(dimension: int) -> VectorIndex:
+    from recsys.index.exact import ExactIndex  # loads torch, which takes seconds
+
+    return ExactIndex(dimension)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("ExactIndex", "ExactSettings"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from recsys.index import exact
+
+    return getattr(exact, name)
+
+
 BACKENDS: dict[str, Callable[[int], VectorIndex]] = {
-    "exact": ExactIndex,
+    "exact": _exact,
     "faiss-flat": partial(FaissIndex, kind="flat"),
     "faiss-hnsw": partial(FaissIndex, kind="hnsw"),
     "faiss-ivf": partial(FaissIndex, kind="ivf"),

@@ -220,3 +220,14 @@ def test_the_same_in_a_process_that_python_started_itself(built):
 
 def test_every_source_of_the_fusion_has_a_reason_in_words():
     assert set(FUSED) <= set(REASONS)
+
+
+@pytest.mark.parametrize("asked", ["user", "like"])
+def test_an_answer_that_needs_no_words_loads_no_torch(built, tracks, user, asked):
+    code = (
+        "import sys, json\nfrom recsys.recommend import app\napp(standalone_mode=False)\n"
+        "print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "-w", str(built), *questions(tracks, user)[asked]]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert not set(json.loads(ended.stderr.splitlines()[-1])) & {"torch", "transformers", "sklearn", "optuna"}

@@ -17,7 +17,6 @@ from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Reason
 from recsys.candidates.history import add_repeats
 from recsys.candidates.votes import Votes
-from recsys.index import ExactIndex
 from recsys.line_up import no_features
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -94,6 +93,8 @@ def _near_songs(
 ) -> VectorNeighbours:
     """Songs by their standardised features. A column that never changes in training says nothing, and neither does a
     song that is the mean in every other."""
+    from recsys.index import ExactIndex  # loads torch, which only those wait for who ask this source
+
     varies = np.flatnonzero(deviation > CONSTANT * np.abs(mean))
     rows = np.empty((len(table), len(varies)), np.float32)
     for at, column in enumerate(varies):  # in float64, and never all of them at once

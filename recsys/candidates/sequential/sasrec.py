@@ -1,20 +1,22 @@
 """SASRec: a small causal transformer over the songs played last (Kang and McAuley 2018)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import Reason
-from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, best_device, train
+from recsys.candidates.sequential.sasrec_settings import SasrecSettings
 from recsys.candidates.sequential.sequences import sequences
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
+
+if TYPE_CHECKING:  # loads torch, which only those wait for who ask this source
+    from recsys.candidates.sequential.sasrec_network import SasrecNetwork
 
 QUERIES_AT_ONCE = 512
 """Queries that go through the network together: some 50 MB."""
@@ -31,6 +33,8 @@ class Sasrec:
         self.settings = settings or SasrecSettings()
 
     def fit(self, dataset: Dataset) -> Self:
+        from recsys.candidates.sequential.sasrec_network import train
+
         played = sequences(dataset, of="listener")
         known, rows = np.unique(played.tracks, return_inverse=True)
         model = train(played.offsets, rows.astype(np.int64), len(known), self.settings) if len(known) else None
@@ -57,13 +61,17 @@ class Sasrec:
         return {"known": self.known} | {name: tensor.cpu().numpy() for name, tensor in weights.items()}
 
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
+        import torch
+
+        from recsys.candidates.sequential.sasrec_network import SasrecNetwork, best_device
+
         model = None
         if len(state["known"]):
             model = SasrecNetwork(len(state["known"]), self.settings).to(best_device()).eval()
             model.load_state_dict({name: torch.tensor(state[name]) for name in model.state_dict()})
         return self._remember(len(dataset.track_ids), state["known"], model)
 
-    def _remember(self, tracks: int, known: NDArray[np.int32], model: SasrecNetwork | None) -> Self:
+    def _remember(self, tracks: int, known: NDArray[np.int32], model: "SasrecNetwork | None") -> Self:
         self.known, self.model = known, model
         self.row_of = np.full(tracks, -1, np.int64)
         self.row_of[known] = np.arange(len(known))
@@ -77,6 +85,8 @@ class Sasrec:
 
     def _scores(self, histories: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """(B, songs known) for histories of at least one play."""
+        import torch
+
         assert self.model is not None
         ends = np.array([len(history) - 1 for history in histories])
         played = np.zeros((len(histories), int(ends.max()) + 1), np.int64)

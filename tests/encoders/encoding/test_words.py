@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from encoders.encoding import words
-from encoders.encoding.words import LEAST, WordSense, measure_words
+from encoders.encoding.words import measure_words
 from encoders.model.outputs import SongVectors
+from encoders.word_sense import LEAST, WordSense
 from tests.encoders.toys import tiny_model
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.candidates.sequential.sasrec import Sasrec
-from recsys.candidates.sequential.sasrec_network import SasrecNetwork, SasrecSettings, next_song_loss, windows
+from recsys.candidates.sequential.sasrec_network import SasrecNetwork, next_song_loss, windows
+from recsys.candidates.sequential.sasrec_settings import SasrecSettings
 from recsys.queries import Query
 from tests.recsys.candidates.source_toys import SONGS, START, assert_same, cycle_world, make
 
