@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -98,8 +99,13 @@ class Query:
 
     def song_weights(self, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The distinct songs of the history and their summed weights, each (H,)."""
-        songs, rows = np.unique(self.history, return_inverse=True)
+        songs, rows = self._distinct
         return songs, np.bincount(rows, self.weights(half_life), len(songs)).astype(np.float32)
+
+    @cached_property
+    def _distinct(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The songs of the history, ascending, and which of them each play is; every source asks for it."""
+        return np.unique(self.history, return_inverse=True)
 
 
 def days_before(moment: float, played: NDArray[np.float64]) -> NDArray[np.float32] | None:

@@ -71,7 +71,7 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     batch.
     """
     rows = zip(scores, np.broadcast_to(allowed, scores.shape), strict=True)
-    return Ranked.from_rows([_best_of_row(row, may, k) for row, may in rows])
+    return Ranked.from_rows([best_of_row(row, may, k) for row, may in rows])
 
 
 def best_songs(songs: NDArray[np.integer], scores: NDArray[np.float32], k: int) -> Row:
@@ -88,7 +88,8 @@ def best_songs(songs: NDArray[np.integer], scores: NDArray[np.float32], k: int) 
     return songs[order].astype(np.int32, copy=False), scores[order].astype(np.float32, copy=False)
 
 
-def _best_of_row(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> Row:
+def best_of_row(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> Row:
+    """The k best allowed songs of one row of dense scores (N,), as `rank_scores` gives them."""
     songs = np.flatnonzero(allowed & (scores >= _low_bar(scores, allowed, k)))
     if len(songs) < k:
         songs = np.flatnonzero(allowed)

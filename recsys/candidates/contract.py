@@ -3,7 +3,7 @@
 A *baseline* in an evaluation is one source used alone; the product fuses several. Both are the same code.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from data.dataset import Dataset
 from recsys.candidates.declaration import Reason
 from recsys.candidates.votes import Votes
 from recsys.queries import Query, excluded
-from recsys.ranked import Ranked, rank_scores
+from recsys.ranked import Ranked, best_of_row, rank_scores
 
 State = dict[str, NDArray[Any]]
 SCORE_CELLS = 16_000_000
@@ -88,6 +88,19 @@ def rank_in_blocks(
         scores, allowed = score(block)
         parts.append(rank_scores(scores, allowed & ~excluded(block, tracks), k))
     return Ranked.concatenate(parts) if parts else Ranked.from_rows([])
+
+
+def rank_rows(queries: Sequence[Query], k: int, rows: Iterable[NDArray[np.float32]]) -> Ranked:
+    """Rank dense scores that come one query after the other; songs at 0 or below are not proposed.
+
+    rows: (N,) for each query, not used again. Excluded songs go out here. For sources that add up what a history
+    touches: where most of a row stays 0 it costs next to nothing.
+    """
+    ranked = []
+    for query, scores in zip(queries, rows, strict=True):
+        scores[query.exclude] = 0
+        ranked.append(best_of_row(scores, scores > 0, k))
+    return Ranked.from_rows(ranked)
 
 
 def runs(sizes: NDArray[np.int64], most: int) -> Iterator[slice]:

@@ -30,31 +30,30 @@ class HistorySettings(RestingSettings):
     "Plays after which a play's vote for its own song has halved; None: no decay."
 
 
-def history_shares(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
-    """(Q, N) float32: each song's share in its query's history; those skipped or disliked count against."""
-    rows = [_shares(query, half_life) for query in queries]
+def history_shares(query: Query, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The distinct songs of a history, ascending, and the share of each; those skipped or disliked count against, and
+    all are 0 where all weights are."""
+    songs, weights = query.song_weights(half_life)
+    total = float(np.abs(weights).sum())
+    return songs, weights / np.float32(total) if total > 0 else weights
+
+
+def share_matrix(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:
+    """(Q, N) float32: the same for a batch."""
+    rows = [history_shares(query, half_life) for query in queries]
     offsets = np.cumsum([0, *(len(songs) for songs, _ in rows)])
     songs = np.concatenate([NOTHING, *(songs for songs, _ in rows)])
     shares = np.concatenate([np.zeros(0, np.float32), *(shares for _, shares in rows)])
     return csr_matrix((shares, songs, offsets), shape=(len(queries), tracks))
 
 
-def _shares(query: Query, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The distinct songs of a history, ascending, and the share of each; 0 where all weights are 0."""
-    songs, weights = query.song_weights(half_life)
-    total = float(np.abs(weights).sum())
-    return songs, weights / np.float32(total) if total > 0 else weights
-
-
-def add_repeats(
-    scores: NDArray[np.float32], queries: Sequence[Query], settings: HistorySettings, known: NDArray[np.bool_]
-) -> None:
-    """Add each play's vote for its own song to scores (Q, N), in place.
+def add_repeats(scores: NDArray[np.float32], query: Query, settings: HistorySettings, known: NDArray[np.bool_]) -> None:
+    """Add each play's vote for its own song to scores (N,), in place.
 
     known: (N,) songs that the source learned about in training; no others are proposed.
     """
-    own = history_shares(queries, len(known), settings.again_half_life).tocoo()
-    scores[own.row, own.col] += np.float32(settings.again) * own.data * known[own.col]
+    songs, own = history_shares(query, settings.again_half_life)
+    scores[songs] += np.float32(settings.again) * own * known[songs]
 
 
 def votes(
@@ -71,6 +70,6 @@ def votes(
     if not len(query.history):
         return Votes.none(len(tracks))
     songs, first = np.unique(query.history, return_index=True)
-    near, own = (_shares(query, half_life)[1] for half_life in (settings.half_life, settings.again_half_life))
+    near, own = (history_shares(query, half_life)[1] for half_life in (settings.half_life, settings.again_half_life))
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
     return Votes(songs, similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])

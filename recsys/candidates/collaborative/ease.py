@@ -95,24 +95,35 @@ class Ease:
         queries = self.settings.awake(queries)
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_shares(block, self.tracks, self.settings.half_life)[:, self.songs]
-            history.eliminate_zeros()
             scores = np.zeros((len(block), self.tracks), np.float32)
-            scores[:, self.songs] = self.weights.spoken(history) / self.unit
-            add_repeats(scores, block, self.settings, self.row_of >= 0)
             allowed = np.zeros(scores.shape, np.bool_)
-            # A query without a song that takes part says nothing, and neither does the model.
-            allowed[np.ix_(history.getnnz(axis=1) + (scores > 0).sum(axis=1) > 0, self.songs)] = True
+            history = self._history(block)
+            scores[:, self.songs] = self.weights.spoken(history) / self.unit
+            for row, query in enumerate(block):
+                add_repeats(scores[row], query, self.settings, self.known)
+                # A query without a song that takes part says nothing, and neither does the model.
+                allowed[row, self.songs] = history.indptr[row] < history.indptr[row + 1] or (scores[row] > 0).any()
             return scores, allowed
 
         return rank_in_blocks(queries, k, self.tracks, score)
+
+    def _history(self, block: Sequence[Query]) -> csr_matrix:
+        """(B, M) each song's share in its query's history, of those that take part."""
+        found = []
+        for query in block:
+            songs, shares = history_shares(query, self.settings.half_life)
+            speak = (self.row_of[songs] >= 0) & (shares != 0)
+            found.append((self.row_of[songs[speak]], shares[speak]))
+        offsets = np.cumsum([0, *(len(songs) for songs, _ in found)])
+        songs, shares = (np.concatenate(column) for column in zip(*found, strict=True))
+        return csr_matrix((shares, songs, offsets), shape=(len(block), len(self.songs)))
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         given, asked = self.row_of[query.history], self.row_of[tracks]
         spoken = np.zeros((len(given), len(asked)), np.float32)
         known = self.weights.between(given[given >= 0], asked[asked >= 0])
         spoken[np.ix_(given >= 0, asked >= 0)] = known / self.unit
-        return votes(query, tracks, spoken, self.settings, self.row_of >= 0)
+        return votes(query, tracks, spoken, self.settings, self.known)
 
     def state(self) -> State:
         return self.weights.state() | {
@@ -130,6 +141,7 @@ class Ease:
     def _in_units(self, unit: np.float32) -> Self:
         self.unit, self.row_of = unit, np.full(self.tracks, -1, np.int64)
         self.row_of[self.songs] = np.arange(len(self.songs))
+        self.known = self.row_of >= 0
         return self
 
 

@@ -1,21 +1,21 @@
 """iALS: matrix factorisation for implicit feedback (Hu, Koren, Volinsky 2008) by the library implicit."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveFloat, PositiveInt
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.interactions import interactions, seen
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range, Reason
 from recsys.candidates.votes import Votes
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 
@@ -51,15 +51,29 @@ class Ials:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, len(self.seen), self.settings.half_life).maximum(0).tocsr()
-            history = history.multiply(self.seen.astype(np.float32)).tocsr()
-            history.eliminate_zeros()
-            with _pools().limit(limits=1, user_api="blas"):
-                users = self.model.recalculate_user(np.arange(len(block)), history)
-            # A query without a known song has the zero vector: it says nothing, and neither does the model.
-            return users @ self.model.item_factors.T, self.seen & (history.getnnz(axis=1) > 0)[:, None]
+            vectors = np.zeros((len(block), self.model.item_factors.shape[1]), np.float32)
+            answers = np.zeros((len(block), 1), np.bool_)
+            for row, query in enumerate(block):
+                songs, weights = query.song_weights(self.settings.half_life)
+                speak = self.seen[songs] & (weights > 0)
+                # A query without a known song has the zero vector: it says nothing, and neither does the model.
+                if speak.any():
+                    vectors[row], answers[row] = self._listener(songs[speak], weights[speak]), True
+            return vectors @ self.model.item_factors.T, self.seen & answers
 
         return rank_in_blocks(queries, k, len(self.seen), score)
+
+    def _listener(self, songs: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(F,) of a listener of these songs, where the songs' factors Y are given: (Y'CY + lambda I)^-1 Y'C p."""
+        factors, confidence = self.model.item_factors[songs], np.float32(self.settings.alpha) * weights
+        a = self._gram + factors.T @ ((confidence - 1)[:, None] * factors)
+        return np.asarray(np.linalg.solve(a, confidence @ factors), np.float32)
+
+    @cached_property
+    def _gram(self) -> NDArray[np.float32]:
+        """(F, F) Y'Y + lambda I, what every listener's system has in common."""
+        factors = self.model.item_factors
+        return np.asarray(factors.T @ factors + self.settings.regularization * np.eye(factors.shape[1]), np.float32)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return Votes.none(len(tracks))
@@ -78,9 +92,3 @@ class Ials:
         return AlternatingLeastSquares(
             s.factors, s.regularization, s.alpha, iterations=s.iterations, random_state=s.seed, num_threads=1
         )
-
-
-@cache
-def _pools() -> Any:
-    """The pools of the libraries that are loaded; to find them at every question takes milliseconds."""
-    return ThreadpoolController()

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks, runs
+from recsys.candidates.contract import State, rank_rows, runs
 from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -66,18 +67,20 @@ class Neighbours:
     def rank(self, queries: Sequence[Query], k: int, settings: HistorySettings) -> Ranked:
         """Songs by the weighted mean over the history of what its songs say for them; only means above 0."""
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_shares(block, len(self.known), settings.half_life)
-            scores = np.asarray((history @ self.similarity).toarray(), np.float32)
-            scores /= np.float32(self.unit)
-            add_repeats(scores, block, settings, self.known)
-            return scores, scores > 0
+        return rank_rows(queries, k, (self._score(query, settings) for query in queries))
 
-        return rank_in_blocks(queries, k, len(self.known), score)
+    def _score(self, query: Query, settings: HistorySettings) -> NDArray[np.float32]:
+        scores = np.zeros(len(self.known), np.float32)
+        songs, shares = history_shares(query, settings.half_life)
+        add_rows(scores, self.similarity, songs, shares / np.float32(self.unit))
+        add_repeats(scores, query, settings, self.known)
+        return scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> Votes:
         """What each song of the history adds to the mean of each song."""
-        similarity = self.similarity[query.history][:, tracks].toarray() / np.float32(self.unit)
+        similarity = at_columns(*rows_of(self.similarity, query.history), tracks, len(self.known)) / np.float32(
+            self.unit
+        )
         return votes(query, tracks, similarity, settings, self.known)
 
 

@@ -16,7 +16,7 @@ from recsys.candidates.collaborative.interactions import interactions, known_row
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.votes import Votes
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 
@@ -44,17 +44,18 @@ class Factors:
         """
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_matrix(block, len(self.seen), half_life)
-            history = history.multiply(self.seen.astype(np.float32)).tocsr()
-            history.eliminate_zeros()
-            total = np.abs(history).sum(axis=1)
-            vectors = np.asarray(history @ self.items / np.maximum(np.asarray(total).reshape(-1, 1), 1e-9), np.float32)
-            vectors[:, bias] = 1.0
-            answers = history.getnnz(axis=1) > 0
+            vectors = np.zeros((len(block), self.items.shape[1]), np.float32)
+            answers = np.zeros((len(block), 1), np.bool_)
             for row, query in enumerate(block):
                 if own and query.user is not None and self.known[query.user]:
                     vectors[row], answers[row] = self.users[query.user], True
-            return vectors @ self.items.T, self.seen & answers[:, None]
+                    continue
+                songs, weights = query.song_weights(half_life)
+                speak = self.seen[songs] & (weights != 0)
+                total = max(float(np.abs(weights[speak]).sum()), 1e-9)
+                vectors[row], answers[row] = weights[speak] @ self.items[songs[speak]] / total, speak.any()
+                vectors[row, bias] = 1.0
+            return vectors @ self.items.T, self.seen & answers
 
         return rank_in_blocks(queries, k, len(self.seen), score)
 

@@ -26,7 +26,7 @@ from recsys.candidates.content.likeness import Likeness
 from recsys.candidates.content.tfidf import word_vectors
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
-from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.history import HistorySettings, add_repeats, share_matrix, votes
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -81,10 +81,11 @@ class ContentRidge:
         own, predicted = self._shares(slice(None))
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_shares(block, len(self.having), self.settings.half_life)
+            history = share_matrix(block, len(self.having), self.settings.half_life)
             scores = np.asarray((history @ self.songs.similarity).toarray(), np.float32) * own
             scores += (history @ self.columns) @ self.features.T * predicted
-            add_repeats(scores, block, self.settings, self.songs.known)
+            for row, query in zip(scores, block, strict=True):
+                add_repeats(row, query, self.settings, self.songs.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, len(self.having), score)

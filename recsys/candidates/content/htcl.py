@@ -1,6 +1,6 @@
 """HTCL neighbours: songs whose vectors are near those of the history, or of a title or words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Annotated, Any, Self
 
@@ -10,20 +10,14 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from encoders.encoding.vector_files import Vectors
-from recsys.candidates.content.vector_neighbours import (
-    NO_ROW,
-    Row,
-    VectorNeighbours,
-    VectorNeighbourSettings,
-    closeness,
-)
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.content.vector_neighbours import NO_ROW, VectorNeighbours, VectorNeighbourSettings, closeness
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import AtQuery, Reason
 from recsys.candidates.history import add_repeats
 from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import Query
-from recsys.ranked import Ranked
+from recsys.ranked import Ranked, Row
 
 TextEncoder = Callable[[list[str]], NDArray[np.float32]]
 
@@ -65,14 +59,13 @@ class Htcl:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         queries = self.settings.awake(queries)
+        return rank_rows(queries, k, self._scores(queries))
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            scores = self.near.scores(block, self.settings)
-            self._add_text(block, scores)
-            add_repeats(scores, block, self.settings, self.near.known)
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, self.near.tracks, score)
+    def _scores(self, queries: Sequence[Query]) -> Iterator[NDArray[np.float32]]:
+        for query, scores in zip(queries, self.near.scores(queries, self.settings), strict=True):
+            self._add_text(query, scores)
+            add_repeats(scores, query, self.settings, self.near.known)
+            yield scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return self.near.votes(query, tracks, self.settings)
@@ -100,16 +93,13 @@ class Htcl:
     def restore(self, dataset: Dataset, state: Mapping[str, NDArray[Any]]) -> Self:
         return self.fit(dataset)
 
-    def _add_text(self, block: Sequence[Query], scores: NDArray[np.float32]) -> None:
+    def _add_text(self, query: Query, scores: NDArray[np.float32]) -> None:
         """Words are farther from songs than songs from each other: their best song counts 1 times the text's weight."""
-        rows = [row for row, query in enumerate(block) if query.text]
-        if self.encode_text is None or not rows or not len(self.index):
+        if not query.text or self.encode_text is None or not len(self.index):
             return
-        texts = self.encode_text([str(block[row].text) for row in rows])
-        found = self.index.search(texts, min(self.settings.neighbours, len(self.index)))
-        for row, (tracks, cosines) in zip(rows, found, strict=True):
-            near = closeness(cosines, self.settings)
-            # Without history, or where none of it has a vector, the score is that of the words alone.
-            peak = float(scores[row].max())
-            weight = self.settings.text_weight * peak if peak > 0 else 1.0
-            scores[row, tracks] += weight * near / near[0]
+        tracks, cosines = self.by_text(query.text, self.settings.neighbours)
+        near = closeness(cosines, self.settings)
+        # Without history, or where none of it has a vector, the score is that of the words alone.
+        peak = float(scores.max())
+        weight = self.settings.text_weight * peak if peak > 0 else 1.0
+        scores[tracks] += weight * near / near[0]

@@ -19,9 +19,10 @@ from recsys.candidates.collaborative.interactions import interactions
 from recsys.candidates.collaborative.item_knn import ItemKnn, ItemKnnSettings
 from recsys.candidates.collaborative.item_similarity import Neighbours
 from recsys.candidates.content.likeness import Likeness, Nearest
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
 from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.sparse_rows import add_rows
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -68,15 +69,15 @@ class Imputed:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         queries = self.settings.awake(queries)
+        return rank_rows(queries, k, map(self._score, queries))
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_shares(block, len(self.having), self.settings.half_life)
-            own = np.asarray((history @ self.songs.similarity).toarray(), np.float32) / np.float32(self.songs.unit)
-            scores = self._smoothed(own)
-            add_repeats(scores, block, self.settings, self.songs.known)
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, len(self.having), score)
+    def _score(self, query: Query) -> NDArray[np.float32]:
+        scores = np.zeros(len(self.having), np.float32)
+        songs, shares = history_shares(query, self.settings.half_life)
+        add_rows(scores, self.songs.similarity, songs, shares / np.float32(self.songs.unit))
+        scores = self._smoothed(scores)
+        add_repeats(scores, query, self.settings, self.songs.known)
+        return scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         said = self.songs.similarity[query.history]
@@ -94,9 +95,9 @@ class Imputed:
         return self
 
     def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(Q, N) scores of item-kNN -> those in which songs borrow."""
+        """(N,) scores of item-kNN -> those in which songs borrow."""
         own, borrowing = self._shares
-        return scores * own + np.asarray((borrowing @ scores.T).T, np.float32)
+        return np.asarray(scores * own + borrowing @ scores, np.float32)
 
     @cached_property
     def _shares(self) -> tuple[NDArray[np.float32], csr_matrix]:

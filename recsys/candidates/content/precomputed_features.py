@@ -3,7 +3,7 @@
 What an encoder of ours adds to the features it is given has to show against this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.content.vector_neighbours import VectorNeighbours, VectorNeighbourSettings
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import Reason
 from recsys.candidates.history import add_repeats
 from recsys.candidates.votes import Votes
@@ -49,13 +49,12 @@ class Features:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         queries = self.settings.awake(queries)
+        return rank_rows(queries, k, self._scores(queries))
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            scores = self.near.scores(block, self.settings)
-            add_repeats(scores, block, self.settings, self.near.known)
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, self.near.tracks, score)
+    def _scores(self, queries: Sequence[Query]) -> Iterator[NDArray[np.float32]]:
+        for query, scores in zip(queries, self.near.scores(queries, self.settings), strict=True):
+            add_repeats(scores, query, self.settings, self.near.known)
+            yield scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return self.near.votes(query, tracks, self.settings)

@@ -1,6 +1,7 @@
 """Same artist: other songs by the artists of the history. It beats most models on playlists."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -9,11 +10,12 @@ from pydantic import BaseModel
 from scipy.sparse import csr_matrix
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.simple.popularity import play_counts
+from recsys.candidates.sparse_rows import add_rows
 from recsys.candidates.votes import Votes
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 
@@ -42,17 +44,25 @@ class SameArtist:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
+        return rank_rows(queries, k, map(self._score, queries))
+
+    def _score(self, query: Query) -> NDArray[np.float32]:
+        scores = np.zeros(len(self.artists), np.float32)
+        songs, weights = query.song_weights(self.settings.half_life)
+        by = self.artists[songs]
+        artists, rows = np.unique(by[by >= 0], return_inverse=True)
+        given = np.bincount(rows, weights[by >= 0], len(artists)).astype(np.float32)
+        add_rows(scores, self._songs_by, artists[given > 0], given[given > 0])
+        liked = np.flatnonzero(scores)
+        scores[liked] += self.tie_break[liked]
+        return scores
+
+    @cached_property
+    def _songs_by(self) -> csr_matrix:
+        """(artists, N), 1 for each song of an artist."""
         known = np.flatnonzero(self.artists >= 0)
-        shape = (len(self.artists), int(self.artists.max(initial=-1)) + 1)
-        by_artist = csr_matrix((np.ones(len(known), np.float32), (known, self.artists[known])), shape=shape)
-
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            weights = history_matrix(block, len(self.artists), self.settings.half_life) @ by_artist
-            scores = np.zeros((len(block), len(self.artists)), np.float32)
-            scores[:, known] = weights.toarray()[:, self.artists[known]]
-            return scores + self.tie_break, scores > 0
-
-        return rank_in_blocks(queries, k, len(self.artists), score)
+        shape = (int(self.artists.max(initial=-1)) + 1, len(self.artists))
+        return csr_matrix((np.ones(len(known), np.float32), (self.artists[known], known)), shape=shape)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         songs, given = query.song_weights(self.settings.half_life)

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import AtQuery, Range, Reason
-from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
+from recsys.candidates.history import HistorySettings, add_repeats, share_matrix, votes
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -55,13 +55,14 @@ class Tfidf:
         others = csr_matrix(self.words.T)
 
         def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            history = history_shares(block, len(self.known), self.settings.half_life)
+            history = share_matrix(block, len(self.known), self.settings.half_life)
             scores = np.asarray((history @ self.words @ others).toarray(), np.float32)
             own = history.tocoo()
             scores[own.row, own.col] -= own.data * self.known[own.col]  # a song's cosine to itself
             scores[np.abs(scores) < ROUNDING] = 0
             self._add_titles(block, scores, others)
-            add_repeats(scores, block, self.settings, self.known)
+            for row, query in zip(scores, block, strict=True):
+                add_repeats(row, query, self.settings, self.known)
             return scores, scores > 0
 
         return rank_in_blocks(queries, k, len(self.known), score)

@@ -3,24 +3,25 @@
 Each song of the history votes for its own neighbours, so several tastes are not averaged into one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
-from scipy.sparse import csr_matrix
 
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.declaration import AtQuery, Range
 from recsys.candidates.history import HistorySettings, history_shares, votes
+from recsys.candidates.sparse_rows import NO_VALUES
 from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
-from recsys.ranked import Ranked
+from recsys.ranked import Ranked, Row
 
-Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 NO_ROW: Row = (NOTHING, np.zeros(0, np.float32))
+QUERIES_AT_ONCE = 128
+"""Queries whose songs are searched together."""
 REMEMBERED_CELLS = 20_000_000
 """Neighbours kept over queries: 160 MB."""
 
@@ -45,10 +46,25 @@ class VectorNeighbours:
         self.row_of[vectors.tracks] = np.arange(len(vectors.tracks))
         self.known = self.row_of >= 0
 
-    def scores(self, queries: Sequence[Query], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
-        """(Q, N): the weighted mean over the history of what each of its songs gives to its neighbours, not itself."""
-        history = history_shares(queries, self.tracks, settings.half_life)
-        return np.asarray((history @ self._neighbours(np.unique(history.indices), settings)).toarray(), np.float32)
+    def scores(self, queries: Sequence[Query], settings: VectorNeighbourSettings) -> Iterator[NDArray[np.float32]]:
+        """(N,) for each query: the weighted mean over the history of what each of its songs gives to its neighbours,
+        not itself."""
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            block = queries[start : start + QUERIES_AT_ONCE]
+            songs = np.unique(np.concatenate([NOTHING, *(query.history for query in block)]))
+            near = self._remembered(songs[self.known[songs]], settings.neighbours)
+            for query in block:
+                yield self._score(query, near, settings)
+
+    def _score(self, query: Query, near: Mapping[int, Row], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
+        scores = np.zeros(self.tracks, np.float32)
+        songs, shares = history_shares(query, settings.half_life)
+        speaks = self.known[songs] & (shares != 0)
+        found = [near[song] for song in songs[speaks].tolist()]
+        given = closeness(np.concatenate([NO_VALUES, *(cosines for _, cosines in found)]), settings)
+        given *= np.repeat(shares[speaks], [len(tracks) for tracks, _ in found])
+        np.add.at(scores, np.concatenate([NOTHING, *(tracks for tracks, _ in found)]), given)
+        return scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32], settings: VectorNeighbourSettings) -> Votes:
         """What each song of the history gives to each song."""
@@ -80,30 +96,19 @@ class VectorNeighbours:
         """(S, D) vectors; of a song that has none some other song's."""
         return self.vectors.values[self.row_of[songs]]
 
-    def _neighbours(self, songs: NDArray[np.int32], settings: VectorNeighbourSettings) -> csr_matrix:
-        """(N, N) float32 with a row of `closeness` for each of the songs; 0 for itself."""
-        found = self._remembered(songs[self.known[songs]], settings.neighbours)
-        lengths = np.zeros(self.tracks, np.int64)
-        for song, (near, _) in found.items():
-            lengths[song] = len(near)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        near = np.concatenate([NOTHING, *(tracks for tracks, _ in found.values())])
-        cosines = np.concatenate([np.zeros(0, np.float32), *(scores for _, scores in found.values())])
-        others = near != np.repeat(np.arange(self.tracks), lengths)
-        return csr_matrix((closeness(cosines, settings) * others, near, offsets), shape=(self.tracks, self.tracks))
-
     def _remembered(self, songs: NDArray[np.int32], neighbours: int) -> dict[int, Row]:
-        """Neighbours of each song, in the order of `songs`; searched once, since many queries share their songs."""
+        """Neighbours of each song, itself left out; searched once, since many queries share their songs."""
         asked = (neighbours + 1, len(self.index))  # one is the song itself
         # What is found is held here too: another thread may empty the memory meanwhile.
-        found = {int(song): self.memory.get((int(song), asked)) for song in songs}
+        found = {song: self.memory.get((song, asked)) for song in songs.tolist()}
         new = np.array([song for song, near in found.items() if near is None], np.int32)
         if len(new):
             searched = self.index.search(self.of(new), min(asked))
             if (len(self.memory) + len(new)) * neighbours > REMEMBERED_CELLS:
                 self.memory = {}
-            for row, song in enumerate(new):
-                found[int(song)] = self.memory[int(song), asked] = searched[row]
+            for song, (tracks, cosines) in zip(new.tolist(), searched, strict=True):
+                others = tracks != song
+                found[song] = self.memory[song, asked] = tracks[others], cosines[others]
         return {song: near for song, near in found.items() if near is not None}
 
 

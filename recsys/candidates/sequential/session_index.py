@@ -6,6 +6,7 @@ query and session. Groups are cut so that no such array outgrows `ENTRIES`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,16 @@ class SessionIndex:
     places: NDArray[np.int64]
 
     @property
+    def catalogue(self) -> int:
+        """N, how many songs there are."""
+        return len(self.starts) - 1
+
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """(S,) songs in each session."""
         return np.diff(self.offsets)
 
+    @cached_property
     def idf(self) -> NDArray[np.float64]:
         """(N,) log of sessions by sessions that hold the song; 0 for a song in none."""
         held = np.diff(self.starts)
@@ -67,6 +74,10 @@ class SimilarSessions:
     match: NDArray[np.int32]
     age: Rows
     place: Rows
+
+    def between(self, start: int, stop: int) -> "SimilarSessions":
+        """Some of them, not copied."""
+        return SimilarSessions(**{name: values[start:stop] for name, values in vars(self).items()})
 
 
 def newest_first(sequences: Sequences) -> Sequences:
@@ -112,7 +123,7 @@ def current_sessions(queries: Sequence[Query], last: int) -> CurrentSession:
 
 def held_by(index: SessionIndex, current: CurrentSession, queries: int, sample: int) -> NDArray[np.int64]:
     """(Q,) entries that `neighbours` will work on."""
-    held = np.minimum(np.diff(index.starts)[current.tracks], sample)
+    held = np.minimum(index.starts[current.tracks + 1] - index.starts[current.tracks], sample)
     return np.bincount(current.rows, weights=held, minlength=queries).astype(np.int64)
 
 
@@ -129,7 +140,7 @@ def neighbours(
     similarity = by_session[s] * the sum of by_age[age] over the songs shared; of equal ones the newer session.
     """
     # The newest sessions with any of the songs are among the newest with each of them.
-    held = np.minimum(np.diff(index.starts)[current.tracks], sample)
+    held = np.minimum(index.starts[current.tracks + 1] - index.starts[current.tracks], sample)
     entry = np.repeat(np.arange(len(held)), held)
     at = index.starts[current.tracks][entry] + positions(held)
     rows, sessions = current.rows[entry], index.holders[at]

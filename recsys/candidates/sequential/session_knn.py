@@ -1,16 +1,16 @@
 """Session kNN: scores songs of the sessions most similar to the current one. VSKNN and VSTAN differ in weights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks, runs
+from recsys.candidates.contract import State, rank_rows, runs
 from recsys.candidates.sequential.sequences import Sequences, sequences
 from recsys.candidates.sequential.session_index import (
     ENTRIES,
@@ -62,32 +62,31 @@ class SessionKnn(ABC):
         return self._index(newest_first(sequences(dataset, of="session")), len(dataset.track_ids))
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        weights, tracks = self.weights(), len(self.index.starts) - 1
-        worth = 1 + weights.idf * self.index.idf()
+        return rank_rows(queries, k, self._scores(queries))
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            current = current_sessions(block, weights.last)
-            scores = np.zeros((len(block), tracks), np.float32)
-            for group in runs(held_by(self.index, current, len(block), weights.sample), ENTRIES):
-                found = self._neighbours(_part(current, group), weights)
-                _add_songs(scores[group], self.index, found, found.rows, weights)
-            scores *= worth.astype(np.float32)
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, tracks, score)
+    def _scores(self, queries: Sequence[Query]) -> Iterator[NDArray[np.float32]]:
+        weights, current = self._weights, current_sessions(queries, self._weights.last)
+        for group in runs(held_by(self.index, current, len(queries), weights.sample), ENTRIES):
+            found = self._neighbours(_part(current, group), weights)
+            starts = np.searchsorted(found.rows, np.arange(group.stop - group.start + 1))
+            for start, stop in pairwise(starts):
+                _, songs, values = self._songs(found.between(start, stop), weights)
+                # Many songs tie; in float32 the order of the sums would tell them apart.
+                yield np.bincount(songs, values, self.index.catalogue).astype(np.float32)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         """The weight of the sessions through which a song was found, given to the latest song shared with each."""
-        weights = self.weights()
-        found = self._neighbours(current_sessions([query], weights.last), weights)
+        found = self._neighbours(current_sessions([query], self._weights.last), self._weights)
         if not len(found.rows):
             return Votes.none(len(tracks))
-        songs, rows = np.unique(found.match, return_inverse=True)
-        spoken = np.zeros((len(songs), len(self.index.starts) - 1), np.float32)
-        order = np.argsort(rows, kind="stable")
-        matched = SimilarSessions(**{name: values[order] for name, values in vars(found).items()})
-        _add_songs(spoken, self.index, matched, rows[order].astype(np.int64), weights)
-        return Votes(songs.astype(np.int32), spoken[:, tracks])
+        matches, rows = np.unique(found.match, return_inverse=True)
+        entry, songs, values = self._songs(found, self._weights)
+        spoken = np.zeros((len(matches), len(tracks)), np.float32)
+        place = np.zeros(self.index.catalogue, np.int32)
+        place[tracks] = np.arange(1, len(tracks) + 1)
+        hit = np.flatnonzero(place[songs])
+        np.add.at(spoken, (rows[entry[hit]], place[songs[hit]] - 1), values[hit])
+        return Votes(matches.astype(np.int32), spoken)
 
     def state(self) -> State:
         return {"offsets": self.index.offsets, "tracks": self.index.tracks, "days": self.index.days}
@@ -97,7 +96,20 @@ class SessionKnn(ABC):
 
     def _index(self, sessions: Sequences, tracks: int) -> Self:
         self.index = session_index(sessions, tracks)
+        self._weights = self.weights()
         return self
+
+    def _songs(self, found: SimilarSessions, weights: Weights) -> tuple[Rows, NDArray[np.int32], NDArray[np.float64]]:
+        """Of every song of the neighbours: which neighbour's it is, the song, and what it counts."""
+        index, lengths = self.index, self.index.lengths[found.sessions]
+        entry, place = np.repeat(np.arange(len(lengths)), lengths), positions(lengths)
+        values = (found.similarity * weights.by_match[found.age])[entry]
+        if weights.by_gap is not None:
+            values = values * weights.by_gap[np.abs(place - found.place[entry])]
+        songs = index.tracks[index.offsets[found.sessions][entry] + place]
+        if weights.idf:
+            values = values * (1 + weights.idf * index.idf[songs])
+        return entry, songs, values
 
     def _neighbours(self, current: CurrentSession, weights: Weights) -> SimilarSessions:
         return neighbours(self.index, current, weights.by_age, weights.by_session, weights.sample, weights.nearest)
@@ -112,22 +124,3 @@ def _part(current: CurrentSession, group: slice) -> CurrentSession:
     """The queries of a group, numbered from 0."""
     start, stop = np.searchsorted(current.rows, [group.start, group.stop])
     return CurrentSession(current.rows[start:stop] - group.start, current.tracks[start:stop], current.ages[start:stop])
-
-
-def _add_songs(
-    scores: NDArray[np.float32], index: SessionIndex, found: SimilarSessions, rows: Rows, weights: Weights
-) -> None:
-    """Add the neighbours' songs to the scores (R, N). rows: row of each neighbour, in order."""
-    lengths = index.lengths[found.sessions]
-    per_row = np.bincount(rows, weights=lengths, minlength=len(scores)).astype(np.int64)
-    values = found.similarity * weights.by_match[found.age]
-    for group in runs(per_row, ENTRIES):
-        start, stop = np.searchsorted(rows, [group.start, group.stop])
-        counts = lengths[start:stop]
-        entry, place = np.repeat(np.arange(start, stop), counts), positions(counts)
-        added = values[entry]
-        if weights.by_gap is not None:
-            added = added * weights.by_gap[np.abs(place - found.place[entry])]
-        songs = index.tracks[index.offsets[found.sessions[entry]] + place]
-        cells = coo_array((added, (rows[entry] - group.start, songs)), shape=scores[group].shape)
-        scores[group] += cells.toarray().astype(np.float32)

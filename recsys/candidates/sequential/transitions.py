@@ -9,10 +9,11 @@ from scipy.sparse import csr_matrix, diags
 
 from data.dataset import Dataset
 from recsys.candidates.collaborative.item_similarity import from_state, to_state
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.sequential.sequences import Sequences
+from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
 from recsys.candidates.votes import Votes
-from recsys.queries import Query, history_matrix
+from recsys.queries import Query
 from recsys.ranked import Ranked
 
 PAIRS_AT_ONCE = 10_000_000
@@ -49,15 +50,19 @@ class Transitions:
         self.half_life = half_life
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            scores = (history_matrix(block, self.matrix.shape[0], self.half_life).maximum(0) @ self.matrix).toarray()
-            return scores, scores > 0
+        return rank_rows(queries, k, map(self._score, queries))
 
-        return rank_in_blocks(queries, k, self.matrix.shape[0], score)
+    def _score(self, query: Query) -> NDArray[np.float32]:
+        scores = np.zeros(self.matrix.shape[0], np.float32)
+        songs, given = query.song_weights(self.half_life)
+        leads = given > 0
+        add_rows(scores, self.matrix, songs[leads], given[leads])
+        return scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         songs, given = query.song_weights(self.half_life)
-        return Votes(songs, self.matrix[songs][:, tracks].toarray() * np.maximum(given, 0)[:, None])
+        followed = at_columns(*rows_of(self.matrix, songs), tracks, self.matrix.shape[1])
+        return Votes(songs, followed * np.maximum(given, 0)[:, None])
 
     def state(self) -> State:
         return to_state(self.matrix)

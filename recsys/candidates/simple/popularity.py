@@ -1,6 +1,7 @@
 """Popularity: the songs that most listeners play, recent plays counting more; and random, the floor of comparisons."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import OneOf, Reason
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
-from recsys.ranked import Ranked
+from recsys.ranked import Ranked, Row, best_of_row
 
 COUNTED = 3
 """Plays that a listener adds to a song's popularity at most. As good as all of them where nobody overdoes it: on the
@@ -44,10 +45,21 @@ class Popularity:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            return np.broadcast_to(self.scores, (len(block), len(self.scores))), self.scores > 0
+        songs, scores = self._order
+        rows = []
+        for query in queries:
+            # So many of the first at most are excluded.
+            first = slice(k + len(query.exclude))
+            out = np.zeros(len(self.scores), np.bool_)
+            out[query.exclude] = True
+            kept = np.flatnonzero(~out[songs[first]])[:k]
+            rows.append((songs[kept], scores[kept]))
+        return Ranked.from_rows(rows)
 
-        return rank_in_blocks(queries, k, len(self.scores), score)
+    @cached_property
+    def _order(self) -> Row:
+        """Every song that anybody plays, most played first, and its score."""
+        return best_of_row(self.scores, self.scores > 0, len(self.scores))
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return Votes.none(len(tracks))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from data.dataset import Dataset
-from recsys.candidates.contract import State, rank_in_blocks
+from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Reason
 from recsys.candidates.resting import RestingSettings
 from recsys.candidates.votes import Votes
@@ -58,15 +58,13 @@ class Repeat:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         queries = self.settings.awake(queries)
+        return rank_rows(queries, k, map(self._score, queries))
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            scores = np.zeros((len(block), self.tracks), np.float32)
-            for row, query in zip(scores, block, strict=True):
-                known = self._with_training_plays(query)
-                np.add.at(row, known.history, self._worth(known))
-            return scores, scores > 0
-
-        return rank_in_blocks(queries, k, self.tracks, score)
+    def _score(self, query: Query) -> NDArray[np.float32]:
+        scores = np.zeros(self.tracks, np.float32)
+        known = self._with_training_plays(query)
+        np.add.at(scores, known.history, self._worth(known))
+        return scores
 
     def _worth(self, query: Query) -> NDArray[np.float32]:
         """What each play of a history adds to its song."""
