@@ -1,8 +1,10 @@
 """The dataset: validated, ordered, immutable tables whose ids are row numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -28,6 +30,8 @@ POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").f
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
 
 
+REMEMBERED = 20_000
+"""Songs whose texts are kept at hand: some 20 MB."""
 ORDERED = "ordered"
 """The fact that says so where nobody knows in which order a listener played."""
 
@@ -100,6 +104,11 @@ class Dataset:
             return None
         return Path(value) if Path(value).is_absolute() else inside(self.root, value)
 
+    @cached_property
+    def song(self) -> "Callable[[int], Song]":
+        """What a person sees of a track, by its row. Remembered: Polars takes a microsecond for every single value."""
+        return lru_cache(REMEMBERED)(partial(_song, self.tracks))
+
     def only(self, listens: pl.DataFrame, playlist_tracks: pl.DataFrame) -> "Dataset":
         """The same catalogue with a part of the listening."""
         return replace(self, listens=listens, playlist_tracks=playlist_tracks)
@@ -109,10 +118,34 @@ class Dataset:
         return summary({name: table.height for name, table in tables.items()}, len(self.user_ids))
 
 
+class Song(NamedTuple):
+    """What a person sees of a track. labels: genres, then tags, each once, without case."""
+
+    title: str | None
+    artist: str | None
+    album: str | None
+    year: int | None
+    duration_s: float | None
+    audio_path: str | None
+    labels: tuple[str, ...]
+
+
+def _song(tracks: pl.DataFrame, row: int) -> Song:
+    """One value at a time: Polars gathers rows in a pool of threads, which a forked process has not."""
+    title, artist, album, released, duration_s, audio_path, genres, tags = (
+        tracks[field][row]
+        for field in ("title", "artist", "album", "release_date", "duration_s", "audio_path", "genres", "tags")
+    )
+    labels = [label.casefold() for listed in (genres, tags) if listed is not None for label in listed.to_list()]
+    year = None if released is None else released.year
+    return Song(title, artist, album, year, duration_s, audio_path, tuple(dict.fromkeys(labels)))
+
+
 def song_name(dataset: Dataset, row: int) -> str:
     """`Title by Artist`, as far as they are known."""
-    title, artist = dataset.tracks["title"][row] or dataset.track_ids.names[row], dataset.tracks["artist"][row]
-    return f"{title} by {artist}" if artist else title
+    song = dataset.song(row)
+    title = song.title or dataset.track_ids.names[row]
+    return f"{title} by {song.artist}" if song.artist else title
 
 
 def is_ordered(manifest: Manifest) -> bool:

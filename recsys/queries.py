@@ -102,9 +102,14 @@ class Query:
         songs, rows = self._distinct
         return songs, np.bincount(rows, self.weights(half_life), len(songs)).astype(np.float32)
 
+    @property
+    def songs(self) -> NDArray[np.int32]:
+        """The distinct songs of the history, ascending."""
+        return self._distinct[0]
+
     @cached_property
     def _distinct(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The songs of the history, ascending, and which of them each play is; every source asks for it."""
+        """`songs`, and which of them each play is; every source asks for it."""
         return np.unique(self.history, return_inverse=True)
 
 

@@ -93,13 +93,12 @@ def rank_in_blocks(
 def rank_rows(queries: Sequence[Query], k: int, rows: Iterable[NDArray[np.float32]]) -> Ranked:
     """Rank dense scores that come one query after the other; songs at 0 or below are not proposed.
 
-    rows: (N,) for each query, not used again. Excluded songs go out here. For sources that add up what a history
+    rows: (N,) for each query. Excluded songs go out here. For sources that add up what a history
     touches: where most of a row stays 0 it costs next to nothing.
     """
     ranked = []
     for query, scores in zip(queries, rows, strict=True):
-        scores[query.exclude] = 0
-        ranked.append(best_of_row(scores, scores > 0, k))
+        ranked.append(best_of_row(scores, (scores > 0) & ~excluded([query], len(scores))[0], k))
     return Ranked.from_rows(ranked)
 
 

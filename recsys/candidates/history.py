@@ -65,11 +65,11 @@ def votes(
 ) -> Votes:
     """What each song of the history, itself included, gives to each song.
 
-    similarity: (history, songs), 0 between a song and itself. known: (N,).
+    similarity: (songs of the history, tracks), 0 between a song and itself. known: (N,).
     """
     if not len(query.history):
         return Votes.none(len(tracks))
-    songs, first = np.unique(query.history, return_index=True)
+    songs = query.songs
     near, own = (history_shares(query, half_life)[1] for half_life in (settings.half_life, settings.again_half_life))
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
-    return Votes(songs, similarity[first] * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])
+    return Votes(songs, similarity * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])

@@ -1,6 +1,6 @@
 """What two songs share that a listener would see: the artist, the album, genres and tags, words of the title."""
 
-from data.dataset import Dataset
+from data.dataset import Dataset, Song
 
 MOST_WORDS = 3
 SHORTEST = 4
@@ -13,29 +13,21 @@ def what_is_shared(dataset: Dataset, one: int, other: int) -> list[str]:
     >>> what_is_shared(dataset, 3, 5)  # doctest: +SKIP
     ['same artist', 'folk', 'calm']
     """
+    first, second = dataset.song(one), dataset.song(other)
     found = []
-    if _same(dataset, "artist", one, other):
-        found.append("same album" if _same(dataset, "album", one, other) else "same artist")
-    ours = _labels(dataset, one)
-    theirs = _labels(dataset, other) if ours else []
-    common = [label for label in ours if label in theirs]
+    if _same(first.artist, second.artist):
+        found.append("same album" if _same(first.album, second.album) else "same artist")
+    common = [label for label in first.labels if label in second.labels]
     if not common:
-        theirs = _title_words(dataset, other)
-        common = [f'"{word}" in both titles' for word in _title_words(dataset, one) if word in theirs]
+        theirs = _title_words(second)
+        common = [f'"{word}" in both titles' for word in _title_words(first) if word in theirs]
     return found + common[:MOST_WORDS]
 
 
-def _same(dataset: Dataset, field: str, one: int, other: int) -> bool:
-    values = [dataset.tracks[field][row] for row in (one, other)]
-    return None not in values and values[0].strip().casefold() == values[1].strip().casefold()
+def _same(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.strip().casefold() == other.strip().casefold()
 
 
-def _labels(dataset: Dataset, row: int) -> list[str]:
-    lists = [dataset.tracks[field][row] for field in ("genres", "tags")]
-    labels = [label for listed in lists if listed is not None for label in listed.to_list()]
-    return list(dict.fromkeys(label.casefold() for label in labels))
-
-
-def _title_words(dataset: Dataset, row: int) -> list[str]:
-    words = (dataset.tracks["title"][row] or "").casefold().split()
+def _title_words(song: Song) -> list[str]:
+    words = (song.title or "").casefold().split()
     return list(dict.fromkeys(word for word in words if len(word) >= SHORTEST))

@@ -119,7 +119,7 @@ class Ease:
         return csr_matrix((shares, songs, offsets), shape=(len(block), len(self.songs)))
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
-        given, asked = self.row_of[query.history], self.row_of[tracks]
+        given, asked = self.row_of[query.songs], self.row_of[tracks]
         spoken = np.zeros((len(given), len(asked)), np.float32)
         known = self.weights.between(given[given >= 0], asked[asked >= 0])
         spoken[np.ix_(given >= 0, asked >= 0)] = known / self.unit

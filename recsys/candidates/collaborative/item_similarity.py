@@ -78,10 +78,8 @@ class Neighbours:
 
     def votes(self, query: Query, tracks: NDArray[np.int32], settings: HistorySettings) -> Votes:
         """What each song of the history adds to the mean of each song."""
-        similarity = at_columns(*rows_of(self.similarity, query.history), tracks, len(self.known)) / np.float32(
-            self.unit
-        )
-        return votes(query, tracks, similarity, settings, self.known)
+        similarity = at_columns(*rows_of(self.similarity, query.songs), tracks, len(self.known))
+        return votes(query, tracks, similarity / np.float32(self.unit), settings, self.known)
 
 
 class SimilaritySource:

@@ -22,7 +22,7 @@ from recsys.candidates.content.likeness import Likeness, Nearest
 from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.declaration import AtQuery, OneOf, Range, Reason
 from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
-from recsys.candidates.sparse_rows import add_rows
+from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -80,9 +80,13 @@ class Imputed:
         return scores
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
-        said = self.songs.similarity[query.history]
         own, borrowing = self._shares
-        spoken = said[:, tracks].toarray() * own[tracks] + (said @ borrowing[tracks].T).toarray()
+        counts, lenders, shares = rows_of(borrowing, tracks)
+        heard = np.union1d(tracks, lenders)
+        taken = np.zeros((len(tracks), len(heard)), np.float32)
+        taken[np.repeat(np.arange(len(tracks)), counts), np.searchsorted(heard, lenders)] = shares
+        taken[np.arange(len(tracks)), np.searchsorted(heard, tracks)] += own[tracks]
+        spoken = at_columns(*rows_of(self.songs.similarity, query.songs), heard, len(self.having)) @ taken.T
         return votes(query, tracks, spoken / np.float32(self.songs.unit), self.settings, self.songs.known)
 
     def state(self) -> State:

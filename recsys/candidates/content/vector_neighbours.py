@@ -68,10 +68,10 @@ class VectorNeighbours:
 
     def votes(self, query: Query, tracks: NDArray[np.int32], settings: VectorNeighbourSettings) -> Votes:
         """What each song of the history gives to each song."""
-        speaks, asked = self.known[query.history], self.known[tracks]
-        others = query.history[speaks][:, None] != tracks[asked][None, :]
-        cosines = self.of(query.history[speaks]) @ self.of(tracks[asked]).T
-        near = np.zeros((len(query.history), len(tracks)), np.float32)
+        speaks, asked = self.known[query.songs], self.known[tracks]
+        others = query.songs[speaks][:, None] != tracks[asked][None, :]
+        cosines = self.of(query.songs[speaks]) @ self.of(tracks[asked]).T
+        near = np.zeros((len(query.songs), len(tracks)), np.float32)
         near[np.ix_(speaks, asked)] = closeness(cosines, settings) * others
         return votes(query, tracks, near, settings, self.known)
 

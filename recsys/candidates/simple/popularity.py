@@ -14,7 +14,7 @@ from recsys.candidates.collaborative.interactions import aged
 from recsys.candidates.contract import State, rank_in_blocks
 from recsys.candidates.declaration import OneOf, Reason
 from recsys.candidates.votes import Votes
-from recsys.queries import Query
+from recsys.queries import NOTHING, Query, excluded
 from recsys.ranked import Ranked, Row, best_of_row
 
 COUNTED = 3
@@ -45,21 +45,23 @@ class Popularity:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        songs, scores = self._order
-        rows = []
-        for query in queries:
-            # So many of the first at most are excluded.
-            first = slice(k + len(query.exclude))
-            out = np.zeros(len(self.scores), np.bool_)
-            out[query.exclude] = True
-            kept = np.flatnonzero(~out[songs[first]])[:k]
-            rows.append((songs[kept], scores[kept]))
-        return Ranked.from_rows(rows)
+        return Ranked.from_rows([self._first(query, k) for query in queries])
+
+    def _first(self, query: Query, k: int) -> Row:
+        songs = self._order
+        out = excluded([query], len(self.scores))[0]
+        looked_at, kept = k + len(query.exclude), NOTHING
+        while len(kept) < k:
+            kept = songs[:looked_at][~out[songs[:looked_at]]]
+            if looked_at >= len(songs):
+                break
+            looked_at *= 4
+        return kept[:k], self.scores[kept[:k]]
 
     @cached_property
-    def _order(self) -> Row:
-        """Every song that anybody plays, most played first, and its score."""
-        return best_of_row(self.scores, self.scores > 0, len(self.scores))
+    def _order(self) -> NDArray[np.int32]:
+        """Every song that anybody plays, most played first."""
+        return best_of_row(self.scores, self.scores > 0, len(self.scores))[0]
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         return Votes.none(len(tracks))
