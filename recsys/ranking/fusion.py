@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from recsys.ranked import Ranked
 Method = Literal["reciprocal-rank", "scores"]
 METHODS: tuple[Method, ...] = ("reciprocal-rank", "scores")
 TRACE = 1e-9
+MARKED = 1_000_000
+"""Songs of all queries up to which those that are proposed are marked in a row, which is faster than sorting them."""
 RANK_OFFSET = 60
 """Cormack, Clarke, Büttcher 2009."""
 
@@ -60,18 +63,22 @@ class Proposals:
         unplayed: (N,), one for each track. depth: look at the first so many of each ranking alone, valued as among all
         of them; None looks at all.
         """
-        tracks = len(unplayed)
-        own, values = {}, {}
-        for name, ranked in rankings.items():
-            lengths = np.diff(ranked.offsets)
-            rows = np.repeat(np.arange(len(ranked)), lengths)
-            rank = np.arange(len(ranked.tracks)) - np.repeat(ranked.offsets[:-1], lengths)
-            seen = slice(None) if depth is None else rank < depth
-            own[name], values[name] = (rows * tracks + ranked.tracks)[seen], PARTS[method](ranked)[seen]
-        keys = np.sort(np.concatenate([np.zeros(0, np.int64), *own.values()]))
-        keys = keys[np.append(True, np.diff(keys) > 0)[: len(keys)]]  # np.unique hashes, which takes ten times as long
-        parts = {name: (np.searchsorted(keys, own[name]), values[name]) for name in rankings}
-        queries = max((len(ranked) for ranked in rankings.values()), default=0)
+        tracks, queries = len(unplayed), max((len(ranked) for ranked in rankings.values()), default=0)
+        # All sources in one piece: for one query every step costs the same for a source and for eleven.
+        together = Ranked.concatenate(list(rankings.values()))
+        lengths = np.diff(together.offsets)
+        query = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(ranked)) for ranked in rankings.values())])
+        own = np.repeat(query, lengths) * tracks + together.tracks.astype(np.int64)
+        values = PARTS[method](together)
+        ends = np.cumsum([len(ranked.tracks) for ranked in rankings.values()])
+        if depth is not None:
+            seen = np.arange(len(own)) - np.repeat(together.offsets[:-1], lengths) < depth
+            own, values, ends = own[seen], values[seen], np.append(0, np.cumsum(seen))[ends]
+        keys, places = _distinct(own, queries * tracks)
+        parts = {
+            name: (places[start:stop], values[start:stop])
+            for name, (start, stop) in zip(rankings, pairwise([0, *ends.tolist()]), strict=True)
+        }
         return cls(queries, tracks, keys, unplayed[keys % tracks], parts)
 
     def of_unplayed(self) -> list[str]:
@@ -129,6 +136,19 @@ def fuse(rankings: Mapping[str, Ranked], settings: FusionSettings, unplayed: NDA
     unplayed: (N,) songs without a play in training.
     """
     return Proposals.gather(rankings, settings.method, unplayed).ranked(settings, k)
+
+
+def _distinct(numbers: NDArray[np.int64], below: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct ones of some numbers from 0 to `below` - 1, ascending, and where each number stands among them."""
+    if below <= MARKED:
+        place = np.zeros(below, np.int64)
+        place[numbers] = 1
+        keys = np.flatnonzero(place)
+        place[keys] = np.arange(len(keys))
+        return keys, place[numbers]
+    keys = np.sort(numbers)
+    keys = keys[np.append(True, np.diff(keys) > 0)[: len(keys)]]  # np.unique hashes, which takes ten times as long
+    return keys, np.searchsorted(keys, numbers)
 
 
 def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:

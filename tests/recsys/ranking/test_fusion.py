@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.ranked import Ranked
-from recsys.ranking.fusion import METHODS, FusionSettings, fuse
+from recsys.ranking import fusion
+from recsys.ranking.fusion import METHODS, FusionSettings, Proposals, fuse
 
 TRACKS = 12
 PLAYED = np.zeros(TRACKS, np.bool_)
@@ -117,3 +118,21 @@ class TestEveryMethod:
         rankings = {"a": ranked([[(4, 3.0), (6, 2.0), (2, 1.0)]]), "b": ranked([[(6, 3.0), (2, 2.0), (9, 1.0)]])}
         best = fuse(rankings, FusionSettings(method=method, weights={"a": 1, "b": 1}), PLAYED, 10).tracks[0]
         assert best == 6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_proposals_are_the_same_whether_songs_are_marked_or_sorted(method, monkeypatch):
+    rng = np.random.default_rng(0)
+    rankings = {
+        name: ranked([[(int(t), 1.0) for t in rng.permutation(TRACKS)[: rng.integers(TRACKS)]] for _ in range(5)])
+        for name in "abc"
+    }
+    for depth in (None, 3):
+        marked = Proposals.gather(rankings, method, UNPLAYED, depth)
+        with monkeypatch.context() as patched:
+            patched.setattr(fusion, "MARKED", 0)
+            ordered = Proposals.gather(rankings, method, UNPLAYED, depth)
+        np.testing.assert_array_equal(marked.keys, ordered.keys)
+        for name in rankings:
+            for one, other in zip(marked.parts[name], ordered.parts[name], strict=True):
+                np.testing.assert_array_equal(one, other)
