@@ -10,6 +10,8 @@ Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 """Songs of one query, best first, and their scores."""
 SAMPLED = 64
 """Of large catalogues every so-manieth score says where the best begin."""
+FEW = 3
+"""Times k: of so many songs all are sorted; of more, the k best are looked for first."""
 
 
 @dataclass(frozen=True)
@@ -70,30 +72,30 @@ def rank_scores(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int)
     scores: (Q, N); allowed: (Q, N) or (N,). Ties go to the lower row number, so that the answer does not depend on the
     batch.
     """
-    rows = zip(scores, np.broadcast_to(allowed, scores.shape), strict=True)
-    return Ranked.from_rows([best_of_row(row, may, k) for row, may in rows])
-
-
-def best_songs(songs: NDArray[np.integer], scores: NDArray[np.float32], k: int) -> Row:
-    """The k best of some songs (M,), each of them once, in any order. Ties go to the lower row number; a score that is
-    not finite is none."""
-    finite = np.isfinite(scores)
-    if not finite.all():
-        songs, scores = songs[finite], scores[finite]
-    if k < len(scores):
-        # What ties with the k-th stays until the songs' numbers have decided.
-        among = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-        songs, scores = songs[among], scores[among]
-    order = np.lexsort((songs, -scores))[:k]
-    return songs[order].astype(np.int32, copy=False), scores[order].astype(np.float32, copy=False)
+    return Ranked.from_rows(
+        [best_of_row(row, allowed if allowed.ndim == 1 else allowed[at], k) for at, row in enumerate(scores)]
+    )
 
 
 def best_of_row(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> Row:
     """The k best allowed songs of one row of dense scores (N,), as `rank_scores` gives them."""
-    songs = np.flatnonzero(allowed & (scores >= _low_bar(scores, allowed, k)))
+    songs = (allowed & (scores >= _low_bar(scores, allowed, k))).nonzero()[0]
     if len(songs) < k:
-        songs = np.flatnonzero(allowed)
+        songs = allowed.nonzero()[0]
     return best_songs(songs, scores[songs], k)
+
+
+def best_songs(songs: NDArray[np.integer], scores: NDArray[np.float32], k: int) -> Row:
+    """The k best of some songs (M,), ascending. Ties go to the lower row number; a score that is not finite is none."""
+    if not np.isfinite(scores).all():
+        finite = np.isfinite(scores).nonzero()[0]
+        songs, scores = songs[finite], scores[finite]
+    if len(scores) > FEW * k:
+        # What ties with the k-th stays until the order of the songs has decided.
+        among = (scores >= np.partition(scores, len(scores) - k)[len(scores) - k]).nonzero()[0]
+        songs, scores = songs[among], scores[among]
+    order = np.argsort(-scores, kind="stable")[:k]
+    return songs[order].astype(np.int32), scores[order].astype(np.float32)
 
 
 def _low_bar(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> float:
@@ -102,7 +104,8 @@ def _low_bar(scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) ->
     To compare a million scores with it takes a thirtieth of the time of looking for the k-th among them.
     """
     sample = scores[::SAMPLED][allowed[::SAMPLED]]
-    at = 2 * k // SAMPLED + 16
+    expected = k / SAMPLED
+    at = int(expected + 4 * expected**0.5) + 4
     if len(sample) <= at:
         return -np.inf
     return float(np.partition(sample, len(sample) - at)[len(sample) - at])

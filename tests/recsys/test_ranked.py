@@ -93,10 +93,12 @@ def test_a_stretch_of_queries(content, start, stop):
     assert [(tracks.tolist(), scores.tolist()) for tracks, scores in part] == content[start:stop]
 
 
-@given(st.dictionaries(st.integers(0, 60), st.sampled_from([-1.5, 0.0, 0.25, np.inf, np.nan]), max_size=40), st.data())
-def test_best_songs_are_a_stable_sort_of_what_is_finite(scores, data):
-    songs = np.array(data.draw(st.permutations(list(scores))), np.int32)
-    k = data.draw(st.integers(1, 50))
+@given(
+    st.dictionaries(st.integers(0, 60), st.sampled_from([-1.5, 0.0, 0.25, np.inf, np.nan]), max_size=40),
+    st.integers(1, 50),
+)
+def test_best_songs_are_a_stable_sort_of_what_is_finite(scores, k):
+    songs = np.array(sorted(scores), np.int32)
     found, values = best_songs(songs, np.array([scores[song] for song in songs.tolist()], np.float32), k)
     expected = sorted((song for song in scores if np.isfinite(scores[song])), key=lambda song: (-scores[song], song))
     assert found.tolist() == expected[:k]
