@@ -58,6 +58,8 @@ class Ranked:
     @classmethod
     def concatenate(cls, parts: Sequence["Ranked"]) -> "Ranked":
         """The queries of several batches, one batch after the other."""
+        if len(parts) == 1:
+            return parts[0]
         lengths = [np.diff(part.offsets) for part in parts]
         return cls(
             np.concatenate([[0], np.cumsum(np.concatenate([*lengths, np.zeros(0, np.int64)]))]).astype(np.int64),

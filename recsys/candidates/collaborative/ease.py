@@ -93,19 +93,18 @@ class Ease:
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         queries = self.settings.awake(queries)
+        return rank_in_blocks(queries, k, self.tracks, self._scores)
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            scores = np.zeros((len(block), self.tracks), np.float32)
-            allowed = np.zeros(scores.shape, np.bool_)
-            history = self._history(block)
-            scores[:, self.songs] = self.weights.spoken(history) / self.unit
-            for row, query in enumerate(block):
-                add_repeats(scores[row], query, self.settings, self.known)
-                # A query without a song that takes part says nothing, and neither does the model.
-                allowed[row, self.songs] = history.indptr[row] < history.indptr[row + 1] or (scores[row] > 0).any()
-            return scores, allowed
-
-        return rank_in_blocks(queries, k, self.tracks, score)
+    def _scores(self, block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        scores = np.zeros((len(block), self.tracks), np.float32)
+        allowed = np.zeros(scores.shape, np.bool_)
+        history = self._history(block)
+        scores[:, self.songs] = self.weights.spoken(history) / self.unit
+        for row, query in enumerate(block):
+            add_repeats(scores[row], query, self.settings, self.known)
+            # A query without a song that takes part says nothing, and neither does the model.
+            allowed[row, self.songs] = history.indptr[row] < history.indptr[row + 1] or (scores[row] > 0).any()
+        return scores, allowed
 
     def _history(self, block: Sequence[Query]) -> csr_matrix:
         """(B, M) each song's share in its query's history, of those that take part."""

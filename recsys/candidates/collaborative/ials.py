@@ -50,18 +50,18 @@ class Ials:
         return self
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            vectors = np.zeros((len(block), self.model.item_factors.shape[1]), np.float32)
-            answers = np.zeros((len(block), 1), np.bool_)
-            for row, query in enumerate(block):
-                songs, weights = query.song_weights(self.settings.half_life)
-                speak = self.seen[songs] & (weights > 0)
-                # A query without a known song has the zero vector: it says nothing, and neither does the model.
-                if speak.any():
-                    vectors[row], answers[row] = self._listener(songs[speak], weights[speak]), True
-            return vectors @ self.model.item_factors.T, self.seen & answers
+        return rank_in_blocks(queries, k, len(self.seen), self._scores)
 
-        return rank_in_blocks(queries, k, len(self.seen), score)
+    def _scores(self, block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        vectors = np.zeros((len(block), self.model.item_factors.shape[1]), np.float32)
+        answers = np.zeros((len(block), 1), np.bool_)
+        for row, query in enumerate(block):
+            songs, weights = query.song_weights(self.settings.half_life)
+            speak = self.seen[songs] & (weights > 0)
+            # A query without a known song has the zero vector: it says nothing, and neither does the model.
+            if speak.any():
+                vectors[row], answers[row] = self._listener(songs[speak], weights[speak]), True
+        return vectors @ self.model.item_factors.T, self.seen & answers
 
     def _listener(self, songs: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """(F,) of a listener of these songs, where the songs' factors Y are given: (Y'CY + lambda I)^-1 Y'C p."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -43,21 +44,24 @@ class Factors:
         which meets a 1 in every query. A query without a known song says nothing, and neither does the model.
         """
 
-        def score(block: Sequence[Query]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-            vectors = np.zeros((len(block), self.items.shape[1]), np.float32)
-            answers = np.zeros((len(block), 1), np.bool_)
-            for row, query in enumerate(block):
-                if own and query.user is not None and self.known[query.user]:
-                    vectors[row], answers[row] = self.users[query.user], True
-                    continue
-                songs, weights = query.song_weights(half_life)
-                speak = self.seen[songs] & (weights != 0)
-                total = max(float(np.abs(weights[speak]).sum()), 1e-9)
-                vectors[row], answers[row] = weights[speak] @ self.items[songs[speak]] / total, speak.any()
-                vectors[row, bias] = 1.0
-            return vectors @ self.items.T, self.seen & answers
-
+        score = partial(self._scores, half_life=half_life, own=own, bias=bias)
         return rank_in_blocks(queries, k, len(self.seen), score)
+
+    def _scores(
+        self, block: Sequence[Query], half_life: float | None, own: bool, bias: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        vectors = np.zeros((len(block), self.items.shape[1]), np.float32)
+        answers = np.zeros((len(block), 1), np.bool_)
+        for row, query in enumerate(block):
+            if own and query.user is not None and self.known[query.user]:
+                vectors[row], answers[row] = self.users[query.user], True
+                continue
+            songs, weights = query.song_weights(half_life)
+            speak = self.seen[songs] & (weights != 0)
+            total = max(float(np.abs(weights[speak]).sum()), 1e-9)
+            vectors[row], answers[row] = weights[speak] @ self.items[songs[speak]] / total, speak.any()
+            vectors[row, bias] = 1.0
+        return vectors @ self.items.T, self.seen & answers
 
 
 class FactorSettings(BaseModel):

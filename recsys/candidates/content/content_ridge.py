@@ -92,8 +92,8 @@ class ContentRidge:
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         own, predicted = self._shares(tracks)
-        spoken = self.songs.similarity[query.history][:, tracks].toarray() * own
-        spoken += self.columns[query.history] @ self.features[tracks].T * predicted
+        spoken = self.songs.similarity[query.songs][:, tracks].toarray() * own
+        spoken += self.columns[query.songs] @ self.features[tracks].T * predicted
         return votes(query, tracks, np.asarray(spoken, np.float32), self.settings, self.songs.known)
 
     def state(self) -> State:

@@ -68,8 +68,8 @@ class Tfidf:
         return rank_in_blocks(queries, k, len(self.known), score)
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
-        cosines = (self.words[query.history] @ self.words[tracks].T).toarray()
-        cosines[query.history[:, None] == tracks[None, :]] = 0
+        cosines = (self.words[query.songs] @ self.words[tracks].T).toarray()
+        cosines[query.songs[:, None] == tracks[None, :]] = 0
         return votes(query, tracks, np.asarray(cosines, np.float32), self.settings, self.known)
 
     def state(self) -> State:
