@@ -3,14 +3,9 @@
 SciPy makes a matrix of every step, which for one query takes longer than the sums.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-
-NO_COLUMNS = np.zeros(0, np.int32)
-NO_VALUES = np.zeros(0, np.float32)
 
 
 def add_rows(
@@ -25,13 +20,11 @@ def rows_of(
     matrix: csr_matrix, rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """How many entries each of the rows has, and the columns and values of all of them, row after row."""
-    starts, stops = matrix.indptr[rows], matrix.indptr[rows + 1]
-    pieces = list(zip(starts.tolist(), stops.tolist(), strict=True))
-    return (
-        np.asarray(stops - starts, np.int64),
-        _joined(matrix.indices, pieces, NO_COLUMNS),
-        _joined(matrix.data, pieces, NO_VALUES),
-    )
+    starts = matrix.indptr[rows]
+    lengths = matrix.indptr[rows + 1] - starts
+    ends = np.cumsum(lengths)
+    at = np.arange(int(lengths.sum())) + np.repeat(starts - (ends - lengths), lengths)
+    return lengths, matrix.indices[at], matrix.data[at]
 
 
 def at_columns(
@@ -52,7 +45,3 @@ def at_columns(
     dense = np.zeros((len(lengths), len(wanted)), np.float32)
     np.add.at(dense, (np.repeat(np.arange(len(lengths)), lengths)[hit], found[hit] - 1), values[hit])
     return dense
-
-
-def _joined(values: NDArray, pieces: Sequence[tuple[int, int]], empty: NDArray) -> NDArray:  # type: ignore[type-arg]
-    return np.concatenate([empty, *(values[start:stop] for start, stop in pieces)])

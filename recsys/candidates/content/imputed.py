@@ -100,8 +100,15 @@ class Imputed:
 
     def _smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N,) scores of item-kNN -> those in which songs borrow."""
-        own, borrowing = self._shares
-        return np.asarray(scores * own + borrowing @ scores, np.float32)
+        smoothed = scores * self._shares[0]
+        lent = scores.nonzero()[0]
+        add_rows(smoothed, self._lending, lent, scores[lent])
+        return smoothed
+
+    @cached_property
+    def _lending(self) -> csr_matrix:
+        """(N, N) a row for each song that others borrow from: what counts of its score for them."""
+        return self._shares[1].T.tocsr()
 
     @cached_property
     def _shares(self) -> tuple[NDArray[np.float32], csr_matrix]:

@@ -13,7 +13,6 @@ from pydantic import PositiveFloat, PositiveInt
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.declaration import AtQuery, Range
 from recsys.candidates.history import HistorySettings, history_shares, votes
-from recsys.candidates.sparse_rows import NO_VALUES
 from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
@@ -61,7 +60,7 @@ class VectorNeighbours:
         songs, shares = history_shares(query, settings.half_life)
         speaks = self.known[songs] & (shares != 0)
         found = [near[song] for song in songs[speaks].tolist()]
-        given = closeness(np.concatenate([NO_VALUES, *(cosines for _, cosines in found)]), settings)
+        given = closeness(np.concatenate([np.zeros(0, np.float32), *(cosines for _, cosines in found)]), settings)
         given *= np.repeat(shares[speaks], [len(tracks) for tracks, _ in found])
         np.add.at(scores, np.concatenate([NOTHING, *(tracks for tracks, _ in found)]), given)
         return scores
