@@ -108,6 +108,22 @@ def search(
         say(f"Picture in {picture}.")
 
 
+@app.command()
+def recommend(
+    songs: Annotated[str, typer.Option(help="Sizes of the catalogue; 1000000 takes long.")] = "1000,10000,50000,100000",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+    tiny: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """One listener, batches against implicit's iALS, and memory, by the size of a simulated catalogue."""
+    sizes = catalogue_sizes(songs)
+    from eval.bench.answering.suite import AnswerSizes
+    from eval.bench.answering.suite import recommend as recommend_suite
+
+    few = {"plays": 12, "dimension": 8, "warm": 2, "asked": 5, "batch": 4, "repeats": 1} if tiny else {}
+    rows, _ = recommend_suite(AnswerSizes(songs=sizes, **few), say)
+    report("recommend", rows, json_file)
+
+
 def catalogue_sizes(songs: str) -> tuple[int, ...]:
     """`10000,100000` as numbers. Raises UserError for anything else."""
     sizes = tuple(int(size) if size.strip().isdecimal() else 0 for size in songs.split(","))

@@ -1,0 +1,1 @@
+"""Benches of answers: one listener, batches, and what a larger catalogue costs."""
