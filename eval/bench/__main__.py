@@ -111,17 +111,25 @@ def search(
 @app.command()
 def recommend(
     songs: Annotated[str, typer.Option(help="Sizes of the catalogue; 1000000 takes long.")] = "1000,10000,50000,100000",
+    picture: Annotated[Path | None, typer.Option(help="Draw time against size into this HTML file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
     tiny: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """One listener, batches against implicit's iALS, and memory, by the size of a simulated catalogue."""
     sizes = catalogue_sizes(songs)
+    from data.storage.atomic_files import write_text
+    from eval.bench.answering.picture import answer_picture
     from eval.bench.answering.suite import AnswerSizes
     from eval.bench.answering.suite import recommend as recommend_suite
+    from eval.bench.rows import circumstances
 
     few = {"plays": 12, "dimension": 8, "warm": 2, "asked": 5, "batch": 4, "repeats": 1} if tiny else {}
-    rows, _ = recommend_suite(AnswerSizes(songs=sizes, **few), say)
+    rows, found = recommend_suite(AnswerSizes(songs=sizes, **few), say)
     report("recommend", rows, json_file)
+    if picture is not None:
+        where = circumstances()
+        write_text(picture, answer_picture(found, f"{where.device}; {where.date}"))
+        say(f"Picture in {picture}.")
 
 
 def catalogue_sizes(songs: str) -> tuple[int, ...]:

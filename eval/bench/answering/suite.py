@@ -37,7 +37,7 @@ class AnswerSizes:
     "Listeners asked before the clock starts."
     asked: int = 300
     "Listeners asked one at a time, each for the first time."
-    batch: int = 1_000
+    batch: int = 400
     repeats: int = 3
 
 

@@ -58,12 +58,15 @@ def test_batches_are_compared_with_implicit(world):
 
 def test_the_command_writes_rows_of_each_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(suite, "in_a_child", lambda function, *args: function(*args))
-    file = tmp_path / "rows.json"
-    ended = CliRunner().invoke(command.app, ["recommend", "--tiny", "--songs", "200,400", "--json", str(file)])
+    file, picture = tmp_path / "rows.json", tmp_path / "time.html"
+    written = ["--json", str(file), "--picture", str(picture)]
+    ended = CliRunner().invoke(command.app, ["recommend", "--tiny", "--songs", "200,400", *written])
     assert ended.exit_code == 0, ended.output
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == 8
     assert {row["unit"] for row in rows} == {"ms", "listeners/s", "bytes/song"}
+    assert "<svg" in picture.read_text()
+    assert "http" not in picture.read_text().replace("http-equiv", "")
 
 
 @pytest.mark.parametrize("songs", ["many", "1000,", "5", "-1000"])
