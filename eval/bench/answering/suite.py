@@ -116,7 +116,7 @@ def rows_of(one: Measured, sizes: AnswerSizes) -> list[Row]:
     total = sum(one.bytes_of.values())
     shares = sorted(one.bytes_of.items(), key=lambda item: -item[1])
     largest = ", ".join(f"{name} {count / one.songs:,.0f}" for name, count in shares[:4])
-    note = f"{one.unexplained:.2f} ms without reasons (median); simulated listeners, all sources, asked the first time"
+    note = f"{one.unexplained:.2f} ms without reasons (median); simulated, all sources and a ranker, nobody asked twice"
     half = HALF if one.songs == BATCH_AT else None
     batch = f"{sizes.batch:,} listeners, top {K}, without reasons; the floor is implicit's iALS alone on all cores"
     return [

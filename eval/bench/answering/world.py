@@ -25,8 +25,12 @@ from recsys.fitted.store import FittedSources, make_source
 from recsys.index import BACKENDS
 from recsys.line_up import FUSED, HTCL_NAMES
 from recsys.ranking.fusion import FusionSettings
+from recsys.ranking.learned.features import SongFacts, names
+from recsys.ranking.learned.forest import Forest
+from recsys.ranking.learned.ranker import RankerChoice
 from recsys.recommender import Recommender
 from recsys.search.text_index import TextIndex
+from recsys.settings import RankerSettings
 from recsys.tasks import TASKS
 from recsys.tuning.choices import Choices
 
@@ -120,7 +124,7 @@ def simulated_vectors(songs: int, dimension: int, seed: int = 1) -> Vectors:
 def simulated_world(
     songs: int, listeners: int, plays: int, dimension: int, backend: str, say: Callable[[str], None]
 ) -> World:
-    """All sources of the product with their default settings, each with the same weight.
+    """All sources of the product with their default settings, each with the same weight, and a ranker over them.
 
     backend: kind of the index over the vectors.
     """
@@ -139,7 +143,26 @@ def simulated_world(
     fusion = FusionSettings(method="scores", weights=dict.fromkeys(FUSED, 1.0))
     settings: dict[str, dict[str, Any]] = {name: {} for name in FUSED}
     choices = Choices(settings=dict.fromkeys(TASKS, settings), fusion=dict.fromkeys(TASKS, fusion))
-    unplayed = play_counts(dataset) == 0
-    fitted = FittedSources(dict.fromkeys(TASKS, sources), choices, Manifest(step="models"), unplayed)
+    choices.rankers = {str(task): _ranker(str(task)) for task in TASKS}
+    forest = _any_forest(len(names(FUSED)), choices.ranker)
+    forests = dict.fromkeys(choices.rankers, forest)
+    facts = SongFacts.of(dataset, play_counts(dataset), vectors)
+    fitted = FittedSources(dict.fromkeys(TASKS, sources), choices, Manifest(step="models"), facts, forests)
     texts = TextIndex.build(dataset.tracks.head(1))  # nobody searches here
     return World(Recommender(dataset, fitted, texts=texts), bytes_of)
+
+
+def _ranker(task: str) -> RankerChoice:
+    nothing = dict.fromkeys(("new_songs", "queries", "weighted_sum", "ranker", "deviations"), 0)
+    return RankerChoice(learned_for=task, sources=list(FUSED), answers=True, **nothing)
+
+
+def _any_forest(columns: int, settings: RankerSettings) -> Forest:
+    """As many trees and leaves as the product's, learned from noise."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(3)
+    model = HistGradientBoostingClassifier(
+        max_iter=settings.trees, max_leaf_nodes=settings.leaves, early_stopping=False
+    )
+    return Forest.of(model.fit(rng.random((2000, columns)), rng.random(2000) < 0.5))
