@@ -38,6 +38,10 @@ class Ranked:
         """Put per-query (tracks, scores), each already best first, into one ragged array."""
         if not rows:
             return cls(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        if len(rows) == 1:
+            tracks, scores = rows[0]
+            offsets = np.array([0, len(tracks)], np.int64)
+            return cls(offsets, tracks.astype(np.int32, copy=False), scores.astype(np.float32, copy=False))
         lengths = np.fromiter((len(tracks) for tracks, _ in rows), np.int64, len(rows))
         return cls(
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),

@@ -30,7 +30,7 @@ def rows_of(
 def at_columns(
     lengths: NDArray[np.int64],
     columns: NDArray[np.int32],
-    values: NDArray[np.float32],
+    values: NDArray[np.floating],
     wanted: NDArray[np.int32],
     tracks: int,
 ) -> NDArray[np.float32]:
@@ -38,10 +38,22 @@ def at_columns(
 
     wanted: (W,), each once. tracks: N, the columns that the matrix has.
     """
+    return summed_at(np.repeat(np.arange(len(lengths)), lengths), len(lengths), columns, values, wanted, tracks)
+
+
+def summed_at(
+    rows: NDArray[np.integer],
+    count: int,
+    columns: NDArray[np.int32],
+    values: NDArray[np.floating],
+    wanted: NDArray[np.int32],
+    tracks: int,
+) -> NDArray[np.float32]:
+    """The same of entries in any order, each with its row, of which there are `count`."""
     place = np.zeros(tracks, np.int32)
     place[wanted] = np.arange(1, len(wanted) + 1)
     found = place[columns]
-    hit = np.flatnonzero(found)
-    dense = np.zeros((len(lengths), len(wanted)), np.float32)
-    np.add.at(dense, (np.repeat(np.arange(len(lengths)), lengths)[hit], found[hit] - 1), values[hit])
-    return dense
+    hit = found.nonzero()[0]
+    dense = np.zeros(count * len(wanted), np.float32)
+    np.add.at(dense, rows[hit] * len(wanted) + found[hit] - 1, values[hit].astype(np.float32, copy=False))
+    return dense.reshape(count, len(wanted))

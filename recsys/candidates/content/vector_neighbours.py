@@ -113,4 +113,6 @@ class VectorNeighbours:
 
 def closeness(cosines: NDArray[np.float32], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
     """What songs at these cosines count."""
-    return np.asarray(np.exp((cosines - 1) / settings.temperature), dtype=np.float32)
+    counts = cosines - np.float32(1)
+    counts /= np.float32(settings.temperature)
+    return np.asarray(np.exp(counts, out=counts), np.float32)

@@ -25,6 +25,7 @@ from recsys.candidates.sequential.session_index import (
     positions,
     session_index,
 )
+from recsys.candidates.sparse_rows import summed_at
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -81,11 +82,7 @@ class SessionKnn(ABC):
             return Votes.none(len(tracks))
         matches, rows = np.unique(found.match, return_inverse=True)
         entry, songs, values = self._songs(found, self._weights)
-        spoken = np.zeros((len(matches), len(tracks)), np.float32)
-        place = np.zeros(self.index.catalogue, np.int32)
-        place[tracks] = np.arange(1, len(tracks) + 1)
-        hit = np.flatnonzero(place[songs])
-        np.add.at(spoken, (rows[entry[hit]], place[songs[hit]] - 1), values[hit])
+        spoken = summed_at(rows[entry], len(matches), songs, values, tracks, self.index.catalogue)
         return Votes(matches.astype(np.int32), spoken)
 
     def state(self) -> State:
