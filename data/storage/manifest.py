@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,15 @@ def is_current(folder: Path, made_from: Mapping[str, str], settings: Mapping[str
     )
 
 
-def verify(folder: Path) -> Manifest:
-    """Check every file of a published folder against its manifest. Raises DamagedError naming the file."""
+def verify(folder: Path, only: Collection[str] | None = None) -> Manifest:
+    """Check every file of a published folder against its manifest. Raises DamagedError naming the file.
+
+    only: check these and no others, of those that the manifest names; checksums take 0.7 s a gigabyte.
+    """
     manifest = _published(folder)
     for name in manifest.files:
-        _check(folder, name, manifest, sha256)
+        if only is None or name in only:
+            _check(folder, name, manifest, sha256)
     return manifest
 
 

@@ -45,9 +45,9 @@ def write_vectors(folder: Path, modality: str, vectors: Vectors, dataset: Datase
 
 def read_vectors(folder: Path, modality: str, dataset: Dataset) -> Vectors:
     """What write_vectors wrote, checksums verified. Raises UserError where nothing is there or it is damaged."""
-    verify(folder)
-    path = folder / f"{modality}.npy"
+    path, ids = folder / f"{modality}.npy", folder / f"{modality}-ids.parquet"
+    verify(folder, only=(path.name, ids.name))
     if not path.is_file():
         raise UserError(f"no {modality} vectors in {folder}", "Run python -m encoders.embed.")
-    names = read_parquet(folder / f"{modality}-ids.parquet")["track_id"].to_list()
+    names = read_parquet(ids)["track_id"].to_list()
     return Vectors(dataset.track_ids.to_rows(names), np.load(path, allow_pickle=False))
