@@ -58,9 +58,7 @@ class Naming:
     """Rows of a dataset as Recommendations."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset, tracks = dataset, dataset.tracks
-        self._shown = {name: tracks[name] for name in ("title", "artist", "album", "duration_s", "audio_path")}
-        self._shown["year"] = tracks["release_date"].dt.year()
+        self._dataset = dataset
 
     def __call__(
         self,
@@ -82,14 +80,19 @@ class Naming:
                 score=float(scores[at]),
                 reason=reasons[at]
                 if reasons
-                else reason_in_words(self._dataset, int(track), explanations[at], question, titled),
+                else reason_in_words(self._dataset, track, explanations[at], question, titled),
                 sources=explanations[at].sources,
                 because=None if (row := explanations[at].because) is None else ids[row],
                 shares=explanations[at].shares,
-                # One value at a time: Polars gathers rows in a pool of threads, which a forked process has not.
-                **{name: values[int(track)] for name, values in self._shown.items()},
+                title=song.title,
+                artist=song.artist,
+                album=song.album,
+                year=song.year,
+                duration_s=song.duration_s,
+                audio_path=song.audio_path,
             )
-            for at, track in enumerate(tracks)
+            for at, track in enumerate(tracks.tolist())
+            if (song := self._dataset.song(track))
         ]
 
 
