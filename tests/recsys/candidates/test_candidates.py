@@ -1,5 +1,7 @@
 """One contract for every candidate source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,13 @@ class TestEverySource:
         queries = many_queries(training)
         for query, (tracks, _) in zip(queries, source.candidates(queries, 60), strict=True):
             assert not np.isin(tracks, query.exclude).any()
+
+    def test_where_few_songs_are_allowed_they_are_ranked_as_among_all(self, source, training):
+        allowed = np.arange(len(training.track_ids)) % 7 == 3
+        queries = many_queries(training)
+        narrow = source.candidates([replace(query, allowed=allowed) for query in queries], 5)
+        for (tracks, _), (among_all, _) in zip(narrow, source.candidates(queries, len(allowed)), strict=True):
+            assert tracks.tolist() == [track for track in among_all.tolist() if allowed[track]][:5]
 
     def test_all_songs_excluded_leave_none(self, source, training):
         everything = np.arange(len(training.track_ids), dtype=np.int32)
