@@ -72,9 +72,9 @@ def arranged(row: Row, asked: Asked, groups: SongGroups, k: int, whole: bool = F
         places, scores = turned(tracks, asked.novelty)
         tracks = tracks[places]
     if asked.luck is not None:
-        tracks = tracks[: DRAWN_FROM * k]
-        places, scores = drawn(tracks, asked.luck)
-        tracks = tracks[places]
+        places, scores = drawn(tracks[: DRAWN_FROM * k], asked.luck)
+        behind = tracks[DRAWN_FROM * k :]  # needed where most that were drawn are by the same artists
+        tracks, scores = np.concatenate([tracks[places], behind]), np.append(scores, np.zeros(len(behind), np.float32))
     if asked.diversity is not None:
         places, scores = asked.diversity.order(tracks, k)
         tracks = tracks[places]
