@@ -32,7 +32,7 @@ NO_WORDS = (
     "find little. pip install 'htcl-recsys[words]', or give --text-encoder."
 )
 DEMO_NOTICE = (
-    "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, 5 to 6 minutes on 2 "
+    "No dataset in {root}: making the demo catalogue (simulated), training and tuning on it, 7 to 9 minutes on 2 "
     "cores and 0.3 GB. Ctrl-C is safe, the next run goes on."
 )
 

@@ -129,10 +129,11 @@ def _forest(parts: Sequence[tuple[Lesson, NDArray[np.bool_]]], settings: RankerS
 
 def _offset(lesson: Lesson, scores: NDArray[np.float64], settings: RankerSettings) -> float:
     """What songs without plays get on top: the most that costs no more of NDCG@100 on all songs than is allowed."""
-    if not lesson.of_new.any() or not lesson.new[lesson.targets.tracks].any():
+    wanted = lesson.new[lesson.targets.tracks].mean()
+    if not lesson.of_new.any() or not wanted:
         return 0.0
     reached = {offset: float(_values(lesson, scores + offset * lesson.of_new).mean()) for offset in OFFSETS}
-    least = max(reached.values()) * (1 - settings.new_songs_cost)
+    least = max(reached.values()) * (1 - settings.new_songs_cost * wanted)
     return float(max(offset for offset, value in reached.items() if value >= least))
 
 
