@@ -6,10 +6,10 @@ makes it: scores count in deviations, plays as a share, and a release date stand
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from data.dataset import Dataset
 from encoders.encoding.vector_files import Vectors
@@ -49,6 +49,18 @@ class SongFacts:
         row[vectors.tracks] = np.arange(len(vectors.tracks))
         return cls(plays.astype(np.float64), dataset.artists, dataset.albums, vectors.values, row)
 
+    @cached_property
+    def mean_plays(self) -> float:
+        return max(float(self.plays.sum()), 1.0) / len(self.plays)
+
+    @cached_property
+    def most_artists(self) -> int:
+        return int(self.artists.max(initial=-1)) + 1
+
+    @cached_property
+    def most_albums(self) -> int:
+        return int(self.albums.max(initial=-1)) + 1
+
 
 def names(sources: Sequence[str]) -> list[str]:
     """The columns of `features`, in their order."""
@@ -78,7 +90,7 @@ def _features(
     rows = np.repeat(np.arange(len(ranked)), np.diff(ranked.offsets))
     tracks = ranked.tracks
     given = _given_by_sources(rows, tracks, rankings, sources, len(songs.plays))
-    share = songs.plays[tracks] * (len(songs.plays) / max(songs.plays.sum(), 1.0))
+    share = songs.plays[tracks] / songs.mean_plays
     played = np.log(share, out=np.full(len(tracks), np.nan), where=share > 0)
     lengths = np.array([len(query.history) for query in queries])
     past = History.of(queries)
@@ -87,7 +99,8 @@ def _features(
         played,
         np.log1p(lengths)[rows],
         *_nearness(past, rows, tracks, songs),
-        *(_share(past, rows, tracks, groups, half) for groups in (songs.artists, songs.albums) for half in HALF_LIVES),
+        *_shares(past, rows, tracks, songs.artists, songs.most_artists),
+        *_shares(past, rows, tracks, songs.albums, songs.most_albums),
         *_own_plays(past, rows, tracks, len(songs.plays)),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -151,69 +164,76 @@ def _nearness(
     """Cosines of the candidates with the mean vector of the latest plays."""
     known = songs.row[past.song] >= 0
     of_candidates = songs.vectors[songs.row[tracks]] if len(songs.vectors) else np.zeros((len(tracks), 1), np.float32)
+    of_plays, query = songs.vectors[songs.row[past.song[known]]], past.query[known]
     found = []
     for latest in LATEST:
-        taken = known if latest is None else known & (past.back < latest)
-        places = past.query[taken], songs.row[past.song[taken]]
-        plays = csr_matrix((np.ones(len(places[0]), np.float32), places), (past.queries, len(songs.vectors)))
-        mean = plays @ songs.vectors
+        taken = slice(None) if latest is None else past.back[known] < latest
+        mean = _summed(of_plays[taken], query[taken], past.queries)
         length = np.linalg.norm(mean, axis=1)
         cosines = np.einsum("rd,rd->r", mean[rows], of_candidates) / np.maximum(length, 1e-12)[rows]
         found.append(np.where((songs.row[tracks] >= 0) & (length > 0)[rows], cosines, np.float32(np.nan)))
     return found
 
 
-def _share(
-    past: History,
-    rows: NDArray[np.int64],
-    tracks: NDArray[np.int32],
-    groups: NDArray[np.int32],
-    half_life: float | None,
-) -> NDArray[np.float64]:
-    """The weight of the candidate's artist (or album) in its query's history, 0 to 1."""
-    weights = np.ones(len(past.song)) if half_life is None else 0.5 ** (past.back / half_life)
-    total = np.bincount(past.query, weights, past.queries)
-    known = groups[past.song] >= 0
-    size = int(groups.max(initial=0)) + 1
-    sums = _Sums.of((past.query * size + groups[past.song])[known], weights[known])
-    own = groups[tracks]
-    found = sums.at(rows * size + own) / np.maximum(total, 1e-12)[rows]
-    return np.where(own >= 0, found, np.nan)
+def _summed(vectors: NDArray[np.float32], query: NDArray[np.int64], queries: int) -> NDArray[np.float32]:
+    """(queries, D) the sum of each query's vectors; queries ascend."""
+    sums = np.zeros((queries, vectors.shape[1]), np.float32)
+    if len(query):
+        starts = np.flatnonzero(np.diff(query, prepend=-1))
+        sums[query[starts]] = np.add.reduceat(vectors, starts)
+    return sums
+
+
+def _shares(
+    past: History, rows: NDArray[np.int64], tracks: NDArray[np.int32], groups: NDArray[np.int32], most: int
+) -> list[NDArray[np.float64]]:
+    """The weight of the candidate's artist (or album) in its query's history, 0 to 1. groups: 0 to most - 1, or -1."""
+    own, size = groups[tracks], most + 1
+    match = _Match.of(past.query * size + groups[past.song] + 1, rows * size + own + 1)
+    found = []
+    for half_life in HALF_LIVES:
+        weights = np.ones(len(past.song)) if half_life is None else 0.5 ** (past.back / half_life)
+        total = np.bincount(past.query, weights, past.queries)
+        found.append(np.where(own >= 0, match.sums(weights) / np.maximum(total, 1e-12)[rows], np.nan))
+    return found
 
 
 def _own_plays(
     past: History, rows: NDArray[np.int64], tracks: NDArray[np.int32], catalogue: int
 ) -> list[NDArray[np.float64]]:
     """Of the candidate in its query's history: how often, how many plays ago, how many days ago, how active it is."""
-    keys, wanted = past.query * catalogue + past.song, rows * catalogue + tracks
-    often = _Sums.of(keys, np.ones(len(keys))).at(wanted)
-    latest = np.lexsort((past.back, keys))
-    first = np.append(True, np.diff(keys[latest]) > 0)[: len(keys)]
-    last = latest[first]
-    since = (_Sums(keys[last], values.astype(np.float64)[last]).at(wanted) for values in (past.back, past.days))
-    plays_since, days_since = (np.where(often > 0, np.log1p(values), np.nan) for values in since)
-    strength = _Sums.of(keys, (past.days + AN_HOUR) ** -FORGETTING).at(wanted)
-    activation = np.log(strength, out=np.full(len(wanted), np.nan), where=strength > 0)
-    return [np.log1p(often), plays_since, days_since, activation]
+    match = _Match.of(past.query * catalogue + past.song, rows * catalogue + tracks)
+    since = [np.log1p(match.latest(values)) for values in (past.back, past.days)]
+    strength = match.sums((past.days + AN_HOUR) ** -FORGETTING)
+    activation = np.log(strength, out=np.full(len(tracks), np.nan), where=strength > 0)
+    return [np.log1p(match.sums(np.ones(len(past.song)))), *since, activation]
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """A number for each of some keys, which ascend; 0 for all others."""
+class _Match:
+    """Which plays are of the same song (or artist, or album) of the same query as each candidate.
 
-    keys: NDArray[np.int64]
-    values: NDArray[np.float64]
+    of_plays: (P,) a number each. of_candidates: (R,) the number of the plays that match, `count` where none does.
+    """
+
+    of_plays: NDArray[np.int64]
+    of_candidates: NDArray[np.int64]
+    count: int
 
     @classmethod
-    def of(cls, keys: NDArray[np.int64], values: NDArray[np.float64]) -> "_Sums":
-        """Values of equal keys are summed up."""
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        starts = np.flatnonzero(np.append(True, np.diff(ordered) > 0)[: len(keys)])
-        return cls(ordered[starts], np.add.reduceat(values[order], starts) if len(keys) else np.zeros(0))
+    def of(cls, plays: NDArray[np.int64], candidates: NDArray[np.int64]) -> "_Match":
+        """Plays and candidates with equal keys match."""
+        keys, numbers = np.unique(plays, return_inverse=True)
+        places = np.searchsorted(keys, candidates)
+        found = np.append(keys, -1)[places] == candidates
+        return cls(numbers, np.where(found, places, len(keys)), len(keys))
 
-    def at(self, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-        if not len(self.keys):
-            return np.zeros(len(wanted))
-        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[places] == wanted, self.values[places], 0.0)
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(R,) of the values (P,) of the plays that match; 0 where none does."""
+        return np.bincount(self.of_plays, values, self.count + 1).astype(np.float64)[self.of_candidates]
+
+    def latest(self, values: NDArray[np.number]) -> NDArray[np.float64]:
+        """(R,) the value of the last play that matches; NaN where none does."""
+        last = np.full(self.count + 1, np.nan)
+        last[self.of_plays] = values  # of plays with one number the last is kept, and they come oldest first
+        return last[self.of_candidates]
