@@ -35,7 +35,7 @@ class Trained:
     """Stands for the models of a training: every model answers the same songs."""
 
     def __init__(self, songs):
-        self.songs = np.array(songs, np.int32)
+        self.songs, self.choices = np.array(songs, np.int32), Choices()
         self.sources = {"discovery": dict.fromkeys(("bpr", "item-knn"), self)}
 
     def candidates(self, queries, k):
