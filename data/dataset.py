@@ -113,6 +113,14 @@ class Dataset:
         """The same catalogue with a part of the listening."""
         return replace(self, listens=listens, playlist_tracks=playlist_tracks)
 
+    def without(self, songs: NDArray[np.bool_]) -> "Dataset":
+        """The same catalogue without any play or playlist entry of the songs of a mask (N,)."""
+        plays, entries = (
+            rows.filter(pl.Series(~songs[rows["track"].to_numpy()], dtype=pl.Boolean))
+            for rows in (self.listens, self.playlist_tracks)
+        )
+        return self.only(plays, entries)
+
     def summary(self) -> str:
         tables = {"tracks": self.tracks, "listens": self.listens, "playlists": self.playlists}
         return summary({name: table.height for name, table in tables.items()}, len(self.user_ids))

@@ -179,13 +179,7 @@ class Split:
         return self.new_after_validation if part == "test" else self.new_after_training
 
     def _without_hidden(self, part: Dataset) -> Dataset:
-        if self.hidden is None:
-            return part
-        listens, entries = (
-            rows.filter(pl.Series(~self.hidden[rows["track"].to_numpy()], dtype=pl.Boolean))
-            for rows in (part.listens, part.playlist_tracks)
-        )
-        return part.only(listens, entries)
+        return part if self.hidden is None else part.without(self.hidden)
 
     def _entries(self, dataset: Dataset, parts: tuple[Part, ...], before: datetime | None) -> pl.DataFrame:
         """Entries of the parts' playlists, without those of a later date; an undated one is as old as its playlist."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
@@ -64,7 +63,7 @@ def worlds(
     if not choices.ranker.kept_back:
         return Worlds(real, None)
     hidden = drawn_songs(ground.training, choices.ranker.kept_back)
-    less = replace(ground, training=without_songs(ground.training, hidden))
+    less = replace(ground, training=ground.training.without(hidden))
     return Worlds(real, _world(tuning, less, choices, {}, names, hidden))
 
 
@@ -111,14 +110,6 @@ def learn_rankers(
                 forests[task] = forest
         progress(task)
     return forests, chosen
-
-
-def without_songs(listening: Dataset, hidden: NDArray[np.bool_]) -> Dataset:
-    """The dataset without any play or entry of the songs of a mask (N,)."""
-    listens, entries = listening.listens, listening.playlist_tracks
-    return listening.only(
-        *(table.filter(pl.Series(~hidden[table["track"].to_numpy()])) for table in (listens, entries))
-    )
 
 
 def drawn_songs(training: Dataset, share: float) -> NDArray[np.bool_]:

@@ -74,31 +74,41 @@ class Pairs:
         return {"weights": self.weights}
 
 
-class Smoothing:
-    """B from S. A subclass multiplies with S (`smooth`, `pairs`) and has its diagonal, `own` (M,)."""
+class Smoother(Protocol):
+    """S (M, M) in a form that it can be multiplied with."""
 
-    own: NDArray[np.float64]
+    @property
+    def own(self) -> NDArray[np.float64]:
+        """(M,) the diagonal of S."""
 
     def smooth(self, history: csr_matrix) -> NDArray[np.float32]:
         """(Q, M): history @ S."""
-        raise NotImplementedError
 
     def pairs(self, given: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float32]:
         """(G, A): S at some rows and columns."""
-        raise NotImplementedError
+
+    def state(self) -> State:
+        """The arrays that it is made of."""
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """B from S."""
+
+    by: Smoother
 
     def spoken(self, history: csr_matrix) -> NDArray[np.float32]:
-        smoothed = self.smooth(history)
+        smoothed = self.by.smooth(history)
         itself = history.tocoo()
-        smoothed[itself.row, itself.col] -= itself.data * self.own[itself.col].astype(np.float32)
+        smoothed[itself.row, itself.col] -= itself.data * self.by.own[itself.col].astype(np.float32)
         return smoothed * self._scale
 
     def between(self, given: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float32]:
         others = given[:, None] != asked[None, :]
-        return np.asarray(self.pairs(given, asked) * others * self._scale[asked], np.float32)
+        return np.asarray(self.by.pairs(given, asked) * others * self._scale[asked], np.float32)
 
     def best(self) -> NDArray[np.float32]:
-        songs = len(self.own)
+        songs = len(self.by.own)
         sample = np.unique(np.linspace(0, songs - 1, min(songs, SAMPLED)).astype(np.int64))
         parts = [
             self.between(sample[at : at + BLOCK_ROWS], np.arange(songs)) for at in range(0, len(sample), BLOCK_ROWS)
@@ -108,11 +118,14 @@ class Smoothing:
     @cached_property
     def _scale(self) -> NDArray[np.float32]:
         # Below 1 but for rounding, which a lambda near nothing leaves.
-        return np.asarray(1 / np.maximum(1 - self.own, 1e-9), np.float32)
+        return np.asarray(1 / np.maximum(1 - self.by.own, 1e-9), np.float32)
+
+    def state(self) -> State:
+        return self.by.state()
 
 
 @dataclass(frozen=True)
-class Dual(Smoothing):
+class Dual:
     """matrix: (R, M), X. inverse: (R, R) float32, (X X' + lambda I)^-1."""
 
     matrix: csr_matrix
@@ -120,14 +133,14 @@ class Dual(Smoothing):
     own: NDArray[np.float64]
 
     @classmethod
-    def of(cls, matrix: csr_matrix, regularization: float) -> "Dual":
+    def of(cls, matrix: csr_matrix, regularization: float) -> Smoothed:
         """Every column of `matrix` (R, M) needs an entry."""
         inverse = invert(gram(csr_matrix(matrix.T)), regularization)
         columns, own = csr_matrix(matrix.T), np.zeros(matrix.shape[1])
         for at in range(0, len(own), BLOCK_ROWS):
             block = columns[at : at + BLOCK_ROWS].astype(np.float64)
             own[at : at + BLOCK_ROWS] = np.asarray(block.multiply(block @ inverse).sum(axis=1)).ravel()
-        return cls(matrix, inverse.astype(np.float32), own)
+        return Smoothed(cls(matrix, inverse.astype(np.float32), own))
 
     def smooth(self, history: csr_matrix) -> NDArray[np.float32]:
         by_row = (history @ self._columns).toarray() @ self.inverse
@@ -147,22 +160,22 @@ class Dual(Smoothing):
 
 
 @dataclass(frozen=True)
-class LowRank(Smoothing):
+class LowRank:
     """factors: (M, F) float32, S = factors @ factors.T."""
 
     factors: NDArray[np.float32]
 
     @classmethod
-    def of(cls, matrix: csr_matrix, regularization: float, rank: int) -> "LowRank":
+    def of(cls, matrix: csr_matrix, regularization: float, rank: int) -> Smoothed:
         """By randomised subspace iteration (Halko et al. 2011), the same for the same matrix."""
         from sklearn.utils.extmath import randomized_svd
 
         _, strengths, rows = randomized_svd(matrix, min(rank, *matrix.shape), n_iter=4, random_state=SEED)
         kept = strengths.astype(np.float64) ** 2
-        return cls(np.asarray(rows.T * np.sqrt(kept / (kept + regularization)), np.float32))
+        return Smoothed(cls(np.asarray(rows.T * np.sqrt(kept / (kept + regularization)), np.float32)))
 
-    @property
-    def own(self) -> NDArray[np.float64]:  # type: ignore[override]
+    @cached_property
+    def own(self) -> NDArray[np.float64]:
         return np.asarray(np.einsum("ij,ij->i", self.factors, self.factors, dtype=np.float64))
 
     def smooth(self, history: csr_matrix) -> NDArray[np.float32]:
@@ -180,10 +193,10 @@ def restored(state: Mapping[str, NDArray[Any]]) -> SongWeights:
     if "weights" in state:
         return Pairs(state["weights"])
     if "factors" in state:
-        return LowRank(state["factors"])
+        return Smoothed(LowRank(state["factors"]))
     shape = (len(state["inverse"]), len(state["own"]))
     matrix = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=shape)
-    return Dual(matrix, state["inverse"], state["own"])
+    return Smoothed(Dual(matrix, state["inverse"], state["own"]))
 
 
 def gram(matrix: csr_matrix) -> NDArray[np.float64]:

@@ -32,10 +32,6 @@ def few_listeners(training):
     return sampled(training, listeners=8)
 
 
-def nothing() -> None:
-    pass
-
-
 def test_a_small_dataset_is_tried_whole_and_nothing_is_too_dear(ground):
     assert ground.tried_on is ground.training
     assert ground.too_dear("item-knn", Share(0, 0)) is None
@@ -43,7 +39,7 @@ def test_a_small_dataset_is_tried_whole_and_nothing_is_too_dear(ground):
 
 def test_settings_chosen_on_a_sample_are_fitted_on_all(ground, asked, monkeypatch):
     monkeypatch.setattr(tuning_data, "sampled", few_listeners)
-    chosen = ground.choose("item-knn", asked, nothing, Share.endless())
+    chosen = ground.choose("item-knn", asked, lambda: None, Share.endless())
     assert chosen.trials == TRIALS
     assert set(chosen.fits) == {fit_key("item-knn", settings) for settings in chosen.settings.values()}
     for settings in chosen.settings.values():
