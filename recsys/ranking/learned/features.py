@@ -1,7 +1,7 @@
-"""What a learned ranker looks at: what each source gives a candidate, and how it lies to the history.
+"""What a learned ranker looks at: what each source gives a candidate, and how the candidate relates to the history.
 
-Nothing of it is further apart between the weeks that are learned from and those that are answered than a year of use
-makes it: scores count in deviations, plays as a share, and a release date stands nowhere.
+No feature has another range in the weeks that are answered than in those that were learned from: scores are counted in
+deviations, plays as a share of the mean, and release dates are left out.
 """
 
 from collections.abc import Mapping, Sequence
