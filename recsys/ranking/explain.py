@@ -151,12 +151,14 @@ def _passed(first: int, queries: Sequence[Query], voices: Sequence[Voices], agai
 
 
 def _places(ranked: NDArray[np.int32], tracks: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(T,) where the songs stand in a ranking; behind its end where they do not."""
-    order = np.argsort(ranked, kind="stable")
-    at = np.minimum(np.searchsorted(ranked[order], tracks), max(len(ranked) - 1, 0))
-    if not len(ranked):
-        return np.zeros(len(tracks), np.int64)
-    return np.where(ranked[order[at]] == tracks, order[at], len(ranked))
+    """(T,) where the songs stand in a ranking; behind every place where they do not, as in an empty one."""
+    places = np.full(len(tracks), np.iinfo(np.int64).max)
+    if len(ranked):
+        order = np.argsort(ranked, kind="stable")
+        at = order[np.minimum(np.searchsorted(ranked[order], tracks), len(ranked) - 1)]
+        stands = ranked[at] == tracks
+        places[stands] = at[stands]
+    return places
 
 
 def _explanations(voices: Voices, passes: NDArray[np.bool_]) -> Iterator[Explanation]:

@@ -204,3 +204,10 @@ class TestReasons:
     )
     def test_words_name_what_the_two_songs_share(self, dataset, because, source, words) -> None:
         assert reason_in_words(dataset, 2, Explanation((source,), because, source), "listener") == words
+
+
+def test_the_only_song_given_is_named(recommender: Recommender) -> None:
+    given = recommender.dataset.track_ids.names[0]
+    found = [song for song in recommender.next_song([given], 10) if song.reason not in ("new", "popular")]
+    assert found
+    assert {song.because for song in found} == {given}
