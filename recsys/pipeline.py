@@ -22,6 +22,7 @@ from encoders.word_sense import WordSense
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
+from recsys.live import versions
 from recsys.search.publishing import ensure_text_index
 from recsys.settings import ProductSettings
 
@@ -77,6 +78,7 @@ def build(
     facts = ensure_index(workspace, dataset, index or product.index.backend, least)
     done("index", facts, time.monotonic() - started)
     ensure_text_index(workspace, dataset)
+    versions.publish(workspace)
     words = WordSense.of(read_manifest(workspace.encoder("preference")))
     log.info(f"  words       {words.refused or words.in_words()}")
     for doubt in doubts(workspace):

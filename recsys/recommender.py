@@ -18,6 +18,7 @@ from recsys import arguments
 from recsys.answering.lists import Lists
 from recsys.fitted.store import load_models
 from recsys.index.publishing import read_index
+from recsys.live.versions import live
 from recsys.queries import Query
 from recsys.ranking.arrange import within_caps
 from recsys.ranking.evidence import Evidence, nearest_names
@@ -39,11 +40,12 @@ class Recommender(Lists):
 
     @classmethod
     def load(cls, workspace: str | Path = "workspace") -> Self:
-        """Open a workspace that build_index has finished. Every file is checked against its checksum first.
+        """Open the version of a workspace that the last complete build published. Every file is checked against its
+        checksum first.
 
         Raises UserError where something is missing, DamagedError where something is damaged.
         """
-        space = Workspace(Path(workspace).absolute())  # a process may change its folder later
+        space = live(Workspace(Path(workspace).absolute()))  # a process may change its folder later
         dataset = load_dataset(space)
         index, _ = read_index(space, dataset)
         words = WordSense.of(read_manifest(space.encoder("preference")))

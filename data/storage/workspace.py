@@ -24,6 +24,8 @@ class Workspace:
     root: Path
     below: str = ""
     "Folder of trained things other than the published ones."
+    version: str = ""
+    "Folder of a version that answers; empty for what builds work on."
 
     @property
     def tuning(self) -> "Workspace":
@@ -44,8 +46,17 @@ class Workspace:
         return replace(self, below="")
 
     @property
+    def versions(self) -> Path:
+        """What answers, published as a whole (`recsys/live/versions.py`)."""
+        return self.root / "live"
+
+    def at(self, version: str) -> "Workspace":
+        """What a recommender reads of one version."""
+        return replace(self, below="", version=f"live/{version}")
+
+    @property
     def dataset(self) -> Path:
-        return self.root / "dataset"
+        return self._at / "dataset"
 
     @property
     def split(self) -> Path:
@@ -58,7 +69,7 @@ class Workspace:
     @property
     def texts(self) -> Path:
         """The index of titles, artists and albums."""
-        return self.root / "texts"
+        return self._at / "texts"
 
     @property
     def models(self) -> Path:
@@ -121,8 +132,12 @@ class Workspace:
             lock.release()
 
     @property
+    def _at(self) -> Path:
+        return self.root / self.version
+
+    @property
     def _trained(self) -> Path:
-        return self.root / self.below
+        return self._at / self.below
 
     def _scratch(self, name: str) -> Path:
         return self.root / ".work" / "-".join([*Path(self.below).parts, name])

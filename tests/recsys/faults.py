@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 
+def answering(root: Path) -> Path:
+    """The version that recommenders open."""
+    return root / "live" / (root / "live/CURRENT").read_text().strip()
+
+
 def version_of(root: Path) -> Path:
     """The index in force."""
     return root / "index" / (root / "index/CURRENT").read_text().strip()

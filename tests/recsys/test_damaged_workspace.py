@@ -10,7 +10,7 @@ from data.errors import UserError
 from data.storage.workspace import Workspace
 from recsys.fitted import store as models
 from recsys.index.publishing import read_index
-from tests.recsys.faults import cut_in_half, flip_a_bit
+from tests.recsys.faults import answering, cut_in_half, flip_a_bit
 from tests.recsys.workspaces import same_results
 
 DAMAGE = pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, Path.unlink], ids=["flipped", "cut", "gone"])
@@ -22,7 +22,7 @@ DAMAGE = pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, Path.unlink
     ["index/*/index.json", "index/*/ids.parquet", "index/*/*.faiss", "vectors/preference/item.npy", "models/*.npz"],
 )
 def test_a_damaged_file_is_refused_by_recommend(commands, copy_of_built, victim, damage):
-    path = sorted(copy_of_built.glob(victim))[0]
+    path = sorted(answering(copy_of_built).glob(victim))[0]
     damage(path)
     result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm", "--json")
     assert (result.code, result.out) == (2, "")
@@ -33,7 +33,7 @@ def test_a_damaged_file_is_refused_by_recommend(commands, copy_of_built, victim,
 
 @DAMAGE
 def test_a_damaged_encoder_is_refused_where_words_need_it(commands, copy_of_built, damage):
-    damage(copy_of_built / "encoder/model.safetensors")
+    damage(answering(copy_of_built) / "encoder/model.safetensors")
     result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
     assert result.code == 2
     assert "model.safetensors" in result.err
@@ -54,17 +54,19 @@ def test_vectors_with_a_flipped_bit_are_not_built_upon(commands, copy_of_built):
     assert "item.npy is damaged" in result.err
 
 
-def test_doing_what_the_message_says_mends_it(commands, copy_of_built, built):
-    flip_a_bit(copy_of_built / "vectors/preference/item.npy")
-    shutil.rmtree(copy_of_built / "vectors/preference")
+@pytest.mark.parametrize("of", [lambda root: root, answering], ids=["the build's", "the answering version's"])
+def test_doing_what_the_message_says_mends_it(commands, copy_of_built, built, of):
+    flip_a_bit(of(copy_of_built) / "vectors/preference/item.npy")
+    shutil.rmtree(of(copy_of_built) / "vectors/preference")
     assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
     assert same_results(copy_of_built, built)
     assert commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm").code == 0
 
 
 @pytest.mark.parametrize("content", ["v-0123456789abcdef", "../../etc", "", "\x00\xff"])
-def test_a_pointer_to_nowhere_is_refused_and_mended_by_the_next_run(commands, copy_of_built, content):
-    current = copy_of_built / "index/CURRENT"
+@pytest.mark.parametrize("of", [lambda root: root / "live", lambda root: answering(root) / "index"])
+def test_a_pointer_to_nowhere_is_refused_and_mended_by_the_next_run(commands, copy_of_built, content, of):
+    current = of(copy_of_built) / "CURRENT"
     right = current.read_text()
     current.write_text(content, encoding="latin-1")
     result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
