@@ -53,7 +53,8 @@ class TestPowerCuts:
             finished = now
             times = {path: at for path, at in file_times(root).items() if path.split("/")[0] in {"dataset", "split"}}
             asked = commands.run("recsys.recommend", "-w", root, "--text", "calm")
-            assert asked.code == 2, number
+            # A first build that has only its name to be given answers as it is.
+            assert asked.code == (0 if "/live/" in moment[1] else 2), number
             assert "Traceback" not in asked.err
         last = commands.run("recsys.build_index", "-w", root)
         assert last.code == 0, last.err
