@@ -20,7 +20,7 @@ from encoders.encoding.mel_cache import Mels
 from encoders.encoding.prefetch import moved, prefetched
 from encoders.encoding.resumable import Block, in_blocks
 from encoders.encoding.song_batches import SongReader, readable_features
-from encoders.encoding.vector_files import MODALITIES, Vectors, write_vectors
+from encoders.encoding.vector_files import MODALITIES, KnownVectors, Vectors, write_keys, write_vectors
 from encoders.model.network import HtclNetwork
 from encoders.options import STAGES, Stage
 
@@ -45,17 +45,24 @@ def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage
     started = time.monotonic()
     model, tokenizer, _ = read_encoder(workspace, stage)
     reader = SongReader.of(dataset, mels, tokenizer)
+    songs = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
+    keys = reader.keys(songs)
+    before = KnownVectors.of((target, *twins), made_from["encoder"], model.config.projection_dim)
+    unknown = songs[[key not in before.place for key in keys]]
     unfinished = f"embed-{stage}-{short_hash(made_from)}"
-    vectors = encode_songs(model, reader, workspace.scratch(unfinished), f"embed {STAGES.index(stage) + 1}")
+    name = f"embed {STAGES.index(stage) + 1}"
+    vectors = before.join(songs, keys, encode_songs(model, reader, workspace.scratch(unfinished), name, unknown))
     trained_on = encoder.trained_on if encoder else None
     with publishing(target, f"vectors-{stage}", made_from, trained_on=trained_on) as draft:
         for modality in MODALITIES:
             write_vectors(draft.folder, modality, vectors[modality], dataset)
             draft.facts[modality] = len(vectors[modality].tracks)
+        write_keys(draft.folder, songs, keys, dataset)
         draft.facts["distinct"] = distinct(vectors["item"].values)
     workspace.discard_scratch(unfinished)
     counts = ", ".join(f"{len(vectors[name].tracks):,} {name}" for name in MODALITIES)
-    done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors", time.monotonic() - started)
+    encoded = f", {len(unknown):,} songs encoded" if len(unknown) < len(songs) else ""
+    done("embed", f"stage {STAGES.index(stage) + 1}: {counts} vectors{encoded}", time.monotonic() - started)
 
 
 def distinct(vectors: NDArray[np.float32]) -> int:
@@ -64,15 +71,18 @@ def distinct(vectors: NDArray[np.float32]) -> int:
     return len(np.unique(np.round(some * 1000).astype(np.int16), axis=0))
 
 
-def encode_songs(model: HtclNetwork, reader: SongReader, scratch: Path, name: str) -> dict[str, Vectors]:
-    """Audio, text and item vectors of every song that has audio or text. Blocks in `scratch` are not redone.
+def encode_songs(
+    model: HtclNetwork, reader: SongReader, scratch: Path, name: str, songs: NDArray[np.int32] | None = None
+) -> dict[str, Vectors]:
+    """Audio, text and item vectors of songs that have audio or text, by default of all. Blocks in `scratch` are not
+    redone.
 
     Raises UserError where the catalogue's features are of another width than those that the model was trained on.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.nn.Module.to(model, device)
     reader = replace(reader, precomputed=readable_features(reader.precomputed, model.config.feature_dim))
-    known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32)
+    known = np.flatnonzero(reader.has_audio | reader.has_text).astype(np.int32) if songs is None else songs
     blocks = in_blocks(name, known, BLOCK, scratch, lambda rows: _encode_block(model, reader, rows, device))
     vectors = {}
     empty = np.zeros((0, model.config.projection_dim), np.float32)

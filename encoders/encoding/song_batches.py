@@ -1,5 +1,6 @@
 """Batches for the model from track rows: mel crops, text tokens, feature rows, and which song has which."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,6 +134,17 @@ class SongReader:
         numbers = range(len(tracks)) if places is None else places
         songs = [self._glimpse(int(track), view, int(place)) for track, place in zip(tracks, numbers, strict=True)]
         return collate_songs(songs, self.tokenizer, view.tokens)
+
+    def keys(self, tracks: NDArray[np.int32]) -> list[str]:
+        """Stands for all that is read of each of these songs."""
+        keys = []
+        for track in tracks.tolist():
+            known = hashlib.blake2b(digest_size=12)
+            known.update(f"{self.mels.digests[track]}\0{self.texts[track]}\0".encode("utf-8", "surrogatepass"))
+            if self.precomputed is not None:
+                known.update(self.precomputed[track].tobytes())
+            keys.append(known.hexdigest())
+        return keys
 
     def by_length(self, tracks: NDArray[np.int32]) -> NDArray[np.int64]:
         """Positions in `tracks`, shortest song first: batches of neighbours need little padding."""

@@ -181,6 +181,46 @@ class TestPublished:
         monkeypatch.setattr(embed, "read_encoder", lambda *_: pytest.fail("computed again"))
         embed_stage(workspace, dataset, mels, "semantic")
 
+    def test_only_songs_that_the_encoder_reads_otherwise_are_encoded_again(
+        self, make_catalogue: MakeCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        workspace, dataset = self.world(make_catalogue, tmp_path)
+        embed_stage(workspace, dataset, ensure_mels(workspace.mels, dataset), "semantic")
+        encode, encoded = embed._encode_block, []
+
+        def spy(model: HtclModel, reader: SongReader, tracks: np.ndarray, device: torch.device) -> object:
+            encoded.extend(tracks.tolist())
+            return encode(model, reader, tracks, device)
+
+        monkeypatch.setattr(embed, "_encode_block", spy)
+        # Song 2 gets a text, song 3 loses its own, song 4 gets both, song 5 is new.
+        _, dataset = make_catalogue(6, audio=[0, 1, 2, 4], text=[0, 1, 2, 4, 5])
+        mels = ensure_mels(workspace.mels, dataset)
+        embed_stage(workspace, dataset, mels, "semantic")
+        assert encoded == [2, 4, 5]
+        folder = workspace.vectors("semantic")
+        found = {name: read_vectors(folder, name, dataset) for name in MODALITIES}
+        model, tokenizer, _ = read_encoder(workspace, "semantic")
+        whole = encode_songs(model, SongReader.of(dataset, mels, tokenizer), tmp_path / "whole", "embed")
+        for modality in MODALITIES:
+            np.testing.assert_array_equal(found[modality].tracks, whole[modality].tracks)
+            np.testing.assert_allclose(found[modality].values, whole[modality].values, atol=1e-5)
+
+    def test_vectors_of_another_encoder_are_not_kept(
+        self, make_catalogue: MakeCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        workspace, dataset = self.world(make_catalogue, tmp_path)
+        mels = ensure_mels(workspace.mels, dataset)
+        embed_stage(workspace, dataset, mels, "semantic")
+        before = read_vectors(workspace.vectors("semantic"), "item", dataset)
+        with publishing(workspace.encoder("semantic"), "encoder-semantic") as draft:
+            tiny_model(vocabulary=200).save_pretrained(draft.folder)
+            tokenizer = train_wordpiece([text for text in track_texts(dataset.tracks) if text], tmp_path / "other")
+            HtclProcessor(HtclFeatureExtractor(), tokenizer).save_pretrained(draft.folder)
+        embed_stage(workspace, dataset, mels, "semantic")
+        after = read_vectors(workspace.vectors("semantic"), "item", dataset)
+        assert (np.abs(after.values - before.values).max(axis=1) > 1e-3).all()
+
     def test_the_command_embeds_what_there_is(
         self, make_catalogue: MakeCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
