@@ -30,7 +30,8 @@ def ready(space: Workspace, names: Sequence[str] = DEFAULT) -> tuple[Dataset, Sp
     baselines = [name for name in names if name in BASELINES]
     with space.lock():
         refuse_production(space)
-        dataset, split = build(space)
+        # Measured is what has learned from this very split, so what data that came since has outdated is made again.
+        dataset, split = build(space, train_on="split", retrain=True, tune=True)
         ensure_baselines(space, dataset, split, baselines)
     index, manifest = read_index(space, dataset)
     fitted = load_models(space, dataset, index, baselines)

@@ -2,7 +2,8 @@
 
 prepare -> split -> mels, then what settings are chosen with: train stage 1 -> embed -> train stage 2 -> embed -> tune,
 and with these settings what is published: stage 2 again -> embed -> models -> index. A step that is up to date is
-skipped, one that was cut off goes on where it stopped.
+skipped, one that was cut off goes on where it stopped. What is trained and chosen stays when the data changes
+(`recsys/plan.py`), and what answers is swapped at the end, as a whole.
 """
 
 import time
@@ -16,13 +17,14 @@ from data.storage.workspace import Workspace
 from encoders.encoding.embed_catalogue import embed_stage
 from encoders.encoding.mel_cache import ensure_mels
 from encoders.options import STAGES
-from encoders.training.publish_stage import train_stage, trainings
+from encoders.training.publish_stage import train_stage
 from encoders.training.recipe import Recipe, choose_recipe
 from encoders.word_sense import WordSense
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
 from recsys.index.publishing import ensure_index
 from recsys.live import versions
+from recsys.plan import Plan
 from recsys.search.publishing import ensure_text_index
 from recsys.settings import ProductSettings
 
@@ -41,14 +43,19 @@ DEMO_NOTICE = (
 def build(
     workspace: Workspace,
     recipe: Recipe | None = None,
-    train_on: str = "split",
+    train_on: str | None = None,
     index: str | None = None,
     method: str | None = None,
     product: ProductSettings | None = None,
     min_recall: float | None = None,
+    retrain: bool = False,
+    tune: bool = False,
 ) -> tuple[Dataset, Split]:
-    """Run every step that is missing or out of date; the caller holds the workspace's lock. recipe, product: as built
-    before."""
+    """Run every step that is missing or out of date; the caller holds the workspace's lock.
+
+    recipe, product, train_on: None is as built before. retrain, tune: train or tune again what has learned from other
+    data than there is now; without them an encoder and settings that exist stay.
+    """
     recipe = recipe or choose_recipe(workspace, None, None)
     product = product or chosen_before(workspace)
     if recipe.preset == "small" and recipe.tower is None:
@@ -59,20 +66,27 @@ def build(
         prepare_demo(workspace)
         done("catalogue", load_dataset(workspace).summary(), time.monotonic() - started)
     dataset = load_dataset(workspace)
+    plan = Plan.of(workspace, dataset, recipe, train_on or trained_on(workspace), product, retrain, tune)
+    if plan.is_news(workspace, dataset):
+        for line in plan.lines(workspace, dataset):
+            log.info(line)
     split = ensure_split(workspace, dataset, SplitSettings.model_validate({"method": method}) if method else None)
     started, cached = time.monotonic(), any(workspace.mels.glob("chunk-*.json"))
     mels = ensure_mels(workspace.mels, dataset)
     if not cached and mels.present.any():
         refused = f", {len(mels.rejects)} without audio" if mels.rejects else ""
         done("mel", f"{mels.present.sum():,} tracks{refused}", time.monotonic() - started)
-    for place, extent in trainings(workspace, train_on, dataset):
+    for work in plan.work:
         for stage in STAGES:
-            train_stage(place, dataset, stage, recipe, extent)
-            embed_stage(place, dataset, mels, stage)
-        if place.below:
+            if work.trains:
+                train_stage(work.place, dataset, stage, recipe, work.extent)
+            else:
+                work.place.discard_scratch(f"train-{stage}")  # of a run that was cut off right after publishing
+            embed_stage(work.place, dataset, mels, stage)
+        if work.tunes:
             ensure_choices(workspace, dataset, split, product)
-        else:
-            ensure_models(workspace, dataset, split, extent)
+        if not work.place.below:
+            ensure_models(workspace, dataset, split, work.extent)
     started = time.monotonic()
     least = product.index.min_recall if min_recall is None else min_recall
     facts = ensure_index(workspace, dataset, index or product.index.backend, least)
@@ -84,3 +98,28 @@ def build(
     for doubt in doubts(workspace):
         log.warning(f"  beware      {doubt}")
     return dataset, split
+
+
+def trained_on(workspace: Workspace) -> str:
+    """What --train-on was when the published encoder was made; split where there is none."""
+    encoder = read_manifest(workspace.encoder("preference"))
+    return "all" if encoder is not None and encoder.settings.get("train_on") == "all" else "split"
+
+
+def say_plan(
+    workspace: Workspace,
+    recipe: Recipe,
+    train_on: str | None = None,
+    product: ProductSettings | None = None,
+    retrain: bool = False,
+    tune: bool = False,
+) -> None:
+    """What `build` would do with the same arguments, step by step; nothing is done."""
+    if read_manifest(workspace.dataset) is None:
+        log.info(DEMO_NOTICE.format(root=workspace.root))
+        return
+    dataset = load_dataset(workspace)
+    product = product or chosen_before(workspace)
+    plan = Plan.of(workspace, dataset, recipe, train_on or trained_on(workspace), product, retrain, tune)
+    for line in plan.lines(workspace, dataset):
+        log.info(line)

@@ -42,6 +42,12 @@ def content_keys(folder: Path, files: Sequence[Path | None]) -> list[str | None]
     return [key and remembered.get(key, key) for key in seen]
 
 
+def unread(folder: Path, files: Sequence[Path | None]) -> int:
+    """How many of the files `content_keys` would have to read."""
+    remembered = _read(folder / FILE)
+    return sum(path is not None and _seen_as(path) not in remembered for path in files)
+
+
 def _seen_as(path: Path) -> str:
     try:
         facts = path.stat()

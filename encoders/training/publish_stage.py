@@ -1,11 +1,13 @@
 """Train a stage on what it may see, and publish the encoder with its manifest and model card."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ from encoders.model.config import preset_config
 from encoders.model.network import HtclNetwork
 from encoders.model.text import load_text_tower, track_texts, train_wordpiece
 from encoders.model.towers import ShortcutHead
-from encoders.options import Stage, check_train_on
+from encoders.options import STAGES, Stage, check_train_on
 from encoders.training import distributed
 from encoders.training.checkpoint import History
 from encoders.training.initialisation import start_text_head
@@ -62,8 +64,42 @@ class Inputs:
     extent: Extent
 
     def seen(self, stage: Stage) -> str:
-        """The part as the manifest records it: stage 1 reads no listening, so every part of a split has the same."""
-        return "split" if stage == "semantic" and self.extent != "all" else self.extent
+        """The part as the manifest records it."""
+        return _seen(stage, self.extent)
+
+
+def _seen(stage: Stage, extent: Extent) -> str:
+    """Stage 1 reads no listening, so every part of a split has the same."""
+    return "split" if stage == "semantic" and extent != "all" else extent
+
+
+def stays(workspace: Workspace, dataset: Dataset, recipe: Recipe, extent: Extent) -> bool:
+    """Whether the encoders of a workspace go on encoding, whatever data came since: the recipe made them, they read
+    features as wide as the dataset's, and none had nothing to learn from where there is something now."""
+    table = dataset.feature_matrix()
+    width = 0 if table is None else table.shape[1]
+    before = ""
+    for stage in STAGES:
+        encoder = read_manifest(workspace.encoder(stage))
+        if encoder is None or not recipe.made(encoder, stage, _seen(stage, extent)):
+            return False
+        if stage == "preference" and encoder.made_from["semantic"] != before:
+            return False
+        if json.loads((workspace.encoder(stage) / "config.json").read_text("utf-8")).get("feature_dim", 0) != width:
+            return False
+        if encoder.facts.get("skipped") and _teaches(dataset)[stage] > 2 * encoder.facts.get("rows", {}).get(stage, 0):
+            return False
+        before = encoder.fingerprint
+    return True
+
+
+def _teaches(dataset: Dataset) -> dict[Stage, int]:
+    """Rows that a stage can learn from, as far as the tables tell: songs with sound and words, plays and entries."""
+    tracks, described = dataset.tracks, dataset.features["track_id"].implode()
+    heard = pl.col("audio_path").is_not_null() | pl.col("track_id").is_in(described)
+    words = pl.any_horizontal(pl.col("title", "artist", "album", "description").is_not_null())
+    both = int(tracks.select((heard & words).sum()).item())
+    return {"semantic": both, "preference": dataset.listens.height + dataset.playlist_tracks.height}
 
 
 def train_stage(
@@ -104,6 +140,7 @@ def train_stage(
         model, tokenizer, facts = _from_stage_1(workspace, inputs, settings, place)
     if distributed.rank() > 0:
         return
+    facts["seconds"] = round(time.monotonic() - started, 1)
     facts["words"] = _word_sense(workspace, inputs, stage, model, tokenizer, facts).model_dump()
     _publish(workspace, inputs, stage, identity, model, tokenizer, facts)
     workspace.discard_scratch(scratch)
@@ -167,7 +204,8 @@ def _publish(
         model.save_pretrained(draft.folder)
         card = model_card(stage, model.config.projection_dim, inputs.dataset, identity.settings, facts)
         (draft.folder / "README.md").write_text(card, "utf-8")
-        draft.facts |= facts | {"tokens": len(tokenizer)}
+        draft.facts |= facts | {"tokens": len(tokenizer), "rows": _teaches(inputs.dataset)}
+        draft.facts["catalogue"] = {"songs": len(inputs.dataset.track_ids), "listens": inputs.dataset.listens.height}
         if changes := recipe.changes.of(stage):
             draft.facts["changes"] = changes
         if recipe.text_encoder is not None:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from data.errors import UserError
 from data.listening.pairs import RULES, PairSettings
 from data.settings_file import read_settings
-from data.storage.hashing import sha256
-from data.storage.manifest import read_manifest
+from data.storage.hashing import plain, sha256
+from data.storage.manifest import Manifest, read_manifest
 from data.storage.workspace import Workspace
 from encoders.options import PRODUCT_TABLES, STAGES, Preset, Stage, check_preset
 from encoders.pretrained.text_tower import NONE, find_tower, installed_tower
@@ -73,6 +73,15 @@ class Recipe:
         settings = stage_settings(self.preset, stage, self.tower is not None, mels)
         changes = self.changes.semantic if stage == "semantic" else self.changes.preference
         return type(settings).model_validate(settings.model_dump() | changes)
+
+    def made(self, encoder: Manifest, stage: Stage, seen: str) -> bool:
+        """Whether this recipe made an encoder, from whatever data. seen: the part of the listening it may learn from.
+
+        What another version of this program sets differently does not count: an encoder is not outdated by that.
+        """
+        known = encoder.settings.get("preset"), encoder.settings.get("train_on"), encoder.made_from.get("text_encoder")
+        changes = plain(self.changes.of(stage))
+        return known == (self.preset, seen, self.tower) and encoder.facts.get("changes", {}) == changes
 
     @property
     def pairs(self) -> PairSettings:

@@ -84,6 +84,8 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
         _write_choices(draft.folder, choices)
         write_forests(draft.folder, forests)
         draft.facts |= {"validation_ndcg@100": choices.validation, "left_out": choices.left_out}
+        draft.facts |= {"listening": dataset.listens.height + dataset.playlist_tracks.height}
+        draft.facts |= {"seconds": round(time.monotonic() - started, 1)}
     done("tuning", trials_in_words(choices), time.monotonic() - started)
     for name, choice in choices.rankers.items():
         log.info(f"  {name:<11} {choice.in_words()}")
@@ -102,6 +104,7 @@ def ensure_models(workspace: Workspace, dataset: Dataset, split: Split, extent: 
     with publishing(workspace.models, "models", made_from, settings, _trained_on(extent, split)) as draft:
         fits = fit_chosen(draft.folder, choices, past, "models", likeness_of(workspace, dataset))
         write_ranking(draft.folder, past, workspace.tuning.models)
+        draft.facts["seconds"] = round(time.monotonic() - started, 1)
     done("models", f"{len(BUILT)} sources, {fits} fits", time.monotonic() - started)
 
 

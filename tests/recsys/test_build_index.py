@@ -136,7 +136,7 @@ class TestValidationFoldedIn:
         choices = [json.loads((at / "models/choices.json").read_text()) for at in (root, root / "tuning", built)]
         assert choices[0] == choices[1] == choices[2]
         # And back: what settings are chosen with is still there.
-        assert commands.run("recsys.build_index", "-w", root).code == 0
+        assert commands.run("recsys.build_index", "-w", root, "--train-on", "split").code == 0
         assert same_results(root, built)
 
     def test_a_workspace_from_before_is_built_again_with_the_stage_1_it_has(self, commands, built, copy_of_built):
