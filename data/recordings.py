@@ -11,20 +11,28 @@ import re
 import polars as pl
 
 REST = r"[^()\[\]{}]+"
-ONE = (
+EDITION = (
     r"(?:\d{4}(?: [-–—])? )?(?:digital(?:ly)? )?remaster(?:ed)?(?: version| edition)?(?: \d{4})?"
     r"|remasteri[sz](?:ed|ado|é)(?: \d{4})?|\d+\w\w anniversary remaster(?:ed)?"
-    rf"|(?:recorded )?live(?: version| session)?(?: \d{{4}})?|live (?:at|in|from|on) {REST}|live(?:,| [-–—]) {REST}"
+    r"|version remasteris[ée]e|remastered in (?:hd|4k)"
+    r"|(?:album|lp|soundtrack) (?:version|edit)|original (?:version|mix)|(?:full length|explicit|stereo)(?: version| mix| edit)?"
+    r"|bonus(?: track)?(?: version)?|(?:super |expanded )?(?:deluxe|expanded)(?: edition| version)?"
+    r"|(?:\d+\w\w )?anniversary (?:edition|version)|version|single"
+    r"|official (?:music |lyrics? |hd )?(?:video|audio|clip|visuali[sz]er)|(?:lyrics?|music) video|(?:with )?lyrics"
+    r"|audio|h[dq]|4k(?: upgrade)?"
+    r'|(?:(?:love |main )?theme )?from (?:the \w+ )?["“][^"“”]+["”](?: (?:original )?soundtrack)?'
+)
+"What names another edition of the same recording."
+RECORDING = (
+    rf"(?:recorded )?live(?: version| session)?(?: \d{{4}})?|live (?:at|in|from|on) {REST}|live(?:,| [-–—]) {REST}"
     rf"|(?:en|in|dal|ao) (?:vivo|directo)(?: {REST})?|in concert"
     r"|(?:original |early |rough |home |studio )?demo(?: version| recording)?(?: take)?(?: \d{1,4})?"
-    r"|radio (?:edit|version|mix)|single(?: edit| version| mix)?|album (?:version|edit)|original (?:version|mix)"
-    r"|(?:extended|full length|short|long|explicit|clean|mono|stereo)(?: version| mix| edit)?"
-    r"|(?:\d{4} )(?:stereo |mono )?mix|rough mix"
-    r"|bonus(?: track)?(?: version)?|(?:super |expanded )?(?:deluxe|expanded)(?: edition| version)?"
-    r"|(?:\d+\w\w )?anniversary (?:edition|version)|version|edit(?:ed)?"
-    r"|official (?:music |lyric )?(?:video|audio)|lyric video"
-    r'|from (?:the \w+ )?["“][^"“”]+["”](?: soundtrack)?'
+    r"|radio (?:edit|version|mix)|single(?: edit| version| mix)"
+    r"|(?:extended|short|long|clean|mono)(?: version| mix| edit)?"
+    r"|(?:\d{4} )(?:stereo |mono )?mix|rough mix|edit(?:ed)?"
 )
+"What names another recording of the same song, or another cut of it."
+ONE = rf"{EDITION}|{RECORDING}"
 VERSION = rf"(?:{ONE})(?:(?: /|,| [-–—]) (?:{ONE}))*"
 GUEST_WORD = r"(?:feat\.?|ft\.?|featuring) "
 GUEST = rf"{GUEST_WORD}{REST}"
