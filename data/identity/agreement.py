@@ -31,7 +31,7 @@ def lengths_agree() -> pl.Expr:
 
 
 def same_artists() -> pl.Expr:
-    """The same names, or the same leading artist and not two sets of others; with any name in common, if lengths say so.
+    """The same names, or the same leading artist and not two sets of others; any name in common, if lengths say so.
 
     Karajan's Beethoven is not Kleiber's, though Beethoven leads both.
     """
@@ -46,8 +46,9 @@ def same_artists() -> pl.Expr:
 
 
 def told_apart() -> pl.Expr:
-    """Whether one of an artist's intros can be known from the others: by its length or its album."""
-    return ~(pl.col("generic") | pl.col("generic_known")) | near() | same_album()
+    """Not from two films; and of an artist's intros the one of this length or album."""
+    same_film = (pl.col("source") == pl.col("source_known")).fill_null(True)
+    return same_film & (~(pl.col("generic") | pl.col("generic_known")) | near() | same_album())
 
 
 def same_album() -> pl.Expr:

@@ -18,12 +18,14 @@ COLUMNS = {
     "isrc": pl.String,
 }
 "What is read of a table of tracks; a column that it lacks is null."
-GENERIC = frozenset("intro outro interlude untitled skit prelude introduction prologue epilogue overture bonus".split())
+OF_ALBUMS = "intro outro interlude untitled skit prelude introduction prologue epilogue overture bonus"
+GENERIC = frozenset(OF_ALBUMS.split())
 "Titles that an artist gives to a song on every album."
-FORMS = {
+FORMS: dict[str, pl.DataType | type[pl.DataType]] = {
     "titles": pl.List(pl.String),
     "foreign": pl.String,
     "short": pl.String,
+    "source": pl.String,
     "text": pl.String,
     "guard": pl.String,
     "names": pl.List(pl.String),
@@ -35,11 +37,11 @@ FORMS = {
 
 
 def forms(tracks: pl.DataFrame) -> pl.DataFrame:
-    """One row per track, in order: `row`, its ids, length and album, and its title and artist as they are compared.
+    """One row per track, in order: `row`, its ids, title, length and album; then title and artist as they are compared.
 
-    titles: keys of the whole title. foreign: the key in Latin letters of a title in another script. short: without a
-    subtitle. text: words in Latin letters; guard: those that likeness must not overlook. names: artists and guests, the
-    leading one first; whole: all in one; others: artists behind the leading one.
+    titles: keys of the whole title. foreign: the key in Latin letters of a title in another script. short: the key
+    without a subtitle; source: the film it is from. text: words in Latin letters; guard: those that likeness must not
+    overlook. names: artists and guests, the leading one first; whole: all in one; others: artists behind the first.
     """
     given = tracks.select(
         (pl.col(name) if name in tracks.columns else pl.lit(None)).cast(kind).alias(name)
@@ -47,14 +49,17 @@ def forms(tracks: pl.DataFrame) -> pl.DataFrame:
     )
     read = lru_cache(100_000)(_form)
     rows = [read(title or "", artist or "") for title, artist in given.select("title", "artist").iter_rows()]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(FORMS)
+    read_ = {name: pl.Series(values, dtype=kind) for (name, kind), values in zip(FORMS.items(), columns, strict=True)}
     return given.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         "track_id",
+        "title",
         mbid=pl.col("mbid").str.to_lowercase().str.extract(f"({UUID})"),
         isrc=_isrc(pl.col("isrc")),
         length=pl.when(pl.col("duration_s") > 0).then("duration_s"),
         album=pl.col("album").str.to_lowercase().str.replace_all(r"[\W_]+", ""),
-    ).hstack(pl.DataFrame(rows, FORMS, orient="row"))
+    ).with_columns(**read_)
 
 
 def _isrc(text: pl.Expr) -> pl.Expr:
@@ -63,7 +68,7 @@ def _isrc(text: pl.Expr) -> pl.Expr:
 
 
 def _form(title: str, artist: str) -> tuple[object, ...]:
-    read = read_title(title, artist) if fold(title) else Title([], [], "", None, None)
+    read = read_title(title, artist) if fold(title) else Title([], [], "", None, None, None)
     artist = read.artist or artist
     named = names_of(artist)
     guests = names_of(read.guests) if read.guests else ()
@@ -74,6 +79,7 @@ def _form(title: str, artist: str) -> tuple[object, ...]:
         read.keys,
         foreign,
         read.short,
+        read.source,
         latin(text),
         " ".join(guard(read.words)),
         names,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from data.identity.agreement import lengths_agree, near, same_artists, told_apart, with_facts
@@ -21,15 +20,14 @@ LEAST_WORD = 75.0
 "What two words that stand in the same place must have in common."
 SHORTEST_WORD, SHORTEST_NAME, LONG_TITLE = 4, 8, 20
 "Letters: a shorter word or name is another one when a letter differs; in a long title an ending may be a slip."
-ENDINGS = frozenset({"", "s", "es", "d", "ed", "er", "ers", "r", "ing", "y", "ies", "n", "en", "a", "e", "i", "o", "u", "in"})
+OF_WORDS = "s es d ed er ers r ing in y ies n en a e i o u"
+ENDINGS = frozenset({"", *OF_WORDS.split()})
 "What makes another word of one, as a slip seldom does."
 LARGEST_BLOCK = 4_000_000
 "Comparisons within one artist or title; where there would be more, only what begins alike is compared."
 LARGEST_SEARCH = 20_000_000
 "Comparisons with the whole catalogue, for guesses."
 LEAST_GUESS = 50.0
-
-Rows = NDArray[np.int64]
 
 
 def alike(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
@@ -38,24 +36,26 @@ def alike(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
     by_title = _compare(there, left, "titles", "whole", LEAST_LIKE)
     titles = with_facts(by_artist, there, left).filter(
         (pl.col("guard") == pl.col("guard_known"))
+        & (pl.col("foreign").is_null() | pl.col("foreign_known").is_null())
         & same_artists()
         & lengths_agree()
         & told_apart()
         & (near() | (pl.col("like") >= CERTAIN))
     )
     slips = [
-        _is_slip(str(one).split(), str(other).split(), certain)
+        _is_slip(one.split(), other.split(), certain)
         for one, other, certain in titles.select("text", "text_known", near()).iter_rows()
     ]
     titles = titles.filter(pl.Series(slips, dtype=pl.Boolean))
     names = with_facts(by_title, there, left).filter(
         near()
+        & told_apart()
         & (pl.min_horizontal(pl.col("whole").str.len_chars(), pl.col("whole_known").str.len_chars()) >= SHORTEST_NAME)
         & (pl.col("whole").str.head(1) == pl.col("whole_known").str.head(1))
     )
-    slips = [_is_slip([str(one)], [str(other)], True) for one, other in names.select("whole", "whole_known").iter_rows()]
-    names = names.filter(pl.Series(slips, dtype=pl.Boolean))
-    found = pl.concat([titles.select("row", "known_row", "like", "apart"), names.select("row", "known_row", "like", "apart")])
+    whole = names.select("whole", "whole_known").iter_rows()
+    names = names.filter(pl.Series([_is_slip([one], [other], True) for one, other in whole], dtype=pl.Boolean))
+    found = pl.concat(pairs.select("row", "known_row", "like", "apart") for pairs in (titles, names))
     best = found.sort("row", -pl.col("like"), "apart", "known_row", nulls_last=True)
     return best.unique("row", keep="first", maintain_order=True).select(
         "row", "known_row", by=pl.lit("likeness"), score=pl.col("like") / 100
@@ -63,12 +63,11 @@ def alike(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
 
 
 def nearest(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
-    """Per track (row, known_row, score) the most alike of its artist, else of its title, else of all if those are few."""
+    """Per track (row, known_row, score) the most alike of its artist, else of its title, else of all if few are."""
     found = [_best(_compare(there, left, "names", "text", LEAST_GUESS))]
     for of, text in (("titles", "whole"), (None, "text")):
-        rest = left.join(found[-1], "row", "anti", maintain_order="left")
-        left = rest
-        found.append(_best(_compare(there, rest, of, text, LEAST_GUESS if of is None else 0.0)))
+        left = left.join(found[-1], "row", "anti", maintain_order="left")
+        found.append(_best(_compare(there, left, of, text, LEAST_GUESS if of is None else 0.0)))
     return pl.concat(found).sort("row").select("row", "known_row", score=pl.col("like") / 100)
 
 
@@ -81,9 +80,7 @@ def _compare(there: pl.DataFrame, left: pl.DataFrame, of: str | None, text: str,
 
     Of each track the most alike alone where `of` is None and all tracks are compared.
     """
-    known, asked = (
-        dict(side.filter(pl.col(text) != "").select("row", text).iter_rows()) for side in (there, left)
-    )
+    known, asked = (dict(side.filter(pl.col(text) != "").select("row", text).iter_rows()) for side in (there, left))
     found: dict[tuple[int, int], float] = {}
     for new_rows, known_rows in _blocks(there, left, of, known, asked):
         likes = process.cdist(
@@ -144,7 +141,7 @@ def _is_slip(one: Sequence[str], other: Sequence[str], certain: bool) -> bool:
         return False
     differing = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
     long = sum(map(len, one)) >= LONG_TITLE and certain
-    return len(differing) <= 2 and all(_is_slip_of_word(a, b, long) for a, b in differing)
+    return 0 < len(differing) <= 2 and all(_is_slip_of_word(a, b, long) for a, b in differing)
 
 
 def _is_slip_of_word(one: str, other: str, long: bool) -> bool:

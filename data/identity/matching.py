@@ -1,9 +1,9 @@
 """Which new tracks are tracks that are known already?
 
 In order, and what one step has settled no later one asks: the MusicBrainz recording, the ISRC, artist and title as
-`normalise` spells them, the same through a table of letters (Кино is Kino), without a subtitle or a cut's name where the
-lengths agree, and at last likeness (`likeness.py`). A wrong match gives a listener songs he never played, a missed one
-is only told; so live is not studio, Part I not Part II, and where lengths are known they must agree.
+`normalise` spells them, the same through a table of letters (Кино is Kino), without a subtitle or a cut's name where
+the lengths agree, and at last likeness (`likeness.py`). A wrong match gives a listener songs he never played, a missed
+one is only told; so live is not studio, Part I not Part II, and where lengths are known they must agree.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,7 @@ from data.identity.likeness import alike, nearest
 SCORES = {"mbid": 1.0, "isrc": 1.0, "name": 0.99, "letters": 0.97, "short": 0.95}
 "Per step; less by .02 where a length is unknown. By likeness the score is the likeness."
 
-PAIRS = {"new_id": pl.String, "known_id": pl.String, "by": pl.String, "score": pl.Float64}
-UNMATCHED = {
-    "new_id": pl.String,
-    "known_id": pl.String,
-    "title": pl.String,
-    "artist": pl.String,
-    "score": pl.Float64,
-}
+UNMATCHED = ("new_id", "known_id", "title", "artist", "score")
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,8 @@ class Matching:
 def match(known: pl.DataFrame, new: pl.DataFrame) -> Matching:
     """Tables of tracks; of the columns of the contract any but track_id may be missing.
 
-    Of several known tracks that fit, the one nearest in length, then of the same album, then the first.
+    Of several known tracks that fit, the one nearest in length, then of the same album, then with the same letters,
+    then the first.
     """
     there, asked = forms(known), forms(new)
     found = [_none()]
@@ -74,19 +68,19 @@ def _by_id(there: pl.DataFrame, left: pl.DataFrame, by: str) -> pl.DataFrame:
 
 def _by_name(there: pl.DataFrame, left: pl.DataFrame, step: str) -> pl.DataFrame:
     """Pairs that share a key of their title and a name, and whose artists and lengths do not contradict each other."""
-    asked, known = (_keys(left, step), _keys(there, step).rename({"row": "known_row"}))
-    sides = [(asked, known)]
-    if step != "name":
-        whole, known_whole = _keys(left, "name"), _keys(there, "name").rename({"row": "known_row"})
-        sides += [(asked, known_whole), (whole, known)]
-    if step == "letters":  # two titles in another script have been compared in it
-        del sides[0]
+    whole, known = _keys(left, "name"), _keys(there, "name").rename({"row": "known_row"})
+    sides = [(whole, known)]
+    if step != "name":  # two titles in another script have been compared in it; two other subtitles are two songs
+        sides = [(_keys(left, step), known), (whole, _keys(there, step).rename({"row": "known_row"}))]
     rows = pl.concat([one.join(other, ["key", "name"]).select("row", "known_row") for one, other in sides]).unique()
     pairs = with_facts(rows, there, left)
     fits = same_artists() & told_apart() & (near() if step == "short" else lengths_agree())
-    best = pairs.filter(fits).sort("row", "apart", ~same_album(), "known_row", nulls_last=True)
+    written = (pl.col("title") != pl.col("title_known")).fill_null(True)
+    best = pairs.filter(fits).sort("row", "apart", ~same_album(), written, "known_row", nulls_last=True)
     score = SCORES[step] - pl.when(pl.col("apart").is_null()).then(0.02).otherwise(0.0)
-    return best.unique("row", keep="first", maintain_order=True).select("row", "known_row", by=pl.lit(step), score=score)
+    return best.unique("row", keep="first", maintain_order=True).select(
+        "row", "known_row", by=pl.lit(step), score=score
+    )
 
 
 def _keys(side: pl.DataFrame, step: str) -> pl.DataFrame:
@@ -110,4 +104,4 @@ def _guessed(left: pl.DataFrame, near: pl.DataFrame, there: pl.DataFrame, known:
     texts = {name: known[name] if name in known.columns else pl.lit(None, pl.String) for name in ("title", "artist")}
     shown = there.select(known_row="row", known_id="track_id").with_columns(**texts)
     guesses = left.select("row", new_id="track_id").join(near, "row", "left").join(shown, "known_row", "left")
-    return guesses.sort("row").select(UNMATCHED.keys()).cast(UNMATCHED)
+    return guesses.sort("row").select(UNMATCHED)

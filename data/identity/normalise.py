@@ -1,4 +1,4 @@
-"""Texts as they are compared: one spelling for what people write in several ways, and nothing lost that tells songs apart.
+"""Texts as they are compared: one spelling for what people write in several ways, and what tells songs apart kept.
 
 A title loses what names another edition of the same recording ("2011 Remaster", "Official Video") and its guests; what
 names another recording ("Live", "Acoustic", "Skrillex Remix") stays in it, and so does every number, "Part II" as
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from anyascii import anyascii
 
+from data.identity.vocabulary import COUNTED, CUTS, FILLERS, NUMBER_SIGNS, RECORDING_WORDS, SPELLED
 from data.recordings import ARTICLE_BEHIND, EDITION, GUEST, GUEST_WORD, IN_BRACKETS
 
 LONGEST = 300
@@ -21,39 +22,22 @@ IS_EDITION = re.compile(rf"(?:{EDITION})|\d{{4}}")
 GUESTS = re.compile(IN_BRACKETS)
 GUEST_BEHIND = re.compile(rf"\s+(?:[-–—]\s+)?{GUEST}$")
 WITH = re.compile(r"\s*[(\[]with ([^()\[\]]+)[)\]]")
+SOURCE = re.compile(r'\bfrom (?:the \w+ )?["“]([^"“”]+)["”]')
 BRACKET = re.compile(r"\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*$")
 DASH = re.compile(r"\s+[-–—]\s+(?=[^()\[\]{}]*$)(?!.*\s[-–—]\s)")
 "The last dash between blanks that no bracket follows."
+BEFORE_DASH = re.compile(r" [-–—] ")
 FILE_ENDING = re.compile(r"\.(?:mp3|flac|ogg|opus|m4a|wav|wma)$")
 TRACK_NUMBER = re.compile(r"^(?:0\d\s*[-.)]\s*|\d\d\s+-\s+|\d\d\.\s+)(?=\S)")
 CHANNEL = re.compile(r"(?: - topic|vevo| official)$")
 JOINS = re.compile(
-    rf"\s*(?:;|,|/| & | \+ | x | × | vs\.? | and | with |\bmeets\b| {GUEST_WORD}|[(\[]{GUEST_WORD})\s*|\s+(?:und|et|y|e)\s+"
+    rf"\s*(?:;|,|/| & | \+ | x | × | vs\.? | and | with | {GUEST_WORD}|[(\[]{GUEST_WORD})\s*|\s+(?:und|et|y|e)\s+"
 )
 "What stands between the names of artists; a slash alone joins as well."
-NOBODY = re.compile(r"\W*(?:various(?: artists?)?|v\.?\s?a\.?|unknown(?: artist)?|<unknown>|n/?a|none|verschiedene.*)\W*")
-
-RECORDING_WORDS = frozenset(
-    "live vivo directo dal ao concert concerto концерт концерта живой ライブ ライヴ 라이브 现场 現場 unplugged session sessions "
-    "demo acoustic acoustique acustico akustik instrumental karaoke remix mix edit dub vip bootleg mashup medley cover "
-    "tribute style performed reprise mono take outtake alternate alternative extended short long single radio club "
-    "cappella acapella orchestral piano strings re recorded rerecorded rework slowed reverb sped nightcore 8d bit "
-    "taylors clean censored version vocal backing commentary interview rehearsal english spanish french german italian "
-    "japanese korean chinese portuguese stripped unreleased".split()
+NOBODY = re.compile(
+    r"\W*(?:various(?: artists?)?|v\.?\s?a\.?|unknown(?: artist)?|<unknown>|n/?a|none|verschiedene.*)\W*"
 )
-"Words that tell one recording of a song from another. A word too many costs a match by likeness, no more."
-FILLERS = frozenset({"version", "versión", "versao", "versione"})
-COUNTED = {
-    **dict.fromkeys("part parts pt pts teil parte partie часть".split(), "part"),
-    **dict.fromkeys("vol volume".split(), "vol"),
-    **{word: word for word in "chapter act book episode scene movement mvt variation kapitel akt buch track op".split()},
-}
-"Words before a number, however it is written."
-NUMBER_SIGNS = frozenset("no nr num number numero n №".split())
-SPELLED = {
-    word: str(number)
-    for number, word in enumerate("one two three four five six seven eight nine ten".split(), start=1)
-}
+
 ROMAN = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 ROMAN_VALUES = {"i": 1, "v": 5, "x": 10}
 WORD = re.compile(r"[^\W_]+")
@@ -63,6 +47,18 @@ MAJOR = re.compile(r"\b(in [a-h](?:[ -](?:flat|sharp))?) major\b")
 "In A is in A major."
 BEFORE_COLON = re.compile(r"^[^\W\d]+: (?=.{15})")
 "One word before the title proper: Beethoven: Symphony No. 7."
+PLAIN = re.compile(r"(?!.*\b(?:feat|ft|featuring)\b)[\w ']*\w[\w ']*")
+"A title without brackets, dashes, colons and guests."
+ARTICLE = re.compile(ARTICLE_BEHIND)
+S_SIGN = re.compile(r"(?<=[a-z])\$(?=[a-z])|(?<![^ ])\$(?=[a-z])")
+I_SIGN = re.compile(r"(?<=[a-z])!(?=[a-z])")
+AND = re.compile(r"\s(?:'n'?|n')\s|\s?&\s?|\s\+\s")
+ING = re.compile(r"\b(\w{2,})in'(?=\W|$)")
+APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
+QUOTES = re.compile("[’‘´`ʼ]")
+ACCENTS = re.compile("[\u0300-\u036f]")
+THE = re.compile(rf"^{GUEST_WORD}|^the ")
+UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue"}
 NOT_LATIN = re.compile(r"[^\W\d_a-z]")
 
 
@@ -76,22 +72,24 @@ class Title(NamedTuple):
     "Names of guests, as an artist's text."
     short: str | None
     "The key without a subtitle in brackets or a cut's name; null where there is none."
+    source: str | None
+    """The film of (From "Titanic"): the main titles of two films are two songs."""
     artist: str | None
     """Whom "Artist - Title" names where the artist is nobody."""
 
 
 def fold(text: str) -> str:
     """Small letters without accents, one kind of quote and blank; other scripts keep their letters."""
-    text = re.sub("[’‘´`ʼ]", "'", unicodedata.normalize("NFKC", text).casefold())
     if not text.isascii():
-        text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
-        text = "".join(char if char > "\u024f" else anyascii(char) for char in unicodedata.normalize("NFC", text))
-    return " ".join(text.lower().split())
+        text = unicodedata.normalize("NFKD", QUOTES.sub("'", unicodedata.normalize("NFKC", text).casefold()))
+        text = unicodedata.normalize("NFC", ACCENTS.sub("", text))
+        text = "".join(char if char > "\u024f" else anyascii(char) for char in text)
+    return " ".join(text.lower().replace("`", "'").split())
 
 
 def latin(text: str) -> str:
     """The same in Latin letters, as far as a table of letters can tell."""
-    return anyascii(text).lower()
+    return text if text.isascii() else anyascii(text).lower()
 
 
 def is_latin(text: str) -> bool:
@@ -109,17 +107,18 @@ def names_of(artist: str) -> tuple[str, ...]:
     text = CHANNEL.sub("", fold(artist))
     if not text or NOBODY.fullmatch(text):
         return ()
-    text = re.sub(ARTICLE_BEHIND, r"the \1", text)
+    text = ARTICLE.sub(r"the \1", text)
     found = []
     for part in JOINS.split(GUEST_BEHIND.sub(lambda guest: " & " + guest[0].strip(" -–—"), text)):
         outer = BRACKET.sub("", part)
         found += [outer or part]
         if outer and outer != part and is_latin(outer) != is_latin(part[len(outer) :]):
             found += [part[len(outer) :]]
-    keys = [joined(re.sub(rf"^{GUEST_WORD}|^the ", "", part.strip())) for part in found]
+    keys = [joined(THE.sub("", part.strip())) for part in found]
     return tuple(dict.fromkeys(key for key in keys if key))
 
 
+@lru_cache(100_000)
 def whole_name(artist: str) -> str:
     """Letters of an artist's text without "and" and "the", however many names are in it; empty where it is nobody."""
     text = CHANNEL.sub("", fold(artist))
@@ -127,14 +126,19 @@ def whole_name(artist: str) -> str:
 
 
 def joined(text: str) -> str:
-    """Latin letters and digits of a folded text; ! and $ between letters are letters. The text itself if it has none."""
-    text = re.sub(r"(?<=[a-z])\$(?=[a-z])|^\$(?=[a-z])", "s", re.sub(r"(?<=[a-z])!(?=[a-z])", "i", text))
+    """Latin letters and digits of a folded text, ! and $ between letters as letters; the text itself if it has none."""
+    if not text.isalnum():
+        text = S_SIGN.sub("s", I_SIGN.sub("i", text))
     return "".join(WORD.findall(latin(text))) or text
 
 
 def read_title(title: str, artist: str) -> Title:
     """What a title says, of which the artist's text is known or empty."""
-    text, named = _without_artist(_tidy(title), artist)
+    text = _tidy(title)
+    if PLAIN.fullmatch(text):  # nine of ten
+        words = title_words(text)
+        return Title([_key(words), *_german(title)], words, "", None, None, None)
+    text, named = _without_artist(text, artist)
     guests = [guest.strip(" ()[]{}") for guest in GUESTS.findall(text)]
     text = GUESTS.sub("", text)
     guests += [guest[1].strip() for guest in WITH.finditer(text)]
@@ -142,16 +146,13 @@ def read_title(title: str, artist: str) -> Title:
         guests.append(behind[0].strip(" -–—"))
         text = text[: behind.start()]
     parts = _parts(text)
-    if not _key(title_words(parts[0])):  # a title that is nothing but an addition
+    if not title_words(parts[0]):  # a title that is nothing but an addition
         parts = [text]
     words = title_words(" ".join(parts))
-    keys = [_key(words) or text]
-    keys += [_key(title_words(half)) for half in _halves(parts)]
-    if any(char in "äöü" for char in title.lower()):
-        keys.append(_key(title_words(" ".join(_parts(fold(_umlauts(_tidy_case(title))))))))
-    return Title(
-        list(dict.fromkeys(key for key in keys if key)), words, " & ".join(guests), _short(text, parts, keys[0]), named
-    )
+    keys = [_key(words) or text, *(_key(title_words(half)) for half in _halves(parts)), *_german(title)]
+    film = SOURCE.search(text)
+    source, short = film and joined(film[1]), _short(parts, keys[0])
+    return Title(list(dict.fromkeys(filter(None, keys))), words, " & ".join(guests), short, source, named)
 
 
 def title_words(text: str) -> list[str]:
@@ -160,27 +161,33 @@ def title_words(text: str) -> list[str]:
     >>> title_words("the wall, pt. ii"), title_words("mambo number 5")
     (['wall', 'part', '2'], ['mambo', '5'])
     """
-    text = re.sub(r"(?<=[a-z])\$(?=[a-z])", "s", re.sub(r"(?<=[a-z])!(?=[a-z])", "i", text))
-    text = re.sub(r"\b(\w{2,})in'(?=\W|$)", r"\1ing", re.sub(r"(?<=\w)'(?=\w)", "", re.sub(ARTICLE_BEHIND, r"the \1", text)))
-    text = re.sub(r"\s'?n'?\s|\s?&\s?|\s\+\s", " and ", text)
-    text = MAJOR.sub(r"\1", text)
-    numbered = {found.start() for found in NUMERAL_ENDS.finditer(text)}
-    found = [(match[0], match.start() in numbered) for match in WORD.finditer(text)]
+    ended: set[int] = set()
+    if not text.replace(" ", "").isalnum():
+        text = ARTICLE.sub(r"the \1", S_SIGN.sub("s", I_SIGN.sub("i", text)))
+        text = AND.sub(" and ", ING.sub(r"\1ing", APOSTROPHE.sub("", text)))
+        ended = {found.start() for found in NUMERAL_ENDS.finditer(text)}
+    text = MAJOR.sub(r"\1", text) if "major" in text else text
+    found = list(WORD.finditer(text))
+    written = [match[0] for match in found]
     words: list[str] = []
     counting = False
-    for at, (word, ends) in enumerate(found):
-        last = at == len(found) - 1
-        roman = _roman(word) if ends or counting or (last and at and len(word) > 1) else None
-        if word in NUMBER_SIGNS and not last and (found[at + 1][0].isdigit() or _roman(found[at + 1][0])):
+    for at, word in enumerate(written):
+        follows = written[at + 1] if at + 1 < len(written) else ""
+        if word in NUMBER_SIGNS and (follows.isdigit() or _roman(follows)):
             counting = True
             continue
-        spelled = SPELLED.get(word) if counting else None
-        words.append(roman or spelled or (str(int(word)) if word.isdecimal() else COUNTED.get(word, word)))
-        counting = word in COUNTED or (counting and bool(roman or spelled or word.isdecimal()))
+        numbered = counting or found[at].start() in ended or (not follows and at > 0 and len(word) > 1)
+        value = (_roman(word) if numbered else None) or (SPELLED.get(word) if counting else None)
+        if value is None and word.isdecimal():
+            value = str(int(word))
+        if word == "n" and len(follows) > 1 and at > 0 and len(written[at - 1]) > 1:
+            word = "and"  # rock n roll, but T.N.T.
+        words.append(value or COUNTED.get(word, word))
+        counting = word in COUNTED or (counting and value is not None)
     if len(words) > 1 and words[0] in ("the", "a", "an"):
         del words[0]
     kept = [word for word in words if word not in FILLERS]
-    return ["mix" if word == "remix" and kept != ["remix"] else word for word in kept] or words
+    return ["mix" if word == "remix" and len(kept) > 1 else word for word in kept] or words
 
 
 def guard(words: list[str]) -> list[str]:
@@ -204,7 +211,7 @@ def _tidy(title: str) -> str:
 
 def _without_artist(text: str, artist: str) -> tuple[str, str | None]:
     """The title without its own artist before it, and the artist named so where nobody else is."""
-    before, separator, rest = text.partition(" - ")
+    before, separator, rest = BEFORE_DASH.sub(" - ", text, count=1).partition(" - ")
     if not separator:
         before, separator, rest = text.partition(": ")
         if not separator or whole_name(before) != whole_name(artist):
@@ -212,7 +219,7 @@ def _without_artist(text: str, artist: str) -> tuple[str, str | None]:
     if not rest.strip() or _is_addition(rest):
         return text, None
     names = names_of(artist)
-    if not names and " - " in text:
+    if not names and separator == " - ":
         return rest, before
     whole = whole_name(before)
     return (rest if names and whole and whole in (whole_name(artist), names[0]) else text), None
@@ -252,13 +259,13 @@ def _halves(parts: list[str]) -> Iterator[str]:
         yield from (" ".join([half, *parts[1:]]) for half in parts[0].split(" = "))
 
 
-def _short(text: str, parts: list[str], key: str) -> str | None:
+def _short(parts: list[str], key: str) -> str | None:
     """Without a subtitle in brackets or behind a dash, or the name of a cut, that lengths can confirm."""
     kept = [BEFORE_COLON.sub("", parts[0])]
     for part in parts[1:]:
         words = title_words(part)
         named = guard(words)
-        cut = bool(named) and set(words) <= {"radio", "single", "edit", "mix", "album", "short", "long"}
+        cut = bool(named) and set(words) <= CUTS
         if not cut and (named or COUNTED.keys() & set(words)):
             kept.append(part)
     dash = DASH.search(kept[0]) if len(kept) == 1 else None
@@ -283,7 +290,10 @@ def _roman(word: str) -> str | None:
     return str(sum(-v if any(v < later for later in values[at + 1 :]) else v for at, v in enumerate(values)))
 
 
-def _umlauts(text: str) -> str:
-    for letter, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("Ä", "Ae"), ("Ö", "Oe"), ("Ü", "Ue")):
-        text = text.replace(letter, written)
-    return text
+def _german(title: str) -> list[str]:
+    """The key with ue for ü, as a title without umlauts may have it."""
+    lower = title[:LONGEST].lower()
+    if lower.isascii() or not UMLAUTS.keys() & set(lower):
+        return []
+    written = fold("".join(UMLAUTS.get(char, char) for char in lower))
+    return [_key(title_words(" ".join(_parts(written))))]
