@@ -24,7 +24,7 @@ from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.parquet import scan_parquet
 from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
-from data.tables import SCHEMAS, Imported, TablePart, validate
+from data.tables import SCHEMAS, Imported, TablePart, to_schema, validate
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
@@ -242,6 +242,7 @@ def load_dataset(workspace: Workspace) -> Dataset:
     tables = {name: scan_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
     tracks, playlists, features = (tables[name].collect() for name in ("tracks", "playlists", "features"))
     users = tables["listens"].select(pl.col("user_id").unique()).collect(engine="streaming")["user_id"].sort()
+    tracks = to_schema("tracks", tracks)  # a dataset of before a column was added has none
     track_ids = IdMap(tuple(tracks["track_id"]), "track")
     playlist_ids = IdMap(tuple(playlists["playlist_id"]), "playlist")
     user_ids = IdMap(tuple(users), "listener")

@@ -30,6 +30,8 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "release_date": pl.Date,
         "duration_s": pl.Float32,
         "audio_path": pl.String,
+        "mbid": pl.String,
+        "isrc": pl.String,
     },
     "listens": {
         "user_id": pl.String,

@@ -4,10 +4,9 @@ from functools import lru_cache
 
 import polars as pl
 
+from data.identity.codes import isrcs, recording_ids
 from data.identity.normalise import Title, fold, guard, is_latin, joined, latin, names_of, read_title, whole_name
 
-UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-ISRC = r"^[A-Z]{2}[A-Z0-9]{3}\d{7}$"
 COLUMNS = {
     "track_id": pl.String,
     "title": pl.String,
@@ -55,16 +54,11 @@ def forms(tracks: pl.DataFrame) -> pl.DataFrame:
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         "track_id",
         "title",
-        mbid=pl.col("mbid").str.to_lowercase().str.extract(f"({UUID})"),
-        isrc=_isrc(pl.col("isrc")),
+        mbid=recording_ids(pl.col("mbid")),
+        isrc=isrcs(pl.col("isrc")),
         length=pl.when(pl.col("duration_s") > 0).then("duration_s"),
         album=pl.col("album").str.to_lowercase().str.replace_all(r"[\W_]+", ""),
     ).with_columns(**read_)
-
-
-def _isrc(text: pl.Expr) -> pl.Expr:
-    plain = text.str.to_uppercase().str.replace_all(r"^ISRC|[^A-Z0-9]", "")
-    return pl.when(plain.str.contains(ISRC)).then(plain)
 
 
 def _form(title: str, artist: str) -> tuple[object, ...]:

@@ -47,7 +47,7 @@ MAJOR = re.compile(r"\b(in [a-h](?:[ -](?:flat|sharp))?) major\b")
 "In A is in A major."
 BEFORE_COLON = re.compile(r"^[^\W\d]+: (?=.{15})")
 "One word before the title proper: Beethoven: Symphony No. 7."
-PLAIN = re.compile(r"(?!.*\b(?:feat|ft|featuring)\b)[\w ']*\w[\w ']*")
+PLAIN = re.compile(r"(?!.*\b(?:feat|ft|featuring)\b)[\w ']*[^\W_][\w ']*")
 "A title without brackets, dashes, colons and guests."
 ARTICLE = re.compile(ARTICLE_BEHIND)
 S_SIGN = re.compile(r"(?<=[a-z])\$(?=[a-z])|(?<![^ ])\$(?=[a-z])")
@@ -200,7 +200,7 @@ def _words(text: str) -> list[str]:
 
 
 def _tidy_case(title: str) -> str:
-    text = title[:LONGEST]
+    text = title.strip()[:LONGEST]
     return text.replace("_", " ") if "_" in text and " " not in text else text
 
 

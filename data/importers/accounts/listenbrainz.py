@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from data.errors import UserError
+from data.identity.codes import isrc
 from data.importers.data_set import DataSet
 from data.importers.formats.archives import TARS, members
 from data.importers.formats.json_records import Broken, elements, lines, moment_of, number_of, text_of, uuid_of
@@ -28,7 +29,7 @@ EARLIEST = 1_033_430_400
 LATEST = 4_102_444_800
 SCORES = {1: "like", -1: "dislike"}
 COLUMNS = {
-    "tracks": ("track_id", "title", "artist", "album", "tags", "duration_s"),
+    "tracks": ("track_id", "title", "artist", "album", "tags", "duration_s", "mbid", "isrc"),
     "listens": ("user_id", "track_id", "listened_at", "played_ratio", "feedback"),
 }
 
@@ -77,7 +78,7 @@ def read(path: Path) -> Iterator[TablePart]:
     for mark in export.feedback:
         track = export.tracks.get(mark.msid or "") or mark.mbid or mark.msid
         rows.add("listens", mark.user, track, mark.at, None, mark.score)
-        rows.add("tracks", track, None, None, None, None, None)
+        rows.add("tracks", track, None, None, None, None, None, mark.mbid, None)
         if rows.full:
             yield from rows.take()
     yield from rows.take()
@@ -133,8 +134,8 @@ def _add_listen(rows: Gathered, export: _Export, record: Mapping[str, object], u
     heard, info, mapped = _metadata(record)
     title, artist = text_of(heard.get("track_name")), text_of(heard.get("artist_name"))
     msid = next((text for of in (record, heard, info) if (text := uuid_of(of.get("recording_msid")))), None)
-    track = uuid_of(mapped.get("recording_mbid")) or uuid_of(info.get("recording_mbid")) or msid
-    track = track or id_by_name(artist, title)
+    mbid = uuid_of(mapped.get("recording_mbid")) or uuid_of(info.get("recording_mbid"))
+    track = mbid or msid or id_by_name(artist, title)
     at = _time(record)
     if track is None or at is None:
         reason = "no time, or one before October 2002" if track else "neither an id nor artist and title"
@@ -153,7 +154,8 @@ def _add_listen(rows: Gathered, export: _Export, record: Mapping[str, object], u
     tags = [tag for value in tags if (tag := text_of(value))] if isinstance(tags, list) else []
     title, artist = text_of(mapped.get("recording_name")) or title, _credit(mapped) or artist
     album = text_of(heard.get("release_name"))
-    rows.add("tracks", track, title, artist, album, tags or None, length and length / 1000)
+    code = isrc(text_of(info.get("isrc")) or "")
+    rows.add("tracks", track, title, artist, album, tags or None, length and length / 1000, mbid, code)
 
 
 def _metadata(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:

@@ -217,6 +217,8 @@ def _track(root: Path, place: PurePosixPath, facts: AudioFacts, numbered: bool) 
         "release_date": tags.release_date,
         "duration_s": facts.duration_s,
         "audio_path": str(file),
+        "mbid": tags.mbid,
+        "isrc": tags.isrc,
     }
 
 

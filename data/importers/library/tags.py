@@ -10,6 +10,7 @@ from typing import Any
 import av
 import mutagen
 
+from data.identity.codes import isrc, recording_id
 from data.importers.formats.mojibake import repair, repair_bytes
 from data.importers.formats.moments import parse_day
 
@@ -51,6 +52,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "language": ("language", "TLAN"),
     "description": ("description", "desc", "COMM", "comment", "comments", "\xa9cmt"),
     "tags": ("mood", "style", "TMOO", "keywords"),
+    "mbid": (
+        "musicbrainz_trackid",
+        "UFID:http://musicbrainz.org",
+        "TXXX:MusicBrainz Track Id",
+        "TXXX:MusicBrainz Recording Id",
+        "----:com.apple.iTunes:MusicBrainz Track Id",
+        "MusicBrainz/Track Id",
+    ),
+    "isrc": ("isrc", "TSRC", "TXXX:ISRC", "----:com.apple.iTunes:ISRC", "WM/ISRC"),
 }
 "Per column of the contract: names in Vorbis comments and APE, ID3 and MP4; the first that says something wins."
 
@@ -87,6 +97,9 @@ class MusicTags:
     language: str | None = None
     description: str | None = None
     release_date: date | None = None
+    mbid: str | None = None
+    "Of the recording; MusicBrainz's own programs call it track id."
+    isrc: str | None = None
 
 
 def read_tags(path: Path) -> MusicTags:
@@ -111,6 +124,8 @@ def read_tags(path: Path) -> MusicTags:
         language=next(iter(values.get("language", [])), None),
         description=_described(values.get("description", [])),
         release_date=next((day for value in values.get("release_date", []) if (day := parse_day(value))), None),
+        mbid=next((found for value in values.get("mbid", []) if (found := recording_id(value))), None),
+        isrc=next((found for value in values.get("isrc", []) if (found := isrc(value))), None),
     )
 
 
@@ -142,6 +157,8 @@ def _values(tags: Any, name: str) -> list[str]:
         frames = [frame for frame in frames if not getattr(frame, "desc", "").startswith(("iTun", "ID3v1"))]
         if name.startswith("TXXX:"):
             frames = [frame for frame in tags.getall("TXXX") if frame.desc.lower() == name[5:].lower()]
+        if name.startswith("UFID:"):
+            return [_decoded(frame.data) for frame in tags.getall(name)]
         found = [
             _repaired(str(text), getattr(frame, "encoding", None) == 0)
             for frame in frames

@@ -18,6 +18,8 @@ NEAR = {
     "release_date": "releasedate released year releaseyear albumreleasedate",
     "duration_s": "durations duration durationms length lengths lengthms durationseconds trackdurationms trackduration",
     "audio_path": "audiopath filepath",
+    "mbid": "mbid recordingmbid trackmbid musicbrainztrackid musicbrainzrecordingid musicbrainzid",
+    "isrc": "isrc isrccode trackisrc",
     "listened_at": "listenedat playedat timestamp datetime playedon utctime",
     "played_ratio": "playedratio",
     "feedback": "feedback rating",

@@ -33,7 +33,7 @@ FILE = re.compile(r"file:", re.IGNORECASE)
 WEB = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 "A URI that is no file. One letter before the colon is a drive."
 COLUMNS = {
-    "tracks": ("track_id", "title", "artist", "album", "duration_s"),
+    "tracks": ("track_id", "title", "artist", "album", "duration_s", "mbid"),
     "playlists": ("playlist_id", "title", "description", "user_id", "modified_at"),
     "playlist_tracks": ("playlist_id", "position", "track_id", "added_at"),
 }
@@ -62,7 +62,8 @@ def read(path: Path) -> Iterator[TablePart]:
                 rows.reject("playlist_tracks", str(place), reason, next(iter(entry.locations), entry.title or ""))
             else:
                 rows.add("playlist_tracks", str(place), position, track, entry.added_at)
-                rows.add("tracks", track, entry.title, entry.artist, entry.album, entry.duration_s)
+                named = track if track == recording(entry) else None
+                rows.add("tracks", track, entry.title, entry.artist, entry.album, entry.duration_s, named)
             if rows.full:
                 yield from rows.take()
         if playlist.broken:
@@ -115,12 +116,17 @@ def _described(entry: str, info: str) -> Entry:
     )
 
 
+def recording(entry: Entry) -> str | None:
+    """The MusicBrainz recording that an entry's identifiers or locations name."""
+    texts = (text for text in (*entry.identifiers, *entry.locations) if not FILE.match(text))
+    return next((found[1].lower() for text in texts if (found := RECORDING.search(text))), None)
+
+
 def _identify(entry: Entry, place: PurePosixPath, root: Path) -> tuple[str | None, str]:
     """The track's id, or None and the reason."""
+    if mbid := recording(entry):
+        return mbid, ""
     named = [identifier for identifier in entry.identifiers if not FILE.match(identifier)]
-    for text in (*named, *entry.locations):
-        if recording := RECORDING.search(text):
-            return recording[1].lower(), ""
     if named:
         return named[0], ""
     reason = "nothing says which song it is"

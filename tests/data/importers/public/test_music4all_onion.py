@@ -123,6 +123,8 @@ def test_music4all_tells_the_rest(music4all):
         "release_date": date(2001, 1, 1),
         "duration_s": pytest.approx(230.64),
         "audio_path": None,
+        "mbid": None,
+        "isrc": None,
     }
     assert rows(tracks, "track_id", "artist", "title", "album", "tags", "language")[1:] == [
         (TWO, '"Weird Al" Yankovic', "Fat", None, None, None),
