@@ -15,7 +15,7 @@ EDITION = (
     r"(?:\d{4}(?: [-–—])? )?(?:digital(?:ly)? )?remaster(?:ed)?(?: version| edition)?(?: \d{4})?"
     r"|remasteri[sz](?:ed|ado|é)(?: \d{4})?|\d+\w\w anniversary remaster(?:ed)?"
     r"|version remasteris[ée]e|remastered in (?:hd|4k)"
-    r"|(?:album|lp|soundtrack) (?:version|edit)|original (?:version|mix)"
+    r"|(?:original |remastered |explicit )?(?:album|lp|soundtrack) (?:version|edit)|original (?:version|mix)"
     r"|(?:full length|explicit|stereo)(?: version| mix| edit)?"
     r"|bonus(?: track)?(?: version)?|(?:super |expanded )?(?:deluxe|expanded)(?: edition| version)?"
     r"|(?:\d+\w\w )?anniversary (?:edition|version)|version|single"

@@ -80,5 +80,5 @@ def _form(title: str, artist: str) -> tuple[object, ...]:
         names[0] if names else None,
         whole_name(artist) or None,
         list(named[1:]),
-        bool(read.words) and all(word in GENERIC or word.isdigit() for word in read.words),
+        not GENERIC.isdisjoint(read.words) and all(word in GENERIC or word.isdigit() for word in read.words),
     )
