@@ -11,7 +11,7 @@ import mutagen.id3
 import numpy as np
 import pytest
 
-from data.identity.fingerprint import sound_key
+from data.identity.fingerprint import audio_fingerprint
 from tests.data.audio.sound_files import KINDS, cut, tone, write
 
 LONG = "a comment that needs more room than there is " * 2000
@@ -48,27 +48,26 @@ def retag(path: Path, title: str, comment: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_tags_and_places_do_not_change_a_file_s_key(kind: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"song.{kind}", tone(3))
-    key, before = sound_key(path), path.read_bytes()
-    assert key is not None
+    key, before = audio_fingerprint(path), path.read_bytes()
     assert len(key) == 32
     retag(path, "Rain", "short")
-    assert sound_key(path) == key
+    assert audio_fingerprint(path) == key
     retag(path, "Snow", LONG)
     assert path.stat().st_size > len(before) + len(LONG) // 2
-    assert sound_key(path) == key
+    assert audio_fingerprint(path) == key
     moved = tmp_path / "other folder" / f"Ännchen 07.{kind}"
     moved.parent.mkdir()
     shutil.move(path, moved)
-    assert sound_key(moved) == key
+    assert audio_fingerprint(moved) == key
 
 
 def test_an_ape_tag_behind_an_mp3_does_not_count(tmp_path: Path) -> None:
     path = write(tmp_path / "song.mp3", tone(3))
-    key = sound_key(path)
+    key = audio_fingerprint(path)
     tags = mutagen.apev2.APEv2()
     tags["Title"] = "Rain"
     tags.save(path)
-    assert sound_key(path) == key
+    assert audio_fingerprint(path) == key
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,29 +76,29 @@ def test_another_sound_has_another_key_and_the_same_sound_the_same(kind: str, tm
     shutil.copy(one, again)
     louder = write(tmp_path / f"3.{kind}", tone(2) * np.float32(0.5))
     longer = write(tmp_path / f"4.{kind}", tone(2.5))
-    keys = [sound_key(path) for path in (one, again, louder, longer)]
+    keys = [audio_fingerprint(path) for path in (one, again, louder, longer)]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
 
 
 def test_the_kind_of_file_is_part_of_the_key(tmp_path: Path) -> None:
-    keys = {sound_key(write(tmp_path / f"song.{kind}", tone(2))) for kind in KINDS}
-    assert len(keys - {None}) >= len(KINDS) - 1  # AAC alone and AAC in an MP4 may be the same packets
+    keys = {audio_fingerprint(write(tmp_path / f"song.{kind}", tone(2))) for kind in KINDS}
+    assert len(keys - {""}) >= len(KINDS) - 1  # AAC alone and AAC in an MP4 may be the same packets
 
 
 def test_a_file_that_is_cut_or_no_sound_has_a_key_of_what_is_there(tmp_path: Path) -> None:
-    whole = sound_key(write(tmp_path / "song.flac", tone(3)))
-    assert sound_key(cut(tmp_path / "song.flac", 0.5)) not in (whole, None)
+    whole = audio_fingerprint(write(tmp_path / "song.flac", tone(3)))
+    assert audio_fingerprint(cut(tmp_path / "song.flac", 0.5)) not in (whole, "")
     text = tmp_path / "letter.mp3"
     text.write_text("Dear listener\n" * 99)
     other = tmp_path / "other.mp3"
     other.write_text("Dear Ann\n" * 99)
-    assert None not in (sound_key(text), sound_key(other))
-    assert sound_key(text) != sound_key(other)
+    assert "" not in (audio_fingerprint(text), audio_fingerprint(other))
+    assert audio_fingerprint(text) != audio_fingerprint(other)
     (tmp_path / "empty.ogg").touch()
-    assert sound_key(tmp_path / "empty.ogg") is not None
+    assert audio_fingerprint(tmp_path / "empty.ogg")
 
 
 def test_where_nothing_can_be_read_there_is_no_key(tmp_path: Path) -> None:
-    assert sound_key(tmp_path / "missing.mp3") is None
-    assert sound_key(tmp_path) is None
+    assert audio_fingerprint(tmp_path / "missing.mp3") == ""
+    assert audio_fingerprint(tmp_path) == ""
