@@ -52,14 +52,15 @@ def _of_ogg_samples(path: Path) -> str:
     with path.open("rb") as file:
         if file.read(4) != b"OggS":
             return ""
-    digest = hashlib.sha256()
+    digest, blocks = hashlib.sha256(), 0
     try:
         with soundfile.SoundFile(path) as sound:
             while len(frames := sound.read(BLOCK_FRAMES, dtype="int16")):
                 digest.update(frames.tobytes())
+                blocks += 1
     except (soundfile.SoundFileError, TypeError):
-        return ""
-    return digest.hexdigest()[:DIGITS]
+        pass
+    return digest.hexdigest()[:DIGITS] if blocks else ""
 
 
 def _of_content(path: Path) -> str:

@@ -9,6 +9,8 @@ import pytest
 from data.dataset import POSITIVE, load_dataset, save_dataset
 from data.errors import DamagedError, UserError
 from data.storage.manifest import read_manifest
+from data.storage.parquet import scan_parquet
+from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
 from data.tables import SCHEMAS, Imported
 
@@ -158,6 +160,19 @@ def test_a_dataset_without_a_track_is_refused_and_the_old_one_stays(tmp_path, ca
         save_dataset(space, Imported({"tracks": pl.DataFrame({"track_id": [None]}, {"track_id": pl.String})}), {})
     assert "no track_id" in capsys.readouterr().err
     assert load_dataset(space).track_ids.names == ("a",)
+
+
+def test_a_dataset_of_before_recordings_had_ids_is_read_with_none(publish, tmp_path):
+    dataset = publish(tracks=pl.DataFrame({"track_id": ["a"], "title": ["Rain"], "mbid": ["m"], "isrc": ["i"]}))
+    assert dataset.tracks.select("mbid", "isrc").row(0) == ("m", "i")
+    old = Workspace(tmp_path / "old")
+    with publishing(old.dataset, "dataset", settings={}) as draft:
+        for table in SCHEMAS:
+            frame = scan_parquet(Workspace(dataset.root).dataset / f"{table}.parquet").collect()
+            frame.drop("mbid", "isrc", strict=False).write_parquet(draft.folder / f"{table}.parquet")
+    loaded = load_dataset(old)
+    assert loaded.tracks.select("track_id", "title", "mbid", "isrc").rows() == [("a", "Rain", None, None)]
+    assert loaded.tracks.columns == dataset.tracks.columns
 
 
 def test_where_there_is_none_it_says_what_to_run(tmp_path):

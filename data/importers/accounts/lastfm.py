@@ -86,6 +86,17 @@ def read(path: Path) -> Iterator[TablePart]:
         yield "remarks", remark("merged", "listens", "the same play in several files", seen.again, seen.example)
 
 
+def is_scrobbles(content: bytes, name: str) -> bool:
+    """Whether a file, or its beginning, is a player's log or a table of plays with a time."""
+    text, _ = decode(content)
+    if text.startswith("#AUDIOSCROBBLER") or LOG.fullmatch(PurePosixPath(name).name):
+        return True
+    try:
+        return _are_times(_table(text, name)["time"])
+    except (UserError, ValueError):
+        return False
+
+
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_file() and not path.name.lower().endswith((".zip", *TARS)):
         yield path.name, path.read_bytes()

@@ -94,6 +94,13 @@ def tar(mode):
     return packed.getvalue()
 
 
+def test_a_track_has_its_recording_s_id_where_one_is_named_and_its_isrc(tmp_path):
+    first, second = exported(NOON, MSID, MAPPED, isrc="GB-AYE-06-01498"), exported(NOON + 300, SECOND, isrc="none")
+    path = write(tmp_path / "export", **{"listens/2023/11.jsonl": as_lines(first, second)})
+    tracks = valid(read(path)).tables["tracks"]
+    assert tracks.select("track_id", "mbid", "isrc").rows() == [(MBID, MBID, "GBAYE0601498"), (SECOND, None, None)]
+
+
 @pytest.mark.parametrize("shape", ["folder", "packed", "tar.xz", "tar.gz"])
 def test_a_dump_in_every_shape(tmp_path, shape):
     if shape == "folder":

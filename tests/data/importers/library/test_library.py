@@ -75,6 +75,38 @@ def test_tags_beat_names(kind, tmp_path):
     assert song["release_date"] == date(2019, 6, 1)
 
 
+MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "aac"])
+def test_the_recording_s_id_and_its_isrc_are_read(kind, tmp_path):
+    """As MusicBrainz Picard writes them, https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html."""
+    path = write(tmp_path / f"song.{kind}", tone(1))
+    file = mutagen.File(path)
+    if file.tags is None:
+        file.add_tags()
+    if kind in ("mp3", "wav"):
+        file.tags.add(mutagen.id3.UFID(owner="http://musicbrainz.org", data=MBID.encode()))
+        file.tags.add(mutagen.id3.TXXX(desc="MusicBrainz Release Track Id", text=MBID.replace("8", "9")))
+        file.tags.add(mutagen.id3.TSRC(text="GBAYE0601498"))
+    elif kind == "m4a":
+        file["----:com.apple.iTunes:MusicBrainz Track Id"] = MBID.encode()
+        file["----:com.apple.iTunes:ISRC"] = b"GB-AYE-06-01498"
+    else:
+        file["musicbrainz_trackid"], file["isrc"] = MBID.upper(), ["GBAYE0601498", "GBAYE0601499"]
+    file.save()
+    song = by_id(import_folder(tmp_path))[f"song.{kind}"]
+    assert (song["mbid"], song["isrc"]) == (MBID, "GBAYE0601498")
+
+
+def test_what_is_no_id_and_no_isrc_is_left_out(tmp_path):
+    file = mutagen.File(write(tmp_path / "song.flac", tone(1)))
+    file["musicbrainz_trackid"], file["isrc"] = "unknown", "12345"
+    file.save()
+    song = by_id(import_folder(tmp_path))["song.flac"]
+    assert (song["mbid"], song["isrc"]) == (None, None)
+
+
 def test_comments_of_machines_are_left_out(tmp_path):
     for name, comment in (("a", "A slow piano piece"), ("b", "http://x.org"), ("c", "Ripped by EAC")):
         file = mutagen.File(write(tmp_path / f"{name}.flac", tone(1)))

@@ -106,6 +106,12 @@ def test_a_radio_file_gives_tracks_and_listens(put):
     assert tables["listens"].rows() == [("KCFX", "00", 0), ("KCFX", "1", 1)]
 
 
+def test_ids_of_recordings_have_their_columns(put):
+    file = put("songs.csv", "id,name,Recording MBID,ISRC\n1,Rain,8f3471b5-7e6a-48da-86a9-c1c07a0f47ae,GBAYE0601498\n")
+    tracks = import_files(FilesSettings(tracks=file)).tables["tracks"]
+    assert tracks.select("mbid", "isrc").row(0) == ("8f3471b5-7e6a-48da-86a9-c1c07a0f47ae", "GBAYE0601498")
+
+
 def test_a_general_name_is_used_where_the_file_has_it(put):
     tracks = put("t.csv", "song,title\na,Ah\n")
     listens = put("l.csv", "user_id,track_id,position\nu,a,1\n")
