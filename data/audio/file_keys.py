@@ -1,16 +1,16 @@
-"""What a sound file is known by: its content, whatever its name and wherever it lies.
+"""What a sound file is known by: its sound, whatever its name and tags and wherever it lies.
 
-To read every file at every build would take as long as its disk takes. So a content is remembered by the file's path,
+To read every file at every build would take as long as its disk takes. So a key is remembered by the file's path,
 size and time of change, and read again only where one of these is another.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+from data.identity.fingerprint import audio_fingerprint
 from data.reporting import meter
 from data.storage.atomic_files import write_text
 from data.storage.hashing import short_hash
@@ -21,7 +21,7 @@ SHOWN = 1000
 
 
 def content_keys(folder: Path, files: Sequence[Path | None]) -> list[str | None]:
-    """A key of each file's content, None where there is no file; a file that is missing or unreadable has one too.
+    """A key of each file's sound, None where there is no file; a file that is missing or unreadable has one too.
 
     folder: where the keys of files that are as they were are remembered.
     """
@@ -30,10 +30,10 @@ def content_keys(folder: Path, files: Sequence[Path | None]) -> list[str | None]
     unread = {key: path for key, path in zip(seen, files, strict=True) if key and path and key not in remembered}
     if unread:
         shown = meter("files", len(unread)) if len(unread) >= SHOWN else nullcontext()
-        with shown as progress, ThreadPoolExecutor() as pool:  # hashing lets go of the GIL
-            for key, content in zip(unread, pool.map(_content, unread.values()), strict=True):
-                if content:
-                    remembered[key] = content
+        with shown as progress, ThreadPoolExecutor() as pool:  # reading and hashing let go of the GIL
+            for key, sound in zip(unread, pool.map(audio_fingerprint, unread.values()), strict=True):
+                if sound:  # else decoding says why there is none
+                    remembered[key] = sound
                 if progress is not None:
                     progress.advance()
         write_text(
@@ -54,17 +54,6 @@ def _seen_as(path: Path) -> str:
     except OSError:
         return short_hash([str(path), None])
     return short_hash([str(path), facts.st_size, facts.st_mtime_ns])
-
-
-def _content(path: Path) -> str:
-    """The content's digest, empty where the file cannot be read: decoding says why."""
-    try:
-        if not path.is_file():  # a pipe would wait for ever
-            return ""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except OSError:
-        return ""
 
 
 def _read(path: Path) -> dict[str, str]:

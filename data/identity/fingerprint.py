@@ -20,7 +20,7 @@ def audio_fingerprint(path: Path) -> str:
     """The key of a file's first stream of sound; empty where there is no file that can be read.
 
     Some 30 ms for a song of three minutes, which is read once. A few Ogg files that FFmpeg refuses are decoded by
-    libsndfile, in a second. Where neither finds sound the key is of the whole content, which tags are a part of.
+    libsndfile, in a second. Where neither reads to the end the key is of the whole content, which tags are a part of.
     """
     try:
         if not path.is_file():  # a pipe would wait for ever
@@ -37,13 +37,14 @@ def _of_packets(path: Path) -> str:
             if not container.streams.audio:
                 return ""
             stream = container.streams.audio[0]
-            digest.update(f"{stream.codec_context.name}\n".encode())
+            if stream.codec_context is not None:  # as of a codec that FFmpeg does not know
+                digest.update(f"{stream.codec_context.name}\n".encode())
             for packet in container.demux(stream):
                 if packet.size:  # the last one is empty and only flushes decoders
                     digest.update(packet)
                     packets += 1
     except (av.error.FFmpegError, ValueError):
-        pass  # a file cut off is what came before the cut
+        return ""  # two damaged files may have the same beginning
     return digest.hexdigest()[:DIGITS] if packets else ""
 
 
@@ -59,7 +60,7 @@ def _of_ogg_samples(path: Path) -> str:
                 digest.update(frames.tobytes())
                 blocks += 1
     except (soundfile.SoundFileError, TypeError):
-        pass
+        return ""
     return digest.hexdigest()[:DIGITS] if blocks else ""
 
 

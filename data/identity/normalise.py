@@ -107,9 +107,10 @@ def names_of(artist: str) -> tuple[str, ...]:
     text = CHANNEL.sub("", fold(artist))
     if not text or NOBODY.fullmatch(text):
         return ()
-    text = ARTICLE.sub(r"the \1", text)
+    behind = GUEST_BEHIND.search(text)
+    text, guests = (text[: behind.start()], " & " + behind[0].strip(" -–—")) if behind else (text, "")
     found = []
-    for part in JOINS.split(GUEST_BEHIND.sub(lambda guest: " & " + guest[0].strip(" -–—"), text)):
+    for part in JOINS.split(ARTICLE.sub(r"the \1", text) + guests):
         outer = BRACKET.sub("", part)
         found += [outer or part]
         if outer and outer != part and is_latin(outer) != is_latin(part[len(outer) :]):

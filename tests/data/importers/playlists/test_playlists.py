@@ -132,6 +132,7 @@ def test_every_format(library):
     ]
     assert found.tables["playlist_tracks"]["added_at"][0] == datetime(2020, 11, 27, 10, 45, 49, tzinfo=UTC)
     tracks = {row["track_id"]: row for row in found.tables["tracks"].iter_rows(named=True)}
+    assert {track: row["mbid"] for track, row in tracks.items() if row["mbid"]} == {MBID: MBID}
     gold, queen, sos = tracks[MBID], tracks["queen - killer queen"], tracks["abba - sos - live"]
     assert (gold["title"], gold["artist"], gold["album"], gold["duration_s"]) == ("Gold", "Spandau Ballet", "True", 287)
     assert (queen["title"], queen["artist"], queen["duration_s"]) == ("Killer Queen", "Queen", 177)
