@@ -3,7 +3,7 @@
 prepare -> split -> mels, then what settings are chosen with: train stage 1 -> embed -> train stage 2 -> embed -> tune,
 and with these settings what is published: stage 2 again -> embed -> models -> index. A step that is up to date is
 skipped, one that was cut off goes on where it stopped. What is trained and chosen stays when the data changes
-(`recsys/plan.py`), and what answers is swapped at the end, as a whole.
+(`recsys/fitted/plan.py`), and what answers is swapped at the end, as a whole.
 """
 
 import time
@@ -22,9 +22,9 @@ from encoders.training.recipe import Recipe, choose_recipe
 from encoders.word_sense import WordSense
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
+from recsys.fitted.plan import Plan
 from recsys.index.publishing import ensure_index
 from recsys.live import versions
-from recsys.plan import Plan
 from recsys.search.publishing import ensure_text_index
 from recsys.settings import ProductSettings
 
