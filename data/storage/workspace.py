@@ -59,6 +59,11 @@ class Workspace:
         return self._at / "dataset"
 
     @property
+    def events(self) -> Path:
+        """What has come since the dataset was made; see `data/events`."""
+        return self.root / "events.sqlite"
+
+    @property
     def split(self) -> Path:
         return self.root / "split"
 

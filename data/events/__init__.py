@@ -1,0 +1,1 @@
+"""What happens to a workspace between two builds: listens, feedback, blocks, takedowns and new songs, kept for ever."""
