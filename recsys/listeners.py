@@ -1,5 +1,7 @@
-"""What is known of each listener of a dataset, as the queries that candidate sources are asked."""
+"""What is known of each listener, as the queries that candidate sources are asked: what the dataset holds of them, and
+what has come since."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +10,8 @@ from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset
 from data.listening.clock import robust_now
+from recsys.live.changes import Changes
+from recsys.live.plays import DISLIKED, LIKED, NO_PLAYS, Plays, with_events
 from recsys.queries import EVIDENCE, NOTHING, Query, days_before
 from recsys.tasks import HISTORY
 from recsys.wishes import Wishes
@@ -16,8 +20,15 @@ from recsys.wishes import Wishes
 class Listeners:
     """Histories and dislikes by listener, read from the dataset once."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        changes: Changes | None = None,
+        songs_by: Callable[[str], NDArray[np.int32]] = lambda artist: NOTHING,
+    ) -> None:
+        """changes: what has come since the dataset was made; None asks nobody. songs_by: rows of an artist's songs."""
         self._ids, listens = dataset.user_ids, dataset.listens
+        self._changes, self._songs_by = changes, songs_by
         self._starts = np.searchsorted(listens["user"].to_numpy(), np.arange(len(dataset.user_ids) + 1))
         self._played = listens["track"].to_numpy().astype(np.int32)
         self._evidence = listens.select(EVIDENCE).to_series().to_numpy()
@@ -25,52 +36,79 @@ class Listeners:
         seconds = listens["listened_at"].dt.epoch("s").cast(pl.Float64)
         self._seconds = seconds.fill_null(float("-inf")).to_numpy()
         self._now = robust_now(known) if len(known := seconds.drop_nulls().to_numpy()) else 0.0
-        self._disliked = disliked(dataset)
+        self._said = listens.select(SAID).to_series().to_numpy()
 
     def query(self, user: str, wishes: Wishes) -> Query:
         """The listener's latest plays, and what may not be answered; an empty query for one nobody knows."""
-        row = self._ids.find(user)
-        if row is None:
-            return Query()
-        start, stop = self._starts[row : row + 2]
-        first = max(start, stop - HISTORY)
-        never = self._disliked.get(row, NOTHING)
-        moment = self._moment(wishes)
-        ages = days_before(moment, self._seconds[first:stop])
+        row, (plays, now) = self._ids.find(user), self._plays(user)
+        blocked = self._blocked(user)
+        if not len(plays.tracks):
+            return Query(user=row, exclude=blocked)
+        never, last = plays.disliked, plays.take(np.arange(len(plays.tracks))[-HISTORY:])
+        moment = now if wishes.day is None else _beginning(wishes)
+        ages = days_before(moment, last.seconds)
         return Query(
-            history=self._played[first:stop],
-            evidence=self._evidence[first:stop],
+            history=last.tracks,
+            evidence=last.evidence,
             ages_days=ages,
             asked_at=None if ages is None else moment,
             user=row,
-            exclude=np.union1d(never, self._just_played(start, stop, wishes)),
+            exclude=np.union1d(np.union1d(never, blocked), _just_played(plays, moment, wishes)),
             disliked=never,
-            liked=np.setdiff1d(self._played[start:stop][self._wanted[start:stop]], never) if len(never) else NOTHING,
+            liked=np.setdiff1d(plays.tracks[plays.wanted], never) if len(never) else NOTHING,
         )
 
     def heard(self, user: str) -> NDArray[np.int32]:
         """Songs that the listener has played, ascending; none for one nobody knows."""
-        row = self._ids.find(user)
-        return NOTHING if row is None else np.unique(self._played[self._starts[row] : self._starts[row + 1]])
+        return np.unique(self._plays(user)[0].tracks)
 
-    def _just_played(self, start: int, stop: int, wishes: Wishes) -> NDArray[np.int32]:
-        """Songs of the plays between two rows that must not come now: all, those played of late, or none."""
-        played = self._played[start:stop]
-        if not wishes.heard:
-            return np.unique(played)
-        if wishes.not_again_days is None:
+    def _plays(self, user: str) -> tuple[Plays, float]:
+        """All of the listener's, and the dataset's now, or theirs where they have played since."""
+        row, now = self._ids.find(user), self._now
+        plays = NO_PLAYS if row is None else self._in_dataset(slice(*self._starts[row : row + 2]))
+        if self._changes is None:
+            return plays, now
+        if events := self._changes.plays(user):
+            plays = with_events(plays, [event for event, _ in events], [row for _, row in events])
+            moments = [event.at / 1e6 for event, _ in events]
+            now = max(now, min(max(moments), datetime.now(UTC).timestamp()))
+        return plays.without(self._changes.gone), now
+
+    def _in_dataset(self, rows: slice) -> Plays:
+        return Plays(
+            self._played[rows], self._evidence[rows], self._wanted[rows], self._seconds[rows], self._said[rows]
+        )
+
+    def _blocked(self, user: str) -> NDArray[np.int32]:
+        if self._changes is None:
             return NOTHING
-        since = self._moment(wishes) - timedelta(days=wishes.not_again_days).total_seconds()
-        return np.unique(played[self._seconds[start:stop] >= since])
-
-    def _moment(self, wishes: Wishes) -> float:
-        """When the question is put, in seconds since 1970: the wished day, or the dataset's now."""
-        return self._now if wishes.day is None else datetime(*wishes.day.timetuple()[:3], tzinfo=UTC).timestamp()
+        songs, artists = self._changes.blocked(user)
+        if not songs and not artists:
+            return NOTHING
+        return np.unique(np.concatenate([np.array(songs, np.int32), *map(self._songs_by, artists)]))
 
 
-def disliked(dataset: Dataset) -> dict[int, NDArray[np.int32]]:
-    """By listener the songs of which the last word was a dislike; listens lie oldest first."""
-    said = dataset.listens.filter(pl.col("feedback").is_in(["like", "dislike"]))
-    last = said.group_by("user", "track", maintain_order=True).agg(pl.col("feedback").last())
-    by_user = last.filter(feedback="dislike").group_by("user").agg("track")
-    return {int(user): np.array(tracks, np.int32) for user, tracks in by_user.iter_rows()}
+SAID = (
+    pl.when(pl.col("feedback") == "like")
+    .then(LIKED)
+    .when(pl.col("feedback") == "dislike")
+    .then(DISLIKED)
+    .otherwise(0)
+    .cast(pl.Int8)
+)
+
+
+def _just_played(plays: Plays, moment: float, wishes: Wishes) -> NDArray[np.int32]:
+    """Songs that must not come now: all that were played, those played of late, or none."""
+    if not wishes.heard:
+        return np.unique(plays.tracks)
+    if wishes.not_again_days is None:
+        return NOTHING
+    since = moment - timedelta(days=wishes.not_again_days).total_seconds()
+    return np.unique(plays.tracks[plays.seconds >= since])
+
+
+def _beginning(wishes: Wishes) -> float:
+    """Of the wished day, in seconds since 1970."""
+    assert wishes.day is not None
+    return datetime(*wishes.day.timetuple()[:3], tzinfo=UTC).timestamp()

@@ -18,6 +18,7 @@ from recsys import arguments
 from recsys.answering.lists import Lists
 from recsys.fitted.store import load_models
 from recsys.index.publishing import read_index
+from recsys.live.told import Told
 from recsys.live.versions import live
 from recsys.queries import Query
 from recsys.ranking.arrange import within_caps
@@ -35,8 +36,9 @@ log = logger(__name__)
 WORDS_HINT = "Build again with pip install 'htcl-recsys[words]' or --text-encoder; until then use --like or --user."
 
 
-class Recommender(Lists):
-    """Answers from one published workspace; nothing is trained here, and the workspace is not changed."""
+class Recommender(Lists, Told):
+    """Answers from one published workspace and what has come since; nothing is trained here, and nothing of the
+    workspace is changed but that events are added (`add_listens` and its like)."""
 
     @classmethod
     def load(cls, workspace: str | Path = "workspace") -> Self:
@@ -87,7 +89,7 @@ class Recommender(Lists):
         """
         k, title = arguments.count("k", k), None if title is None else arguments.text("title", title)
         names = arguments.texts("tracks", tracks)
-        rows = self._catalogue.seeds(names)
+        rows = self._seeds(names)
         if not len(rows) and not title:
             raise UserError("a playlist needs songs or a title")
         query = Query(history=rows, text=None if self.words.refused else title, exclude=rows)
@@ -108,7 +110,7 @@ class Recommender(Lists):
     def next_song(self, session: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
         k, names = arguments.count("k", k), arguments.texts("session", session)
-        rows = self._catalogue.seeds(names)
+        rows = self._seeds(names)
         wants = Wishes.of("next_song", **wishes)
         asked = self._asked(Query(history=rows, exclude=rows), wants, self._catalogue.allowed(wants), *names)
         found = self._answer("discovery", [asked], k, "songs")[0] if len(asked.query.history) else []
@@ -121,7 +123,7 @@ class Recommender(Lists):
         Raises UnknownIdError, UserError where the song has neither audio nor text.
         """
         k, name, wants = arguments.count("k", k), arguments.text("track", track), Wishes.of("similar", **wishes)
-        rows = self._catalogue.seeds([name])
+        rows = self._seeds([name])
         asked = self._asked(Query(history=rows, exclude=rows), wants, self._catalogue.allowed(wants), name)
         seeds, allowed = asked.query.history, asked.query.allowed
         if not self._vectors(seeds).any():
@@ -140,7 +142,7 @@ class Recommender(Lists):
         UserError where an end has neither audio nor text, or both are one song.
         """
         names = [arguments.text("start", start), arguments.text("goal", goal)]
-        wants, ends = Wishes.of("path", **wishes), self.dataset.track_ids.to_rows(names)
+        wants, ends = Wishes.of("path", **wishes), self._standing(names, self.dataset.track_ids.to_rows(names))
         if (songs := arguments.count("songs", songs)) < 2 or len(self._groups.kept(ends)) < 2:
             raise UserError("a path leads from one song to another", "Give two different songs, and 2 songs or more.")
         for name, vector in zip(names, self._vectors(ends), strict=True):
@@ -166,7 +168,7 @@ class Recommender(Lists):
         asked = self._asked(Query(), wants, self._catalogue.allowed(wants))
         if found := self._by_words(words, asked, k):
             return found
-        if asked.query.allowed is not None or len(asked.query.exclude):
+        if asked.query.allowed is not None or len(np.setdiff1d(asked.query.exclude, self._gone)):
             log.warning(f'none of the songs that are wished for is called or described by "{words}"')
             return []
         if self.words.refused:
@@ -182,7 +184,7 @@ class Recommender(Lists):
         """What speaks for each song of an answer: the share of each source, and the `most` nearest played songs and
         words. heard: the listener who was answered, or the songs that were given. Raises UnknownIdError.
         """
-        played = self._listeners.heard(heard) if isinstance(heard, str) else np.unique(self._catalogue.seeds(heard))
+        played = self._listeners.heard(heard) if isinstance(heard, str) else np.unique(self._seeds(heard))
         vectors = self._vectors(self._rows(songs)) if self.words.learned else np.zeros((len(songs), 1), np.float32)
         places = self._vectors(played) if self.words.learned else np.zeros((len(played), 1), np.float32)
         near = nearest_names(self.dataset.track_ids.to_names(played), places, vectors, most)

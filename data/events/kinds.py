@@ -80,6 +80,12 @@ class _Event(BaseModel):
         made = blake2b(json.dumps(content, ensure_ascii=False).encode(), digest_size=16).digest()
         return Row(self.id or made, *content)
 
+    @property
+    def names(self) -> str | None:
+        """The song that a dataset should have; None where it names none, or brings it."""
+        song: str | None = self.__dict__.get("track_id")
+        return song
+
     def _content(self) -> tuple[str, str | None, str | None, int, float | None, str | None]:
         at = (self.at - EPOCH) // MICROSECOND
         given = self.__dict__

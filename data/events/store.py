@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data.errors import UserError
 from data.events.database import OpenFile, create, errors, transaction
@@ -131,6 +131,11 @@ class EventStore:
         names = ", ".join("?" * len(users))
         return self._some(f"kind IN ('block', 'unblock') AND user_id IN ({names}) ORDER BY number", *users)
 
+    @property
+    def any_blocks(self) -> bool:
+        """Whether anybody has blocked anything."""
+        return bool(self._ask("SELECT number FROM events WHERE kind IN ('block', 'unblock') LIMIT 1"))
+
     def close(self) -> None:
         """Let go of the file. It is opened again when it is next asked for."""
         self._of_this_process()
@@ -195,7 +200,7 @@ class EventStore:
     def _some(self, where: str, *values: object) -> list[Stored]:
         return [Stored._make(row) for row in self._ask(f"SELECT {COLUMNS} FROM events WHERE {where}", *values)]
 
-    def _ask(self, query: str, *values: object) -> list[Values]:
+    def _ask(self, query: str, *values: object) -> list[Any]:
         with self._reading() as database:
             return [] if database is None else database.execute(query, values).fetchall()
 

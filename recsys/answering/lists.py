@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
-from data.errors import UserError
+from data.errors import UnknownIdError, UserError
+from data.events.store import EventStore
+from data.storage.workspace import Workspace
 from encoders.word_sense import WordSense
 from recsys.candidates import Htcl
 from recsys.candidates.simple.popularity import play_counts
@@ -16,6 +18,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.fitted.store import Answer, FittedSources
 from recsys.fitted.text_encoder import TextEncoder
 from recsys.listeners import Listeners
+from recsys.live.changes import Changes
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.arrange import ALL, DEEPER, SPARE, Asked, arranged
@@ -42,25 +45,33 @@ class Lists:
     """The lists of one published workspace; the front door hands questions in."""
 
     def __init__(
-        self, dataset: Dataset, models: FittedSources, words: WordSense | None = None, texts: TextIndex | None = None
+        self,
+        dataset: Dataset,
+        models: FittedSources,
+        words: WordSense | None = None,
+        texts: TextIndex | None = None,
+        events: EventStore | None = None,
     ) -> None:
-        """words: what is known of the encoder's words; None refuses no search. texts: None makes one."""
+        """words: what is known of the encoder's words; None refuses no search. texts: None makes one. events: None
+        takes the dataset's workspace's."""
         texts = texts or TextIndex.build(dataset.tracks)
         self._word_search = WordSearch(texts, lambda *asked: self._htcl.by_text(*asked), self._knows)
         self.dataset, self.models, self.words = dataset, models, words or WordSense()
         self._groups = SongGroups(dataset.lead_artists, dataset.albums, dataset.recordings)
+        self._recordings, self._gone = self._groups.recordings, NOTHING
         self._catalogue = Catalogue(dataset)
         self._name = Naming(dataset)
-        self._listeners = Listeners(dataset)
+        self._changes = Changes(dataset, events or EventStore(Workspace(dataset.root).events))
+        self._listeners = Listeners(dataset, self._changes, lambda artist: self._catalogue.artists.find(artist))
         self._dislikes = Dislikes(self._groups.artists, self._htcl.vectors if self.words.learned else None)
         self._newest = newest_first(dataset.tracks["release_date"])
 
     def _asked(self, query: Query, wants: Wishes, allowed: NDArray[np.bool_] | None, *asker: str | None) -> Asked:
         """allowed: (N,) what the wishes allow. asker: what a list is asked for, so that not everybody's lists of a day
         change alike."""
-        plus, minus = self._catalogue.seeds(wants.more_like), self._catalogue.seeds(wants.less_like)
+        plus, minus = self._seeds(wants.more_like), self._seeds(wants.less_like)
         query = query.after(plus)
-        never = [query.exclude, self.dataset.track_ids.to_rows(wants.blocked), minus]
+        never = [query.exclude, self.dataset.track_ids.to_rows(wants.blocked), minus, self._taken_down()]
         query = replace(query, exclude=np.unique(np.concatenate(never)), allowed=allowed)
         later, resembling = NOTHING, None
         if wants.day is not None and wants.not_again_days is not None:
@@ -75,6 +86,33 @@ class Lists:
         diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
         weighed = self._novelty * (BITS * wants.discovery) if wants.discovery else None
         return Asked(query, _caps(wants), later, resembling, luck, diversity, weighed)
+
+    def _seeds(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Rows of the songs named: by id, or all of `artist:NAME` and `album:NAME` that are not taken down.
+
+        Raises UnknownIdError, also for songs that are.
+        """
+        return self._standing(names, self._catalogue.seeds(names))
+
+    def _standing(self, names: Sequence[str], rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The songs named that are not taken down. Raises UnknownIdError for an id that is, or where all are."""
+        gone = self._changes.gone
+        if not len(gone) or not (out := np.isin(rows, gone)).any():
+            return rows
+        for name in names:
+            row = self.dataset.track_ids.find(name)
+            if (row is not None and row in gone) or out.all():
+                raise UnknownIdError(f'"{name}" is {self._changes.why_gone(int(rows[0] if row is None else row))}')
+        return rows[~out]
+
+    def _taken_down(self) -> NDArray[np.int32]:
+        """By now. From then on such a song is no version of another, which would go with it."""
+        gone = self._changes.gone
+        if gone is not self._gone:
+            recordings = self._recordings.copy()
+            recordings[gone] = -1
+            self._groups, self._gone = replace(self._groups, recordings=recordings), gone
+        return gone
 
     @cached_property
     def _novelty(self) -> NDArray[np.float64]:
@@ -171,7 +209,7 @@ class Lists:
 
     def _by_words(self, text: str, asked: Asked, k: int) -> list[Recommendation]:
         """Songs by name, and by meaning where the encoder knows any; empty where nothing fits."""
-        most = (DEEPER if asked.caps.any else 2) * k + SPARE
+        most = (DEEPER if asked.caps.any else 2) * k + SPARE + len(self._gone)
         found = self._word_search.found(text, most, asked.query.allowed, by_meaning=not self.words.refused)
         tracks = np.array([song.track for song in found], np.int32)
         scores = np.array([song.score for song in found], np.float32)

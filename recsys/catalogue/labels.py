@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.errors import UnknownIdError, closest
+from recsys.queries import NOTHING
 
 
 class Labels:
@@ -42,6 +43,10 @@ class Labels:
             near = closest(label, self._shown.values())
             raise UnknownIdError(f'no {self.kind} "{label}" ({len(self._songs):,} known{near})')
         return found
+
+    def find(self, label: str) -> NDArray[np.int32]:
+        """The same, none for a label that nobody has."""
+        return self._songs.get(plain(label), NOTHING)
 
     def any_of(self, labels: Sequence[str], tracks: int) -> NDArray[np.bool_]:
         """(tracks,) songs that have one of the labels."""
