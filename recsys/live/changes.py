@@ -4,9 +4,9 @@ Nothing is kept but the songs that are taken down: a listener's plays and blocks
 so that a store of any size costs an answer the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from data.dataset import Dataset
 from data.errors import UserError
 from data.events.store import EventStore, Stored
 from data.reporting import logger
+from recsys.catalogue.labels import plain
 from recsys.queries import NOTHING
 
 log = logger(__name__)
+Name = TypeVar("Name", int, str)
 UPTO = "events_upto"
 "The fact of a dataset that names the latest event which is in its tables."
 
@@ -86,10 +88,14 @@ class Changes:
         """Rows of songs, and artists, that the listener never wants."""
         if not self.seen.blocks:
             return [], []
-        state = {(event.track_id, event.detail): event for event in self.store.blocks(self._spellings(user))}
-        last = [event for event in state.values() if event.kind == "block"]
-        songs = [row for event in last if (row := self._row(event)) is not None]
-        return songs, [event.detail for event in last if event.detail is not None]
+        songs: dict[int, str] = {}
+        artists: dict[str, str] = {}
+        for event in self.store.blocks(self._spellings(user)):  # the last word counts
+            if event.detail is not None:
+                artists[plain(event.detail)] = event.kind
+            elif (row := self._row(event)) is not None:
+                songs[row] = event.kind
+        return _blocked(songs), _blocked(artists)
 
     def _row(self, event: Stored) -> int | None:
         return None if event.track_id is None else self._tracks.find(event.track_id)
@@ -114,3 +120,7 @@ class Changes:
             # Of a store that ends before, a dataset cannot have been made.
             upto = self._upto if self._upto <= counter[1] else 0
             self._seen = Seen(counter, upto, gone, why, before.blocks or self.store.any_blocks)
+
+
+def _blocked(last: Mapping[Name, str]) -> list[Name]:
+    return [name for name, kind in last.items() if kind == "block"]
