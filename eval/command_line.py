@@ -15,6 +15,7 @@ from data.console.command import run
 COMMANDS = {
     "prepare": ("data.prepare", "Read a music folder, your own tables, or a public data set."),
     "build": ("recsys.build_index", "Train, embed, tune and publish the index: whatever is missing."),
+    "events": ("data.events.__main__", "Listens, likes, blocks, takedowns, new songs: answers reflect them at once."),
     "recommend": ("recsys.recommend", "Songs for a listener, a playlist, a song or a few words."),
     "evaluate": ("eval.run", "Measure the recommender and its baselines on held-out listening."),
     "report": ("eval.report.__main__", "One HTML page of an evaluation."),

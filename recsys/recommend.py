@@ -157,8 +157,11 @@ def _question(
 
 
 def _known_user(dataset: "Dataset", user: str, workspace: str) -> None:
+    from data.events.store import EventStore
+    from data.storage.workspace import Workspace
+
     users = dataset.user_ids
-    if users.find(user) is None:
+    if users.find(user) is None and not EventStore(Workspace(Path(workspace)).events).plays([user]):
         near = closest(user, users.names)
         raise UnknownIdError(
             f'no listener "{user}" in {workspace}/dataset ({len(users):,} listeners{near})',

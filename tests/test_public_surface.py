@@ -12,7 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data", "encoders", "recsys", "eval")
 HEAVY = {"torch", "faiss", "transformers", "sklearn", "implicit", "optuna", "torchaudio"}
-COMMANDS = ("prepare", "build", "recommend", "evaluate", "report", "bench", "ablation", "train", "embed", "convert")
+COMMANDS = (
+    "prepare",
+    "build",
+    "events",
+    "recommend",
+    "evaluate",
+    "report",
+    "bench",
+    "ablation",
+    "train",
+    "embed",
+    "convert",
+)
 LOADED = "import sys, json; print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})), file=sys.stderr)"
 
 

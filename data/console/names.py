@@ -6,6 +6,7 @@ from pathlib import Path
 
 COMMANDS = {
     "data.prepare": "prepare",
+    "data.events": "events",
     "recsys.build_index": "build",
     "recsys.recommend": "recommend",
     "eval.run": "evaluate",

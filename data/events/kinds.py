@@ -106,12 +106,13 @@ class Listen(_Event):
 
 
 class Feedback(_Event):
-    """What a listener says of a song, or that they skipped it."""
+    """What a listener says of a song, or that they skipped it; with it how much of it they played, where they did."""
 
     kind: Literal["feedback"] = "feedback"
     user_id: Name
     track_id: Name
     feedback: Literal["like", "dislike", "skip"]
+    played_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
 
     def _detail(self) -> str:
         return self.feedback
@@ -215,6 +216,10 @@ class Refused:
         """One more."""
         self.count[reason] += 1
         self.examples.setdefault(reason, str(what)[:SHOWN])
+
+    def with_more(self, others: "Refused") -> "Refused":
+        """Both together."""
+        return Refused(self.count + others.count, {**others.examples, **self.examples})
 
     def __str__(self) -> str:
         most = self.count.most_common(self.shown)
