@@ -26,7 +26,7 @@ def blocks(file: str) -> list[list[str]]:
 
 
 LIBRARY, SERVICE, RESEARCH = blocks("README.md")
-(DATA,), (ENCODERS,), (RECSYS,), (EVAL,) = (
+(DATA,), (ENCODERS,), (RECSYS, LIVE), (EVAL,) = (
     blocks(f"{name}/README.md") for name in ("data", "encoders", "recsys", "eval")
 )
 
@@ -97,6 +97,7 @@ def test_the_chapters_on_own_tables(commands, given: Path, service: Path, tmp_pa
     run(commands, given, tmp_path / "workspace", DATA[:1])
     run(commands, given, tmp_path / "other", DATA[1:])
     run(commands, given, service, RECSYS)
+    run(commands, given, service, LIVE)
     run(commands, given, tmp_path / "workspace", ENCODERS)
 
 
