@@ -18,6 +18,7 @@ from recsys import arguments
 from recsys.answering.lists import Lists
 from recsys.fitted.store import load_models
 from recsys.index.publishing import read_index
+from recsys.live.changes import anew
 from recsys.live.told import Told
 from recsys.live.versions import live
 from recsys.queries import Query
@@ -61,6 +62,7 @@ class Recommender(Lists, Told):
     def recommend(
         self, user_id: Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
     ) -> pl.DataFrame: ...
+    @anew
     def recommend(
         self, user_id: str | Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
     ) -> list[Recommendation] | pl.DataFrame:
@@ -79,6 +81,7 @@ class Recommender(Lists, Told):
                 results = self._between(users, k, wants, wants.discovery, explain)
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
+    @anew
     @threads_for(1)
     def continue_playlist(
         self, tracks: Sequence[str], title: str | None = None, k: int = 50, **wishes: Unpack[WishFields]
@@ -106,6 +109,7 @@ class Recommender(Lists, Told):
             found = [found[place] for place in kept]
         return self._filled(found, asked, k)
 
+    @anew
     @threads_for(1)
     def next_song(self, session: Sequence[str], k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """What to play after these songs, oldest first; they are not answered again. Raises UnknownIdError."""
@@ -116,6 +120,7 @@ class Recommender(Lists, Told):
         found = self._answer("discovery", [asked], k, "songs")[0] if len(asked.query.history) else []
         return self._filled(found, asked, k)
 
+    @anew
     @threads_for(1)
     def similar(self, track: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """Songs nearest in HTCL space, to the mean where `artist:NAME` or `album:NAME` stands for several.
@@ -133,6 +138,7 @@ class Recommender(Lists, Told):
         why = [Explanation(("htcl-stage2",), int(song), "htcl-stage2", (1.0,)) for song in nearest]
         return self._name(tracks, scores, why, "songs")
 
+    @anew
     @threads_for(1)
     def path(self, start: str, goal: str, songs: int = 10, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """So many songs from one to another, both included, each nearer to the goal in HTCL space than the one before.
@@ -154,6 +160,7 @@ class Recommender(Lists, Told):
         reasons = ["the start", *(f"{step:.2f} from the song before" for step in sizes_of_steps(vectors))]
         return self._name(way, vectors @ vectors[-1], why, reasons=reasons)
 
+    @anew
     @threads_for(1)
     def search(self, text: str, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """Songs that are called so (title, artist, album), then songs whose sound and metadata fit the words.
@@ -177,6 +184,7 @@ class Recommender(Lists, Told):
         log.warning(f'no song is called or described by "{words}": nobody knows {unknown or "these words"}')
         return []
 
+    @anew
     @threads_for(1)
     def explain(
         self, songs: Sequence[Recommendation], heard: str | Sequence[str] = (), most: int = 3
@@ -194,6 +202,7 @@ class Recommender(Lists, Told):
             for song, *both in zip(songs, near, words, strict=True)
         ]
 
+    @anew
     @threads_for(1)
     def popular_and_fresh(self, k: int = 20, **wishes: Unpack[WishFields]) -> list[Recommendation]:
         """For someone new: what most people play lately, and every fourth song one of the newest."""

@@ -119,7 +119,8 @@ def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
             raise UserError(f"{path} was written by a newer version of this program", "Install that, or a later one.")
         database.execute("SELECT max(number) FROM events").fetchone()
         database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA cache_size = -65536")  # 64 MB: identities fall anywhere in their index
+        database.execute("PRAGMA cache_size = -65536")  # 64 MB: listeners fall anywhere in their index
+        database.execute("PRAGMA wal_autocheckpoint = 8000")  # 32 MB: a page that changes often is moved once
     except BaseException:
         database.close()
         raise

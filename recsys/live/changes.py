@@ -4,9 +4,10 @@ Nothing is kept but the songs that are taken down: a listener's plays and blocks
 so that a store of any size costs an answer the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,27 +45,28 @@ NEVER = Seen((-1, -1), 0, NOTHING, {}, False)
 
 
 class Changes:
-    """The events of a store as they bear on a dataset."""
+    """The events of a store as they bear on a dataset; `seen` is of the last look at it."""
 
     def __init__(self, dataset: Dataset, store: EventStore) -> None:
         """Raises DamagedError, UserError where the store cannot be read: what is taken down would be answered."""
         self.store, self._tracks, self._users = store, dataset.track_ids, dataset.user_ids
         self._upto = int(dataset.manifest.facts.get(UPTO, 0))
-        self._seen, self._looking, self._told = NEVER, Lock(), ""
+        self.seen, self._looking, self._told = NEVER, Lock(), ""
         self._look(store.counter)
 
-    @property
-    def seen(self) -> Seen:
-        """As of now. Where the store can no longer be read, what was last seen, and a warning."""
+    def look(self) -> None:
+        """See what has come: some ten microseconds where nothing has. Every question begins with it (`anew`).
+
+        Where the store can no longer be read, what was last seen stays, and a warning says so.
+        """
         try:
             counter = self.store.counter
-            if counter != self._seen.counter:
+            if counter != self.seen.counter:
                 self._look(counter)
         except UserError as error:
             if str(error) != self._told:
                 self._told = str(error)
                 log.warning(f"answers know nothing of what came since: {error}")
-        return self._seen
 
     @property
     def gone(self) -> NDArray[np.int32]:
@@ -73,7 +75,7 @@ class Changes:
 
     def why_gone(self, track: int) -> str:
         """Of a song that is taken down: when, and the reason."""
-        event = self._seen.why.get(track)
+        event = self.seen.why.get(track)
         if event is None:  # and restored meanwhile
             return "taken down"
         return f"taken down on {event.moment:%Y-%m-%d}" + (f": {event.detail}" if event.detail else "")
@@ -107,7 +109,7 @@ class Changes:
 
     def _look(self, counter: tuple[int, int]) -> None:
         with self._looking:
-            before = self._seen if self._seen.counter[0] == counter[0] else NEVER  # another file is read from its start
+            before = self.seen if self.seen.counter[0] == counter[0] else NEVER  # another file is read from its start
             why, gone = before.why, before.gone
             if events := self.store.takedowns(max(before.counter[1], 0)):
                 why = dict(why)
@@ -119,8 +121,22 @@ class Changes:
                 gone = np.array(sorted(why), np.int32)
             # Of a store that ends before, a dataset cannot have been made.
             upto = self._upto if self._upto <= counter[1] else 0
-            self._seen = Seen(counter, upto, gone, why, before.blocks or self.store.any_blocks)
+            self.seen = Seen(counter, upto, gone, why, before.blocks or self.store.any_blocks)
 
 
 def _blocked(last: Mapping[Name, str]) -> list[Name]:
     return [name for name, kind in last.items() if kind == "block"]
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def anew(method: Method) -> Method:
+    """A method of who has `_changes`: looks at what has come, then answers."""
+
+    @wraps(method)
+    def looking(self: Any, *asked: Any, **wishes: Any) -> Any:
+        self._changes.look()
+        return method(self, *asked, **wishes)
+
+    return cast(Method, looking)

@@ -74,6 +74,7 @@ class Told:
         if alone and refused.total:
             raise UserError(f"{kind}: {next(iter(refused.count))}", f"What was given: {_first(refused)}")
         new = self._changes.store.append(events)
+        self._changes.look()
         songs = [song for event in events if (song := event.names) is not None]
         unknown = [song for song in songs if song not in self.dataset.track_ids]
         outcome = Outcome(new, len(events) - new, refused, len(unknown), unknown[0] if unknown else "")

@@ -258,6 +258,28 @@ def test_a_recommender_that_stands_in_a_fork_sees_and_tells(root: Path, alive: R
     assert second in found
 
 
+def test_every_question_looks_at_what_has_come(alive: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = alive.dataset.track_ids.names[:2]
+    found = alive.popular_and_fresh(2)
+    asking: dict[str, Callable[[], object]] = {
+        "recommend": lambda: alive.recommend(NEWCOMER),
+        "continue_playlist": lambda: alive.continue_playlist([one]),
+        "next_song": lambda: alive.next_song([one]),
+        "similar": lambda: alive.similar(one),
+        "path": lambda: alive.path(one, other),
+        "search": lambda: alive.search("calm"),
+        "popular_and_fresh": alive.popular_and_fresh,
+        "explain": lambda: alive.explain(found),
+    }
+    public = {name for name in vars(Recommender) if not name.startswith("_")} - {"load"}
+    assert set(asking) == public
+    for name, ask in asking.items():
+        looked: list[str] = []
+        monkeypatch.setattr(alive._changes, "look", lambda name=name, looked=looked: looked.append(name))
+        ask()
+        assert looked == [name]
+
+
 class TestTold:
     def test_what_is_no_event_is_counted_with_an_example_and_the_rest_is_stored(self, alive: Recommender) -> None:
         song = alive.dataset.track_ids.names[0]
