@@ -4,7 +4,8 @@ Nothing is kept but the songs that are taken down: a listener's plays and blocks
 so that a store of any size costs an answer the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
@@ -59,14 +60,10 @@ class Changes:
 
         Where the store can no longer be read, what was last seen stays, and a warning says so.
         """
-        try:
+        with self._as_far_as_can_be_read():
             counter = self.store.counter
             if counter != self.seen.counter:
                 self._look(counter)
-        except UserError as error:
-            if str(error) != self._told:
-                self._told = str(error)
-                log.warning(f"answers know nothing of what came since: {error}")
 
     @property
     def gone(self) -> NDArray[np.int32]:
@@ -82,8 +79,10 @@ class Changes:
 
     def plays(self, user: str) -> list[tuple[Stored, int]]:
         """The listener's listens and feedback that are not in the dataset, in order, and their songs, which are."""
-        seen = self.seen
-        found = self.store.plays(self._spellings(user), seen.upto) if seen.is_new else []
+        found: list[Stored] = []
+        if self.seen.is_new:
+            with self._as_far_as_can_be_read():
+                found = self.store.plays(self._spellings(user), self.seen.upto)
         return [(event, row) for event in found if (row := self._row(event)) is not None]
 
     def blocked(self, user: str) -> tuple[list[int], list[str]]:
@@ -92,12 +91,25 @@ class Changes:
             return [], []
         songs: dict[int, str] = {}
         artists: dict[str, str] = {}
-        for event in self.store.blocks(self._spellings(user)):  # the last word counts
+        found: list[Stored] = []
+        with self._as_far_as_can_be_read():
+            found = self.store.blocks(self._spellings(user))
+        for event in found:  # the last word counts
             if event.detail is not None:
                 artists[plain(event.detail)] = event.kind
             elif (row := self._row(event)) is not None:
                 songs[row] = event.kind
         return _blocked(songs), _blocked(artists)
+
+    @contextmanager
+    def _as_far_as_can_be_read(self) -> Iterator[None]:
+        """Whoever is open goes on answering, and says once what is wrong."""
+        try:
+            yield
+        except UserError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                log.warning(f"answers know nothing of what came since: {error}")
 
     def _row(self, event: Stored) -> int | None:
         return None if event.track_id is None else self._tracks.find(event.track_id)
