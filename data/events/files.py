@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
 
 from data.errors import UserError
-from data.events.kinds import Event, Refused, read_events
+from data.events.kinds import Event, Refused, read_events, row_of_listens
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.tables import validate
 
@@ -24,8 +23,7 @@ def listens_of(path: Path, columns: list[str], user: str | None) -> tuple[list[E
     dated = rows.filter(pl.col("listened_at").is_not_null())
     for number in range(rows.height - dated.height):
         refused.add(NO_TIME, rows.filter(pl.col("listened_at").is_null()).row(number, named=True))
-    records = ({name: value for name, value in row.items() if value is not None} for row in dated.iter_rows(named=True))
-    events, bad = read_events(None, map(_kind, records))
+    events, bad = read_events(None, map(row_of_listens, dated.iter_rows(named=True)))
     return events, refused.with_more(bad), remarks
 
 
@@ -35,11 +33,6 @@ def songs_of(path: Path, columns: list[str]) -> tuple[list[Event], Refused, list
     records = ({name: value for name, value in row.items() if value is not None} for row in rows.iter_rows(named=True))
     events, bad = read_events("add", ({"track": record} for record in records))
     return events, refused.with_more(bad), remarks
-
-
-def _kind(record: dict[str, Any]) -> dict[str, Any]:
-    record.pop("position", None)
-    return {**record, "kind": "feedback" if "feedback" in record else "listen"}
 
 
 def _rows(table: str, path: Path, columns: list[str], user: str | None) -> tuple[pl.DataFrame, Refused, list[str]]:

@@ -243,6 +243,14 @@ def read_events(kind: str | None, records: Iterable[Mapping[str, Any]]) -> tuple
     return events, refused
 
 
+def row_of_listens(row: Any) -> Any:
+    """A row of the listens table as a record of an event: a word on the song where it has one, else a listen."""
+    if not isinstance(row, Mapping):
+        return row
+    record = {name: value for name, value in row.items() if value is not None and name != "position"}
+    return {**record, "kind": "feedback" if "feedback" in record else "listen"}
+
+
 def _reason(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return "not a record of named values"

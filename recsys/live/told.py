@@ -8,7 +8,7 @@ import polars as pl
 
 from data.dataset import Dataset
 from data.errors import UserError
-from data.events.kinds import Refused, read_events
+from data.events.kinds import Refused, read_events, row_of_listens
 from data.events.outcome import Outcome
 from data.reporting import logger
 from recsys.live.changes import Changes
@@ -26,13 +26,14 @@ class Told:
     _changes: Changes
 
     def add_listens(self, listens: Rows) -> Outcome:
-        """Rows of user_id, track_id and, if known, listened_at (now where not given), played_ratio and id.
+        """Rows of the listens table: user_id, track_id and, if known, listened_at (now where not given), played_ratio,
+        feedback; and an id.
 
         The same row is stored once if it has a time or an id. Rows that say nothing are counted and passed over;
         listens of songs nobody knows yet are kept, and count once a dataset has the song. Raises UserError where the
         store is locked or full.
         """
-        return self._tell("listen", map(self._known, _records(listens)))
+        return self._tell(None, (self._known(row_of_listens(row)) for row in _records(listens)))
 
     def add_feedback(
         self,
@@ -68,7 +69,7 @@ class Told:
         records = ({name: value for name, value in row.items() if value is not None} for row in _records(tracks))
         return self._tell("add", [{"track": record} for record in records])
 
-    def _tell(self, kind: str, records: Iterable[Mapping[str, Any]], alone: bool = False) -> Outcome:
+    def _tell(self, kind: str | None, records: Iterable[Mapping[str, Any]], alone: bool = False) -> Outcome:
         """alone: one record, which must be right."""
         events, refused = read_events(kind, records)
         if alone and refused.total:

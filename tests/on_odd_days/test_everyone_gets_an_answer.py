@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from data.dataset import Dataset
 from data.errors import UserError
 from data.ids import IdMap
-from recsys.listeners import disliked
+from recsys.listeners import Listeners
+from recsys.live.plays import DISLIKED
 from recsys.recommend import songs_of
 from recsys.recommender import Recommender
 from recsys.wishes import Wishes
@@ -71,12 +72,13 @@ def test_a_disliked_song_is_never_answered_however_often_it_was_played(recommend
     assert favourite not in changed.recommend([user], 60, heard=True)["track_id"].to_list()
 
 
-def test_the_last_word_counts() -> None:
-    rows = [(0, 1, "dislike"), (0, 2, "like"), (0, 1, "like"), (0, 2, "dislike"), (1, 3, "skip")]
-    listens = pl.DataFrame(rows, ["user", "track", "feedback"], orient="row")
-
-    heard: Any = SimpleNamespace(listens=listens)
-    assert {user: tracks.tolist() for user, tracks in disliked(heard).items()} == {0: [2]}
+def test_the_last_word_counts(publish: Callable[..., Dataset]) -> None:
+    rows = [("u", "a", "dislike"), ("u", "b", "like"), ("u", "a", "like"), ("u", "b", "dislike"), ("v", "c", "skip")]
+    listens = pl.DataFrame(rows, ["user_id", "track_id", "feedback"], orient="row").with_row_index("position")
+    dataset = publish(listens=listens)
+    who = Listeners(dataset)
+    disliked = {user: dataset.track_ids.to_names(who.query(user, Wishes()).disliked) for user in ("u", "v")}
+    assert disliked == {"u": ["b"], "v": []}
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, None, "3", True])
@@ -177,6 +179,7 @@ class TestDislikes:
         changed._listeners._played[:] = dataset.track_ids.rows[disliked.track_id]
         changed._listeners._evidence[:] = -1.0
         changed._listeners._wanted[:] = False
+        changed._listeners._said[:] = DISLIKED
         found = changed.recommend(user, 15)
         assert len(found) == 15
         assert disliked.artist not in {song.artist for song in found}

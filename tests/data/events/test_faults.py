@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DamagedError, UserError
+from data.events.database import _read_only
 from data.events.kinds import Listen, Remove
 from data.events.mending import mend
 from data.events.store import EventStore
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 APPENDING = """
 import sys
 from pathlib import Path
+from data.events.database import _read_only
 from data.events.kinds import Listen
 from data.events.store import EventStore
 store = EventStore(Path(sys.argv[1]), wait_s=60)
@@ -115,6 +117,17 @@ def test_a_store_of_a_later_version_is_named(path: Path, store: EventStore) -> N
     later.close()
     with pytest.raises(UserError, match="newer version"):
         EventStore(path).takedowns()
+
+
+def test_a_store_that_may_only_be_read_is_read(path: Path, store: EventStore) -> None:
+    store.append([Remove(track_id="t")])
+    for _ in range(2):  # beside a log that is open, and alone
+        database = _read_only(path)
+        assert database.execute("SELECT track_id FROM events").fetchall() == [("t",)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            database.execute("INSERT INTO events (id, kind, at, stored_at) VALUES (1, 'remove', 0, 0)")
+        database.close()
+        store.close()
 
 
 def empty(path: Path) -> None:

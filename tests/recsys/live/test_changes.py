@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from data.errors import DamagedError, UnknownIdError, UserError
 from data.events.kinds import Remove
 from data.events.store import EventStore
+from data.tables import SCHEMAS
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender
 
@@ -295,6 +297,18 @@ class TestTold:
         assert (outcome.new, outcome.refused.total, outcome.unknown, outcome.unknown_song) == (2, 2, 1, "not here")
         assert len(list(outcome.remarks())) == 2
         assert set(outcome.as_json()) == {"new", "repeated", "refused", "unknown", "unknown_song"}
+
+    def test_rows_of_the_listens_table_are_taken_as_they_are(self, alive: Recommender) -> None:
+        row = dict.fromkeys(("user_id", "track_id", "listened_at", "position", "played_ratio", "feedback"))
+        rows = [
+            {**row, "user_id": "u", "track_id": "t", "listened_at": NOW, "feedback": said} for said in (None, "like")
+        ]
+        frame = pl.DataFrame(rows, {**SCHEMAS["listens"]})
+        assert alive.add_listens(frame).new == 2
+        assert alive.add_listens(frame).repeated == 2
+        assert [event.kind for event in alive._changes.store.since(0)] == ["listen", "feedback"]
+        outcome = alive.add_listens([None, "text", {"user_id": "u", "track_id": "t", "feedback": "meh"}])  # type: ignore[list-item]
+        assert (outcome.new, outcome.refused.total) == (0, 3)
 
     @pytest.mark.parametrize(("song", "word"), [("t", "meh"), ("", "like"), ("artist:", "block")])
     def test_one_word_that_means_nothing_is_an_error(self, alive: Recommender, song: str, word: str) -> None:
