@@ -20,6 +20,7 @@ PLAYS = {
     "played_ratio": pl.Float32,
     "feedback": pl.String,
 }
+WORD = pl.col("feedback").fill_null("").is_in(["like", "dislike"])
 SECOND = pl.col("listened_at").dt.epoch("s").alias("second")
 NOT_YET = "songs that are not in the tracks; kept among the events, for they may come later"
 
@@ -100,9 +101,17 @@ def _events_as_listens(
         _as_known(plays["user_id"], tables["listens"]["user_id"]),
     )
     now = int(datetime.now(UTC).timestamp() * 1e6)
-    # What was said last counts last, though a clock was set back meanwhile.
-    said = pl.min_horizontal("at", pl.lit(now)).cum_max().over("user_id", "track_id", "kind")
-    plays = plays.with_columns(pl.when(pl.col("kind") == "feedback").then(said).otherwise("at").alias("at"))
+    # What was said last counts last, though a clock was set back meanwhile: after all events before, and the tables.
+    there = tables["listens"].filter(WORD).group_by("user_id", "track_id")
+    plays = plays.join(
+        there.agg(before=pl.col("listened_at").max().dt.epoch("us")),
+        ["user_id", "track_id"],
+        "left",
+        maintain_order="left",
+    )
+    said = pl.min_horizontal("at", pl.lit(now)).cum_max().over("user_id", "track_id", WORD)
+    said = pl.max_horizontal(said, "before")
+    plays = plays.with_columns(pl.when(WORD).then(said).otherwise("at").alias("at"))
     unknown = ~pl.col("track_id").is_in(tables["tracks"]["track_id"].implode())
     ahead = pl.col("at") > now + CLOCKS.total_seconds() * 1e6
     for rule, reason in ((unknown, NOT_YET), (ahead, AFTER_IMPORT)):
@@ -113,16 +122,16 @@ def _events_as_listens(
         plays = plays.filter(~rule)
     return plays.with_columns(
         pl.col("at").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("listened_at")
-    ), remarks
+    ).drop("before"), remarks
 
 
 def _new(plays: pl.DataFrame, listens: pl.DataFrame) -> pl.DataFrame:
-    """Rows for `listens` that it does not have: a song is played once a second, and a word is said once at a time."""
+    """Rows for `listens` that it does not have: a song is played once a second, and every word counts."""
     plays, there = plays.with_columns(SECOND), listens.with_columns(SECOND).drop_nulls("second")
-    second, moment = ["user_id", "track_id", "second"], ["user_id", "track_id", "listened_at", "feedback"]
-    heard = plays.filter(kind="listen").unique(second, keep="first").join(there, second, "anti")
-    said = plays.filter(kind="feedback").unique(moment, keep="last").join(there, moment, "anti")
-    return to_schema("listens", pl.concat([heard, said]).sort("number"))
+    second = ["user_id", "track_id", "second"]
+    heard = plays.filter((pl.col("number") == pl.col("number").min().over(second)) & (pl.col("kind") == "listen"))
+    heard = heard.join(there, second, "anti")
+    return to_schema("listens", pl.concat([heard, plays.filter(kind="feedback")]).sort("number"))
 
 
 def _as_known(names: pl.Series, known: pl.Series) -> pl.Series:

@@ -183,6 +183,8 @@ class Track(BaseModel):
     release_date: Day | None = None
     duration_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     audio_path: Text | None = None
+    mbid: Text | None = None
+    isrc: Text | None = None
 
 
 class Add(_Event):

@@ -57,18 +57,19 @@ def with_events(plays: Plays, events: Sequence[Stored], rows: Sequence[int]) -> 
     """
     now = time.time()
     times = [event.at // 1_000_000 for event in events]
+    spoken = plays.said != 0
     near = plays.take((plays.seconds >= min(times)) & (plays.seconds <= max(times)))
     there = set(zip(near.tracks.tolist(), near.seconds.tolist(), strict=True))
-    latest: dict[int, float] = {}
+    by_time = np.argsort(plays.seconds[spoken], kind="stable")
+    latest = dict(zip(plays.tracks[spoken][by_time].tolist(), plays.seconds[spoken][by_time].tolist(), strict=True))
     told: list[tuple[int, float, bool, float, int]] = []
     for event, row in zip(events, rows, strict=True):
         moment, feedback = event.at / 1e6, event.detail
-        if event.kind == "feedback":
+        if feedback in SAID:
             moment = latest[row] = max(min(moment, now), latest.get(row, -np.inf))
-        elif (row, moment // 1) in there:
+        if event.kind == "listen" and (row, moment // 1) in there:
             continue
-        else:
-            there.add((row, moment // 1))
+        there.add((row, moment // 1))
         half = event.played_ratio is None or event.played_ratio >= 0.5
         weight = EVIDENCE[feedback] if feedback in EVIDENCE else float(half)
         wanted = half and feedback not in ("skip", "dislike")
