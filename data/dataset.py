@@ -6,25 +6,23 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.compose import compose
 from data.errors import UserError
 from data.ids import IdMap
-from data.ingest.assemble import Assembled, assemble
+from data.imports.saving import Saved, save_import, save_import_parts
+from data.imports.shelf import hold
+from data.ingest.assemble import Assembled
 from data.ingest.closing import Closing
-from data.ingest.rejects import Tally
-from data.ingest.spool import Spool
 from data.recordings import albums, lead_artists, song_keys
-from data.reporting import meter
 from data.storage.hashing import inside
 from data.storage.manifest import Manifest, read_manifest, verify
 from data.storage.parquet import scan_parquet
-from data.storage.publishing import publishing
 from data.storage.workspace import Workspace
-from data.tables import SCHEMAS, Imported, TablePart, to_schema, validate
+from data.tables import SCHEMAS, Imported, TablePart, to_schema
 
 POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").fill_null("").is_in(["skip", "dislike"])
 """A listen that counts as wanted: at least half played (or unknown), neither skipped nor disliked."""
@@ -168,67 +166,30 @@ def summary(rows: Mapping[str, int], listeners: int) -> str:
     return ", ".join(f"{count:,} {name}" for count, name in counts if count)
 
 
-def save_dataset(workspace: Workspace, imported: Imported, settings: dict[str, object]) -> Closing:
-    """Validate what an importer brought, report and keep the rejects, and publish the tables.
+def save_dataset(workspace: Workspace, imported: Imported, settings: Mapping[str, object]) -> Closing:
+    """Validate what an importer brought, report and keep the rejects, and publish the tables as all there is.
 
     Raises UserError where not a single track is left.
     """
-    valid = validate(imported)
-    counts = {name: frame.height for name, frame in valid.tables.items()}
-    tally = Tally()
-    tally.add(valid.rejects)
-    tally.remark(imported.remarks)
-    tally.remark(valid.remarks)
-    if not counts["tracks"]:
-        Closing(tally, counts, valid.merged).report()
-        raise no_track_left()
-    with publishing(workspace.dataset, "dataset", settings=settings) as draft:
-        for name, frame in valid.tables.items():
-            frame.write_parquet(draft.folder / f"{name}.parquet")
-        valid.rejects.write_parquet(draft.folder / "rejects.parquet")
-        draft.facts |= {**imported.facts, "rows": counts, "rejected": tally.total, "merged": valid.merged}
-    closing = Closing(tally, counts, valid.merged, workspace.dataset / "rejects.parquet")
-    closing.report()
-    return closing
+    return _alone(workspace, save_import(workspace, imported, settings)).closing
 
 
 def save_parts(
     workspace: Workspace,
     parts: Iterable[TablePart],
     facts: Mapping[str, object],
-    settings: dict[str, object],
+    settings: Mapping[str, object],
     memory: str,
 ) -> tuple[Assembled, Closing]:
-    """What `save_dataset` does, for tables that come in parts and need not fit in memory.
-
-    facts: go into the manifest. memory: e.g. "1GB"; what takes more spills to the workspace's disk. Tracks that only
-    other tables name become tracks. Raises UserError where not a single track is left.
-    """
-    workspace.discard_scratch("prepare")
-    spool = Spool(workspace.scratch("prepare"))
-    try:
-        with meter("reading", None) as bar:
-            for part in parts:
-                spool.add(part)
-                bar.to(sum(spool.rows.values()), "rows")
-        with publishing(workspace.dataset, "dataset", settings=settings) as draft, meter("tables", len(SCHEMAS)) as bar:
-            made = assemble(spool, draft.folder, memory, bar.advance)
-            if not made.rows["tracks"]:
-                Closing(spool.tally, made.rows, made.merged).report()
-                raise no_track_left()
-            draft.facts |= {**facts, "rows": made.rows, "rejected": spool.tally.total, "merged": made.merged}
-    except duckdb.OutOfMemoryException as error:
-        raise UserError(f"{memory} of memory are not enough for this data set.", "Give more with --memory.") from error
-    finally:
-        workspace.discard_scratch("prepare")
-    closing = Closing(spool.tally, made.rows, made.merged, workspace.dataset / "rejects.parquet")
-    closing.report()
-    return made, closing
+    """What `save_dataset` does, for tables that come in parts and need not fit in memory (`save_import_parts`)."""
+    saved = _alone(workspace, save_import_parts(workspace, parts, facts, settings, memory))
+    return saved.made, saved.closing
 
 
-def no_track_left() -> UserError:
-    """Everything was rejected."""
-    return UserError("no track is left after validation", "The rejected rows and their reasons stand above.")
+def _alone(workspace: Workspace, saved: Saved) -> Saved:
+    hold(workspace, [saved.name])
+    compose(workspace)
+    return saved
 
 
 def load_dataset(workspace: Workspace) -> Dataset:

@@ -47,9 +47,9 @@ def connect(folder: Path, memory: str, in_order: bool = False) -> Iterator[duckd
         yield connection
 
 
-def parquet(folder: Path, files: str) -> str:
-    """A table of SQL: the Parquet files in a folder whose names match."""
-    return f"read_parquet({quoted(for_duckdb(folder) + '/' + files)})"
+def parquet(folder: Path, files: str, numbered: bool = False) -> str:
+    """A table of SQL: the Parquet files in a folder whose names match. numbered: with a column `file_row_number`."""
+    return f"read_parquet({quoted(for_duckdb(folder) + '/' + files)}, file_row_number = {str(numbered).lower()})"
 
 
 def quoted(text: object) -> str:

@@ -110,7 +110,7 @@ def _published(folder: Path) -> Manifest:
 
 def _check(folder: Path, name: str, manifest: Manifest, digest: Callable[[Path], str]) -> None:
     path, facts = folder / name, manifest.files[name]
-    command = "data.prepare" if manifest.step == "dataset" else "recsys.build_index"
+    command = "data.prepare" if manifest.step in ("dataset", "import") else "recsys.build_index"
     again = f"Remove {folder} and run python -m {command} again."
     if not path.is_file():
         raise DamagedError(f"{path} is missing", again)

@@ -1,5 +1,6 @@
 """Publish a step's folder: filled beside its target, described by a manifest, fsynced, and swapped in whole."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from data.storage.atomic_files import restore_folder, swap_folders, sync_tree, write_text
 from data.storage.hashing import plain, sha256
-from data.storage.manifest import MANIFEST, Manifest, is_current, verify
+from data.storage.manifest import MANIFEST, Manifest, is_current, read_manifest, verify
 
 PACKAGES = ("torch", "transformers", "polars", "duckdb", "implicit", "scikit-learn", "numpy")
 
@@ -73,6 +74,31 @@ def adopt(source: Path, target: Path, made_from: Mapping[str, str], settings: Ma
     sync_tree(staging)
     swap_folders(staging, target)
     return True
+
+
+def restate(folder: Path, facts: Mapping[str, Any]) -> Manifest:
+    """Other facts for a published folder whose content stays as it is; its fingerprint stays too.
+
+    Raises FileNotFoundError where nothing is published.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise FileNotFoundError(folder / MANIFEST)
+    manifest.facts = plain(facts)
+    manifest.checksum = manifest.content_hash()
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1))
+    return manifest
+
+
+def place(file: Path, target: Path) -> None:
+    """The file under another name as well: a hard link, which takes no room; a copy where the disk has none.
+
+    Published files are replaced and never written into, so that both names always show what was published.
+    """
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def _checksums(folder: Path) -> dict[str, dict[str, Any]]:

@@ -64,6 +64,16 @@ class Workspace:
         return self.root / "events.sqlite"
 
     @property
+    def imports(self) -> Path:
+        """A published folder of tables for each import; `dataset` is composed of them."""
+        return self.root / "imports"
+
+    @property
+    def matches(self) -> Path:
+        """Which songs of an import are songs that earlier imports have, by the import's name."""
+        return self.root / "matches"
+
+    @property
     def split(self) -> Path:
         return self.root / "split"
 

@@ -136,7 +136,7 @@ def test_the_manifest_tells_what_was_read_rejected_and_merged(tmp_path):
     save_dataset(Workspace(tmp_path), Imported({"tracks": tracks}, facts={"terms": "CC0"}), {"importer": "test"})
     facts = read_manifest(tmp_path / "dataset").facts
     assert (facts["rows"]["tracks"], facts["merged"], facts["rejected"], facts["terms"]) == (2, {"tracks": 1}, 1, "CC0")
-    rejects = pl.read_parquet(tmp_path / "dataset/rejects.parquet")
+    rejects = pl.read_parquet(tmp_path / "imports/test/rejects.parquet")
     assert rejects["reason"].to_list() == ["no track_id"]
 
 
@@ -147,7 +147,7 @@ def test_what_was_rejected_is_said_with_counts_reasons_and_where_to_look(tmp_pat
     said = capsys.readouterr()
     assert said.out == ""
     assert "tracks: 3 read, 1 kept, 2 rejected" in said.err
-    assert str(tmp_path / "dataset/rejects.parquet") in said.err
+    assert str(tmp_path / "imports/import/rejects.parquet") in said.err
     assert re.search(r"rejected +tracks +2  no track_id", said.err)
     assert "lost" in said.err
 

@@ -126,7 +126,7 @@ class TestSaveParts:
         with pytest.raises((UserError, OSError), match=r"no track is left|the disk is gone"):
             save_parts(workspace, no_track if parts == "no track" else breaks_off(), {}, {}, "300MB")
         assert load_dataset(workspace).track_ids.names == ("b", "a", "c")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "dataset"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "dataset", "imports"]
         assert not list((tmp_path / ".work").iterdir())
 
 

@@ -1,0 +1,1 @@
+"""The imports a workspace holds: a published folder of tables for each, their names and order, and how they merge."""

@@ -1,0 +1,287 @@
+"""The dataset as it follows the imports: published when it changes, left alone when not, whole after any death."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from data.compose import compose
+from data.dataset import Dataset, load_dataset, save_dataset
+from data.errors import DamagedError, UserError
+from data.imports.saving import save_import
+from data.imports.shelf import held, hold, names_after
+from data.storage.manifest import read_manifest, verify
+from data.storage.workspace import Workspace
+from data.tables import SCHEMAS, Imported
+
+PATIENCE_S = 120
+
+
+def songs(*ids: str, title: str = "Song") -> Imported:
+    """A catalogue of these."""
+    return Imported({"tracks": pl.DataFrame({"track_id": ids, "title": [f"{title} {name}" for name in ids]})})
+
+
+def plays(*ids: str) -> Imported:
+    """One listener's plays."""
+    return Imported(
+        {"listens": pl.DataFrame({"user_id": ["me"] * len(ids), "track_id": ids, "position": range(len(ids))})}
+    )
+
+
+def add(space: Workspace, imported: Imported, importer: str) -> Dataset:
+    """As `data.prepare ... --add` does."""
+    names = names_after(space, [importer], "add")
+    save_import(space, imported, {"importer": importer})
+    hold(space, names)
+    compose(space)
+    return load_dataset(space)
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    """With one import, of songs a and b."""
+    made = Workspace(tmp_path / "workspace")
+    save_dataset(made, songs("a", "b"), {"importer": "one"})
+    return made
+
+
+def test_one_import_is_the_dataset_and_takes_no_room_twice(space):
+    for table in SCHEMAS:
+        assert (space.dataset / f"{table}.parquet").samefile(space.imports / "one" / f"{table}.parquet")
+    assert held(space) == ["one"]
+
+
+def test_several_are_merged_and_what_came_is_counted(space):
+    dataset = add(space, plays("a", "c"), "two")
+    assert dataset.track_ids.names == ("a", "b", "c")
+    assert dataset.listens.height == 2
+    facts = dataset.manifest.facts
+    assert (facts["rows"]["tracks"], facts["listeners"], list(facts["imports"])) == (3, 1, ["one", "two"])
+    save_import(space, songs("a", "d", title="Other"), {"importer": "one"})
+    made = compose(space)
+    assert made.changes.as_json() == {
+        "tracks": {"new": 1, "changed": 1, "gone": 1},
+        "listens": {"new": 0, "changed": 0, "gone": 0},
+        "playlists": {"new": 0, "changed": 0, "gone": 0},
+    }
+    assert made.changes.in_words() == "tracks 1 new, 1 changed, 1 gone"
+    assert made.manifest.fingerprint == load_dataset(space).fingerprint
+
+
+def test_what_is_up_to_date_is_not_touched(space):
+    def stamps() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in space.root.rglob("*") if path.is_file()}
+
+    add(space, plays("a"), "two")
+    before = stamps()
+    assert not any(compose(space).changes.tables.values())
+    after = stamps()
+    written = {path.relative_to(space.root).as_posix() for path in after if after[path] != before.get(path)}
+    assert written <= {"imports/list.json", ".lock"}
+
+
+def test_the_same_content_of_other_imports_keeps_its_fingerprint(space):
+    before = load_dataset(space)
+    stood = (space.dataset / "tracks.parquet").stat().st_ino
+    dataset = add(space, songs("b"), "two")
+    assert dataset.fingerprint == before.fingerprint
+    assert list(dataset.manifest.facts["imports"]) == ["one", "two"]
+    save_dataset(space, songs("a", "b"), {"importer": "another", "path": "/elsewhere"})
+    assert load_dataset(space).fingerprint == before.fingerprint
+    assert (space.dataset / "tracks.parquet").stat().st_ino == stood
+
+
+def test_the_same_songs_in_another_order_are_another_dataset(space):
+    before = load_dataset(space)
+    save_dataset(space, songs("b", "a"), {"importer": "one"})
+    after = load_dataset(space)
+    assert after.track_ids.names == ("b", "a")
+    assert after.fingerprint != before.fingerprint
+
+
+def test_what_no_longer_counts_is_removed(space):
+    add(space, plays("a"), "two")
+    (space.imports / ".two.new").mkdir()
+    save_dataset(space, songs("z"), {"importer": "three"})
+    assert sorted(os.listdir(space.imports)) == ["list.json", "three"]
+    assert load_dataset(space).track_ids.names == ("z",)
+
+
+def before_imports(space: Workspace) -> None:
+    """As a version without imports left its workspace."""
+    shutil.copytree(space.imports / "one", space.root / "copy")
+    shutil.rmtree(space.imports)
+    shutil.rmtree(space.dataset)
+    (space.root / "copy").rename(space.dataset)
+
+
+def test_a_dataset_from_before_becomes_the_first_import(space):
+    before_imports(space)
+    before = load_dataset(space)
+    compose(space)
+    assert load_dataset(space).fingerprint == before.fingerprint
+    assert held(space) == ["one"]
+    assert add(space, songs("c"), "two").track_ids.names == ("a", "b", "c")
+
+
+def test_other_data_needs_a_word(space):
+    with pytest.raises(UserError, match=r"holds other data: one.*\n.*--add .*--replace "):
+        names_after(space, ["two"], None)
+    before_imports(space)
+    with pytest.raises(UserError, match="holds other data: one"):
+        names_after(space, ["two"], None)
+    assert names_after(space, ["two"], "replace") == ["two"]
+    assert names_after(space, ["two"], "add") == ["one", "two"]
+    assert names_after(space, ["one"], None) == ["one"]
+    assert names_after(space, ["one", "two"], None) == ["one", "two"]
+
+
+def test_new_plays_may_name_songs_that_another_import_describes(space):
+    more = Imported({**songs("c").tables, **plays("a", "c", "nowhere").tables})
+    saved = save_import(space, more, {"importer": "two"}, known=load_dataset(space).tracks["track_id"])
+    assert saved.closing.tally.rejected("listens") == 1
+    hold(space, ["one", "two"])
+    compose(space)
+    dataset = load_dataset(space)
+    assert dataset.track_ids.to_names(dataset.listens["track"]) == ["a", "c"]
+    assert dataset.tracks["title"].to_list() == ["Song a", "Song b", "Song c"]
+
+
+class TestDamage:
+    def test_a_damaged_import_is_named_and_the_old_dataset_stays(self, space):
+        add(space, songs("c"), "two")
+        (space.imports / "two/tracks.parquet").unlink()
+        shutil.copy(space.imports / "one/tracks.parquet", space.imports / "two/tracks.parquet")
+        save_import(space, songs("d"), {"importer": "one"})
+        with pytest.raises(DamagedError, match=r"imports/two/tracks.parquet .*\n.*data.prepare"):
+            compose(space)
+        assert load_dataset(space).track_ids.names == ("a", "b", "c")
+
+    def test_a_removed_import_is_missed_aloud(self, space, caplog):
+        add(space, songs("c"), "two")
+        shutil.rmtree(space.imports / "two")
+        compose(space)
+        assert "two is missing" in caplog.text
+        assert load_dataset(space).track_ids.names == ("a", "b")
+
+    def test_a_damaged_dataset_is_made_again_of_whole_imports(self, space):
+        add(space, songs("c"), "two")
+        os.truncate(space.dataset / "tracks.parquet", 10)
+        compose(space)
+        assert load_dataset(space).track_ids.names == ("a", "b", "c")
+
+    def test_nothing_to_make_it_of_is_the_users_to_mend(self, tmp_path):
+        with pytest.raises(UserError, match=r"no import in .*\n.*data.prepare"):
+            compose(Workspace(tmp_path))
+
+
+KILL = """
+import json, os, shutil, signal, sys
+from pathlib import Path
+import polars as pl
+from data.compose import compose
+from data.dataset import save_dataset
+from data.imports.saving import save_import
+from data.imports.shelf import hold, names_after
+from data.storage.manifest import read_manifest, verify
+from data.storage.parquet import read_parquet
+from data.storage.workspace import Workspace
+from data.tables import Imported
+
+CHANGES = ("os.rename", "os.link", "shutil.rmtree")
+root, how = Path(sys.argv[1]), sys.argv[2]
+word = "replace" if how == "replace" else "add"
+
+def change(space, ids, how=word):
+    names = names_after(space, ["two"], how)
+    save_import(space, Imported({"tracks": pl.DataFrame({"track_id": ids})}), {"importer": "two"})
+    hold(space, names)
+    compose(space)
+
+def begin(space):
+    save_dataset(space, Imported({"tracks": pl.DataFrame({"track_id": ["a", "b"]})}), {"importer": "one"})
+    if how == "update":
+        change(space, ["x", "y"], "add")
+
+def die_at(space, moment):
+    seen = 0
+    def hook(event, arguments):
+        nonlocal seen
+        seen += event in CHANGES
+        if seen == moment and event in CHANGES:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(hook)
+    change(space, ["b", "c"])
+
+def songs(space, told):
+    verify(space.dataset)
+    told.write_text("".join(sorted(read_parquet(space.dataset / "tracks.parquet")["track_id"])))
+
+def apart(work, *arguments):
+    # Each in a process of its own: the threads of Polars do not survive a fork.
+    if (child := os.fork()) == 0:
+        work(*arguments)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), code
+    return code != 0
+
+killed, at, told = True, 0, root / "told"
+apart(begin, Workspace(root / "begin"))
+while killed:
+    at += 1
+    space = Workspace(root / str(at))
+    shutil.copytree(root / "begin", space.root)
+    killed = apart(die_at, space, at)
+    apart(songs, space, told)
+    left = told.read_text()
+    apart(change, space, ["b", "c"])
+    apart(songs, space, told)
+    kept = sorted(os.listdir(space.root))
+    print(json.dumps([killed, left, told.read_text(), kept, sorted(os.listdir(space.imports))]), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("how", "old", "new"), [("replace", "ab", "bc"), ("update", "abxy", "abc")])
+def test_killed_at_any_moment_leaves_old_or_new_and_the_next_run_completes(tmp_path, how, old, new):
+    command = [sys.executable, "-c", KILL, str(tmp_path), how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(outcomes) > 10
+    for killed, left, after, kept, imports in outcomes:
+        assert left in ({old, new} if killed else {new})
+        assert after == new
+        assert kept == [".work", "dataset", "imports"]
+        assert imports == (["list.json", "two"] if how == "replace" else ["list.json", "one", "two"])
+    assert {left for killed, left, *_ in outcomes if killed} == {old, new}
+
+
+def test_a_full_disk_leaves_what_was_there(space, monkeypatch):
+    before = load_dataset(space)
+    names = names_after(space, ["two"], "add")
+    save_import(space, songs("c"), {"importer": "two"})
+    hold(space, names)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data.storage.publishing.write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            compose(space)
+    assert load_dataset(space).fingerprint == before.fingerprint
+    assert not list((space.root / ".work").iterdir())
+    compose(space)
+    assert load_dataset(space).track_ids.names == ("a", "b", "c")
+
+
+def test_a_manifest_says_what_the_files_are(space):
+    add(space, plays("a"), "two")
+    assert verify(space.dataset) == read_manifest(space.dataset)
