@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.compose import compose
-from data.errors import UserError
+from data.errors import DamagedError, UserError
 from data.ids import IdMap
 from data.imports.saving import Saved, save_import, save_import_parts
 from data.imports.shelf import hold
@@ -30,6 +30,8 @@ POSITIVE = pl.col("played_ratio").fill_null(1.0).ge(0.5) & ~pl.col("feedback").f
 
 REMEMBERED = 20_000
 """Songs whose texts are kept at hand: some 20 MB."""
+READS = 20
+"""How often a dataset is read that is replaced while it is."""
 ORDERED = "ordered"
 """The fact that says so where nobody knows in which order a listener played."""
 
@@ -193,12 +195,31 @@ def _alone(workspace: Workspace, saved: Saved) -> Saved:
 
 
 def load_dataset(workspace: Workspace) -> Dataset:
-    """Read the published dataset. Raises UserError where there is none, DamagedError where a file is damaged."""
-    if read_manifest(workspace.dataset) is None:
-        raise UserError(
-            f"no dataset in {workspace.root}",
-            "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
-        )
+    """Read the published dataset. Raises UserError where there is none, DamagedError where a file is damaged.
+
+    Another process may publish the next one meanwhile: what is read is one of them, not a part of each.
+    """
+    for _ in range(READS):
+        before = read_manifest(workspace.dataset)
+        if before is None:
+            raise UserError(
+                f"no dataset in {workspace.root}",
+                "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
+            )
+        try:
+            found = _load(workspace)
+        except (DamagedError, OSError, pl.exceptions.PolarsError):
+            after = read_manifest(workspace.dataset)
+            if after is None or after.fingerprint == before.fingerprint:
+                raise
+            continue
+        after = read_manifest(workspace.dataset)
+        if after is not None and after.fingerprint == found.fingerprint:
+            return found
+    raise DamagedError(f"{workspace.dataset} is replaced faster than it can be read", "Try again in a while.")
+
+
+def _load(workspace: Workspace) -> Dataset:
     manifest = verify(workspace.dataset)
     tables = {name: scan_parquet(workspace.dataset / f"{name}.parquet") for name in SCHEMAS}
     tracks, playlists, features = (tables[name].collect() for name in ("tracks", "playlists", "features"))

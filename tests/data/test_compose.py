@@ -263,6 +263,41 @@ def test_killed_at_any_moment_leaves_old_or_new_and_the_next_run_completes(tmp_p
     assert {left for killed, left, *_ in outcomes if killed} == {old, new}
 
 
+WRITE = """
+import sys
+from pathlib import Path
+import polars as pl
+from data.dataset import save_dataset
+from data.storage.workspace import Workspace
+from data.tables import Imported
+
+for number in range(int(sys.argv[2])):
+    songs = [f"{number % 2}-{song}" for song in range(50)]
+    listens = pl.DataFrame({"user_id": ["me"] * 50, "track_id": songs, "position": range(50)})
+    with Workspace(Path(sys.argv[1])).lock():
+        save_dataset(Workspace(Path(sys.argv[1])), Imported({"listens": listens}), {"importer": "one"})
+"""
+
+
+def test_readers_without_the_lock_see_one_dataset_and_two_writers_take_turns(tmp_path):
+    space = Workspace(tmp_path / "workspace")
+    save_dataset(space, plays(*(f"0-{song}" for song in range(50))), {"importer": "one"})
+    command = [sys.executable, "-c", WRITE, str(space.root), "15"]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    seen = set()
+    try:
+        while any(writer.poll() is None for writer in writers):
+            dataset = load_dataset(space)
+            (version,) = {name[0] for name in dataset.track_ids.names}
+            seen.add(version)
+            assert (dataset.listens.height, dataset.tracks.height) == (50, 50)
+    finally:
+        for writer in writers:
+            writer.kill()
+    assert [writer.returncode for writer in writers] == [0, 0], [writer.stderr.read() for writer in writers]
+    assert seen == {"0", "1"}
+
+
 def test_a_full_disk_leaves_what_was_there(space, monkeypatch):
     before = load_dataset(space)
     names = names_after(space, ["two"], "add")
