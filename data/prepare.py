@@ -8,42 +8,59 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 from pydantic import ValidationError
 
+from data.compose import compose
 from data.console.command import WorkspaceOption, run
 from data.console.progress import say
-from data.dataset import ORDERED, load_dataset, save_dataset, save_parts, summary
+from data.dataset import ORDERED, load_dataset
 from data.errors import UserError
 from data.importers.data_set import DataSet
 from data.importers.demo import DemoSettings, import_demo
 from data.importers.library.importer import import_folder
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
-from data.ingest.assemble import Assembled
-from data.ingest.closing import Closing
+from data.imports.names import import_name
+from data.imports.saving import Saved, save_import, save_import_parts
+from data.imports.shelf import How, take_over
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
 from data.storage.workspace import Workspace
-from data.tables import Imported
+from data.take import Taken, check_room, holds, take
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print what became of the input as JSON on stdout.")]
+AddOption = Annotated[bool, typer.Option("--add", help="Merge with what the workspace holds.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Take the place of all that the workspace holds.")]
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 
 
-def prepare_demo(workspace: Workspace, settings: DemoSettings | None = None) -> None:
-    """Make the embedded default data set, unless it is there; audio files that are there are kept."""
+def prepare_demo(workspace: Workspace, settings: DemoSettings | None = None, how: How = None) -> None:
+    """Make the embedded default data set, unless it is there; audio files that are there are kept.
+
+    A workspace whose imports are there and whose dataset is not gets its dataset back. Raises UserError where it holds
+    other data.
+    """
     settings = settings or DemoSettings()
     recorded = {"importer": "demo", **settings.model_dump(mode="json")}
-    if is_current(workspace.dataset, {}, recorded):
-        return
-    with meter("audio", settings.tracks) as progress:
-        imported = import_demo(
-            workspace.root / "demo-audio", workspace.root, settings, lambda count, total: progress.to(count)
-        )
-    save_dataset(workspace, imported, recorded)
+    name = import_name(recorded)
+
+    def bring(known: pl.Series | None) -> list[Saved]:
+        with meter("audio", settings.tracks) as progress:
+            imported = import_demo(
+                workspace.root / "demo-audio", workspace.root, settings, lambda count, total: progress.to(count)
+            )
+        return [save_import(workspace, imported, recorded)]
+
+    with workspace.lock():
+        take_over(workspace)
+        if holds(workspace, name) and is_current(workspace.imports / name, {}, recorded) and how != "replace":
+            compose(workspace)
+        else:
+            take(workspace, [name], how, bring)
 
 
 @app.command()
@@ -51,14 +68,15 @@ def demo(
     workspace: WorkspaceOption = "workspace",
     tracks: Annotated[int, typer.Option(min=40, help="Songs to synthesise.")] = DemoSettings().tracks,
     seed: Annotated[int, typer.Option(help="Another seed makes another world.")] = DemoSettings().seed,
+    add: AddOption = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """The embedded default: a simulated catalogue with real audio files, listeners and playlists. Needs no network."""
     space = Workspace(Path(workspace))
     share = tracks / DemoSettings().tracks
     settings = DemoSettings(tracks=tracks, seed=seed) if share == 1 else smaller_demo(share, seed)
     started = time.monotonic()
-    with space.lock():
-        prepare_demo(space, settings)
+    prepare_demo(space, settings, _how(add, replace))
     done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
     _say_next(space)
 
@@ -75,20 +93,29 @@ def smaller_demo(share: float, seed: int) -> DemoSettings:
 def folder(
     path: Annotated[Path, typer.Option(help="The folder of music, any depth.")],
     workspace: WorkspaceOption = "workspace",
+    add: AddOption = False,
+    replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists."""
     if not path.is_dir():
         raise UserError(f"no folder {path}")
-    started = time.monotonic()
-    with meter("reading", 1) as bar:
+    space, started = Workspace(Path(workspace)), time.monotonic()
+    settings: dict[str, object] = {"importer": "folder", "path": str(path.resolve())}
 
-        def progress(count: int, total: int) -> None:
-            bar.resize(total)
-            bar.to(count)
+    def bring(known: pl.Series | None) -> list[Saved]:
+        with meter("reading", 1) as bar:
 
-        imported = import_folder(path, progress)
-    _save(Workspace(Path(workspace)), imported, {"importer": "folder", "path": str(path)}, started, as_json)
+            def progress(count: int, total: int) -> None:
+                bar.resize(total)
+                bar.to(count)
+
+            imported = import_folder(path, progress)
+        return [save_import(space, imported, settings, known=known)]
+
+    how = _how(add, replace)
+    check_room(space, [import_name(settings)], how)
+    _end(space, take(space, [import_name(settings)], how, bring), started, as_json)
 
 
 @app.command()
@@ -105,6 +132,8 @@ def tables(
     columns: Annotated[Path | None, typer.Option(help="A TOML file with the same settings; flags win.")] = None,
     user: Annotated[str | None, typer.Option(help="The listener of plays whose table names none: me.")] = None,
     workspace: WorkspaceOption = "workspace",
+    add: AddOption = False,
+    replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Your own tables."""
@@ -124,54 +153,55 @@ def tables(
         chosen = FilesSettings.model_validate({**base, **given})
     except ValidationError as error:
         raise UserError(error.errors()[0]["msg"]) from error
-    started = time.monotonic()
+    space, started = Workspace(Path(workspace)), time.monotonic()
+    settings = {"importer": "tables", **chosen.model_dump(mode="json")}
+    names, how = [import_name(settings)], _how(add, replace)
+    check_room(space, names, how)
     imported = import_files(chosen)
-    _save(
-        Workspace(Path(workspace)), imported, {"importer": "tables", **chosen.model_dump(mode="json")}, started, as_json
-    )
+    taken = take(space, names, how, lambda known: [save_import(space, imported, settings, known=known)])
+    _end(space, taken, started, as_json)
 
 
-def prepare_public(
-    workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB"
-) -> tuple[Assembled, Closing]:
+def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB", how: How = None) -> Taken:
     """Read the published files of a public data set, of any size.
 
     memory: for joining and sorting, beside some 400 MB for reading; what takes more spills to the workspace's disk.
-    Raises UserError where `path` holds none of the files.
+    Raises UserError where `path` holds none of the files, and where the workspace holds other data and `how` is None.
     """
+    recorded: dict[str, object] = {"importer": data_set.name, "path": str(path.resolve())}
+    names = [import_name(recorded)]
+    check_room(workspace, names, how)
     parts = data_set.read(path)
     first = next(parts, None)  # so that a wrong path is met before anything is made
     if first is None:
         raise UserError(f"nothing to read in {path}.", f"--path is {data_set.files}.")
-    facts = {name: getattr(data_set, name) for name in ("about", "terms", "source")}
+    told = {name: getattr(data_set, name) for name in ("about", "terms", "source")}
     order = {} if data_set.ordered(path) else {ORDERED: False}
-    recorded: dict[str, object] = {"importer": data_set.name, "path": str(path)}
-    with workspace.lock():
-        return save_parts(
-            workspace,
-            chain([first], parts),
-            {"importer": data_set.name, **facts, **order, "path": str(path.resolve()), "simulated": False},
-            recorded,
-            memory,
-        )
+    facts = {"importer": data_set.name, **told, **order, "path": str(path.resolve()), "simulated": False}
+    return take(
+        workspace,
+        names,
+        how,
+        lambda known: [save_import_parts(workspace, chain([first], parts), facts, recorded, memory)],
+        memory,
+    )
 
 
-def _public(data_set: DataSet) -> Callable[[Path, str, str, bool], None]:
+def _public(data_set: DataSet) -> Callable[[Path, str, str, bool, bool, bool], None]:
     def command(
         path: Annotated[Path, typer.Option(help=f"{data_set.files[0].upper()}{data_set.files[1:]}.")],
         workspace: WorkspaceOption = "workspace",
         memory: Annotated[str, typer.Option(help="For joining and sorting; the rest spills to disk.")] = "1GB",
+        add: AddOption = False,
+        replace: ReplaceOption = False,
         as_json: JsonOption = False,
     ) -> None:
         say(f"{data_set.about}.\n  Terms: {data_set.terms}.\n  From: {data_set.source}")
         if not path.exists():
             raise UserError(f"no folder {path}.", f"--path is {data_set.files}.")
         memory_bytes(memory)
-        space = Workspace(Path(workspace))
-        started = time.monotonic()
-        made, closing = prepare_public(space, data_set, path, memory)
-        done("catalogue", summary(made.rows, made.listeners), time.monotonic() - started)
-        _end(space, closing, as_json)
+        space, started = Workspace(Path(workspace)), time.monotonic()
+        _end(space, prepare_public(space, data_set, path, memory, _how(add, replace)), started, as_json)
 
     return command
 
@@ -180,16 +210,17 @@ for _name, _data_set in DATA_SETS.items():
     app.command(_name, help=f"{_data_set.about}. Terms: {_data_set.terms}.")(_public(_data_set))
 
 
-def _save(space: Workspace, imported: Imported, settings: dict[str, object], started: float, as_json: bool) -> None:
-    with space.lock():
-        closing = save_dataset(space, imported, settings)
-    done("catalogue", load_dataset(space).summary(), time.monotonic() - started)
-    _end(space, closing, as_json)
+def _how(add: bool, replace: bool) -> How:
+    if add and replace:
+        raise UserError("--add and --replace are two answers to one question.", "Give one of them.")
+    return "add" if add else "replace" if replace else None
 
 
-def _end(space: Workspace, closing: Closing, as_json: bool) -> None:
+def _end(space: Workspace, taken: Taken, started: float, as_json: bool) -> None:
+    done("catalogue", taken.summary(), time.monotonic() - started)
+    taken.report()
     if as_json:
-        sys.stdout.write(json.dumps(closing.as_json(), ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json.dumps(taken.as_json(), ensure_ascii=False, indent=1) + "\n")
     _say_next(space)
 
 

@@ -1,6 +1,8 @@
 """The command as a person calls it."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,7 +117,8 @@ def test_a_folder_of_music_becomes_tracks_and_playlists(prepare, tmp_path):
     assert sorted(dataset.track_ids.names) == ["Low/01 Ice.flac", "b.ogg"]
     assert dataset.track_ids.to_names(dataset.playlist_tracks["track"]) == ["b.ogg", "Low/01 Ice.flac"]
     assert all(dataset.audio_file(track).is_file() for track in range(2))
-    assert pl.read_parquet(tmp_path / "workspace/dataset/rejects.parquet")["source"].to_list() == ["broken.mp3"]
+    (rejects,) = (tmp_path / "workspace/imports").glob("folder-music-*/rejects.parquet")
+    assert pl.read_parquet(rejects)["source"].to_list() == ["broken.mp3"]
 
 
 def test_the_demo_makes_a_simulated_catalogue_with_audio_once(prepare, tmp_path):
@@ -130,6 +133,33 @@ def test_the_demo_makes_a_simulated_catalogue_with_audio_once(prepare, tmp_path)
     before = verify(workspace.dataset)
     assert prepare("demo", "--tracks", "40").returncode == 0
     assert verify(workspace.dataset) == before
+
+
+def test_other_data_is_merged_or_replaced_when_that_is_said(prepare, tmp_path):
+    space = Workspace(tmp_path / "workspace")
+    mapped = ("--map", "title=name,listens.user_id=who")
+    assert prepare("tables", "--tracks", "t.csv", *mapped[:1], "title=name").returncode == 0
+    (tmp_path / "more.csv").write_text("track_id,title\n8,Flame\n9,Rain\n")
+    refused = prepare("tables", "--tracks", "more.csv")
+    assert refused.returncode == 2
+    assert re.search(r"workspace holds other data: tables-t-\w{6}\.\n +--add .*--replace ", refused.stderr)
+    assert load_dataset(space).track_ids.names == ("007", "8")
+    both = prepare("tables", "--tracks", "more.csv", "--add", "--replace")
+    assert (both.returncode, "--add and --replace" in both.stderr) == (2, True)
+    added = prepare("tables", "--tracks", "more.csv", "--add", "--json")
+    assert added.returncode == 0
+    assert "changes     tracks 1 new, 1 changed" in added.stderr
+    assert json.loads(added.stdout)["changes"]["tracks"] == {"new": 1, "changed": 1, "gone": 0}
+    assert load_dataset(space).tracks["title"].to_list() == ["Ice", "Flame", "Rain"]
+    (tmp_path / "more.csv").write_text("track_id,title\n9,Rain\n")
+    again = prepare("tables", "--tracks", "more.csv")  # its own import, whatever else there is
+    assert again.returncode == 0
+    assert "changes     tracks 1 changed" in again.stderr
+    assert load_dataset(space).tracks["title"].to_list() == ["Ice", "Fire", "Rain"]
+    assert prepare("tables", "--tracks", "more.csv", "--replace").returncode == 0
+    assert load_dataset(space).track_ids.names == ("9",)
+    nothing = prepare("tables", "--tracks", "more.csv")
+    assert "changes     nothing changed" in nothing.stderr
 
 
 APP = """
