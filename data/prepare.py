@@ -19,12 +19,12 @@ from data.dataset import ORDERED, load_dataset
 from data.errors import UserError
 from data.importers.data_set import DataSet
 from data.importers.demo import DemoSettings, import_demo
-from data.importers.library.importer import import_folder
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
 from data.imports.names import import_name
 from data.imports.saving import Saved, save_import, save_import_parts
 from data.imports.shelf import How, take_over
+from data.prepare_folder import prepare_folder
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
@@ -95,27 +95,15 @@ def folder(
     workspace: WorkspaceOption = "workspace",
     add: AddOption = False,
     replace: ReplaceOption = False,
+    allow_gone: Annotated[bool, typer.Option("--allow-gone", help="Songs may be gone, however many.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists."""
-    if not path.is_dir():
-        raise UserError(f"no folder {path}")
+    """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists.
+
+    Run it again after changes: only files that are new or changed are opened, and a song that moved stays itself.
+    """
     space, started = Workspace(Path(workspace)), time.monotonic()
-    settings: dict[str, object] = {"importer": "folder", "path": str(path.resolve())}
-
-    def bring(known: pl.Series | None) -> list[Saved]:
-        with meter("reading", 1) as bar:
-
-            def progress(count: int, total: int) -> None:
-                bar.resize(total)
-                bar.to(count)
-
-            imported = import_folder(path, progress)
-        return [save_import(space, imported, settings, known=known)]
-
-    how = _how(add, replace)
-    check_room(space, [import_name(settings)], how)
-    _end(space, take(space, [import_name(settings)], how, bring), started, as_json)
+    _end(space, prepare_folder(space, path, _how(add, replace), allow_gone), started, as_json)
 
 
 @app.command()
