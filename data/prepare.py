@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ from data.importers.registry import DATA_SETS
 from data.imports.names import import_name
 from data.imports.saving import Saved, save_import, save_import_parts
 from data.imports.shelf import How, take_over
-from data.prepare_folder import prepare_folder
+from data.prepare_folder import prepare_folder, watch_folder
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
@@ -96,6 +97,7 @@ def folder(
     add: AddOption = False,
     replace: ReplaceOption = False,
     allow_gone: Annotated[bool, typer.Option("--allow-gone", help="Songs may be gone, however many.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Then scan it whenever it changes, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """A folder of music: wav, flac, ogg, opus, mp3, m4a, aac, with its tags and its .m3u and .m3u8 playlists.
@@ -104,6 +106,16 @@ def folder(
     """
     space, started = Workspace(Path(workspace)), time.monotonic()
     _end(space, prepare_folder(space, path, _how(add, replace), allow_gone), started, as_json)
+    if watch:
+        say(f"Watching {path}. Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):
+            watch_folder(
+                space,
+                path,
+                then=lambda taken: _end(space, taken, time.monotonic(), as_json),
+                refused=lambda error: say(f"not scanned: {error}"),
+                allow_gone=allow_gone,
+            )
 
 
 @app.command()

@@ -1,5 +1,6 @@
-"""What `data.prepare folder` does: scan a folder of music into its import, again and again."""
+"""What `data.prepare folder` does: scan a folder of music into its import, once, again, or whenever it changes."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,12 @@ from data.errors import UserError
 from data.importers.library.files import FILES, FileRecord, as_frame, read_records
 from data.importers.library.importer import as_tables
 from data.importers.library.scanning import scan
+from data.importers.library.watching import watch
 from data.imports.names import import_name
 from data.imports.saving import Saved, save_import
 from data.imports.shelf import How, held_manifests
 from data.reporting import meter
+from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
 from data.take import Taken, check_room, holds, take
 
@@ -21,12 +24,48 @@ def prepare_folder(workspace: Workspace, path: Path, how: How = None, allow_gone
     Raises UserError where there is no music, where the workspace holds other data and `how` is None, and where many of
     the songs are gone that were there, unless allow_gone.
     """
-    settings: dict[str, object] = {"importer": "folder", "path": str(path.resolve())}
+    settings = _settings(path)
     name = import_name(settings)
     if not path.is_dir() and not holds(workspace, name):
         raise UserError(f"no folder {path}")
     check_room(workspace, [name], how)
     return take(workspace, [name], how, lambda known: [_scanned(workspace, path, settings, how, allow_gone)])
+
+
+def watch_folder(
+    workspace: Workspace,
+    path: Path,
+    then: Callable[[Taken], None],
+    refused: Callable[[UserError], None],
+    allow_gone: bool = False,
+    stop: threading.Event | None = None,
+) -> None:
+    """Scan an imported folder whenever it changes, until Ctrl-C or `stop`.
+
+    then: called with what each scan has brought, without the workspace's lock. refused: with what was not to be done,
+    such as a folder that lost most of its songs; watching goes on.
+    """
+
+    def changed() -> bool:
+        try:
+            taken = prepare_folder(workspace, path, "add", allow_gone)
+        except UserError as error:
+            refused(error)
+            return False
+        then(taken)
+        return _unsettled(workspace, path)
+
+    watch(path, changed, stop)
+
+
+def _unsettled(workspace: Workspace, path: Path) -> bool:
+    """Whether the last scan has left files for the next."""
+    manifest = read_manifest(workspace.imports / import_name(_settings(path)))
+    return manifest is not None and manifest.facts["scan"]["unsettled"] > 0
+
+
+def _settings(path: Path) -> dict[str, object]:
+    return {"importer": "folder", "path": str(path.resolve())}
 
 
 def _scanned(workspace: Workspace, path: Path, settings: dict[str, object], how: How, allow_gone: bool) -> Saved:
