@@ -1,7 +1,8 @@
 """The dataset of a workspace, made of its imports.
 
 One import alone is the dataset as it is: its files get a second name there and are not written again. Several are
-merged. Where the result is what stands there already nothing is published, so that nothing has to be built again.
+merged, songs that two of them have under different ids matched. Where the result is what stands there already nothing
+is published, so that nothing has to be built again.
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ import polars as pl
 
 from data.errors import DamagedError, UserError
 from data.imports.changes import COUNTED, Change, Changes, changes
+from data.imports.matching import Matches, matched
 from data.imports.merging import Merged, Part, merge
 from data.imports.shelf import held_manifests, hold, take_over, tidy
 from data.reporting import logger
-from data.storage.hashing import plain, sha256
+from data.storage.hashing import sha256
 from data.storage.manifest import Manifest, is_current, read_manifest, verify
 from data.storage.parquet import read_parquet, scan_parquet
 from data.storage.publishing import place, publishing, restate
@@ -33,10 +35,11 @@ MEMORY = "1GB"
 
 @dataclass(frozen=True)
 class Composed:
-    """The dataset's manifest, and what is new, changed and gone in it."""
+    """The dataset's manifest, what is new, changed and gone in it, and how songs of imports were matched."""
 
     manifest: Manifest
     changes: Changes
+    matches: Mapping[str, Matches]
 
 
 def compose(workspace: Workspace, memory: str = MEMORY) -> Composed:
@@ -52,17 +55,18 @@ def compose(workspace: Workspace, memory: str = MEMORY) -> Composed:
             f"no import in {workspace.root}", "Run python -m data.prepare demo (or folder, tables; see --help)."
         )
     hold(workspace, parts)
-    made_of = {IMPORTS: {name: manifest.fingerprint for name, manifest in parts.items()}}
+    made_of: dict[str, Any] = {IMPORTS: {name: manifest.fingerprint for name, manifest in parts.items()}}
     before = _published(workspace)
-    if before is not None and plain({IMPORTS: before.facts.get(IMPORTS)}) == made_of:
+    if before is not None and {name: before.facts.get(name) for name in made_of} == made_of:
         tidy(workspace)
-        return Composed(before, Changes())
+        return Composed(before, Changes(), matched(workspace, parts))
     for name in parts:
         verify(workspace.imports / name)
+    matches = matched(workspace, parts)
     workspace.discard_scratch("compose")
     draft = workspace.scratch("compose")
     try:
-        facts = {**_fill(workspace, parts, draft, memory), **made_of}
+        facts = {**_fill(workspace, parts, matches, draft, memory), **made_of}
         found = _compared(workspace.dataset, draft, before, memory)
         if found or before is None:
             _publish(workspace, draft, facts, parts)
@@ -75,7 +79,7 @@ def compose(workspace: Workspace, memory: str = MEMORY) -> Composed:
     finally:
         workspace.discard_scratch("compose")
     tidy(workspace)
-    return Composed(verify(workspace.dataset, only=()), found or Changes())
+    return Composed(verify(workspace.dataset, only=()), found or Changes(), matches)
 
 
 def _published(workspace: Workspace) -> Manifest | None:
@@ -89,14 +93,17 @@ def _published(workspace: Workspace) -> Manifest | None:
     return manifest
 
 
-def _fill(workspace: Workspace, parts: Mapping[str, Manifest], folder: Path, memory: str) -> dict[str, Any]:
+def _fill(
+    workspace: Workspace, parts: Mapping[str, Manifest], matches: Mapping[str, Matches], folder: Path, memory: str
+) -> dict[str, Any]:
     """Put the tables into the folder; returns the facts about them."""
     (first, alone), *others = parts.items()
     if not others and _in_form(workspace.imports / first):
         for table in SCHEMAS:
             place(workspace.imports / first / f"{table}.parquet", folder / f"{table}.parquet")
         return {**alone.facts}
-    merged = merge([Part(workspace.imports / name) for name in parts], folder, memory)
+    pairs = {name: each.pairs for name, each in matches.items()}
+    merged = merge([Part(workspace.imports / name, pairs.get(name)) for name in parts], folder, memory)
     if merged.narrow:
         log.warning(f"features: {merged.narrow:,} rows left out, as wide as those of the other import are not")
     return _facts(parts, merged)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -16,21 +15,22 @@ from pydantic import ValidationError
 from data.compose import compose
 from data.console.command import WorkspaceOption, run
 from data.console.progress import say
-from data.dataset import ORDERED, load_dataset
+from data.dataset import load_dataset
 from data.errors import UserError
 from data.importers.data_set import DataSet
 from data.importers.demo import DemoSettings, import_demo
 from data.importers.own_tables.importer import FilesSettings, import_files
 from data.importers.registry import DATA_SETS
 from data.imports.names import import_name
-from data.imports.saving import Saved, save_import, save_import_parts
+from data.imports.saving import Saved, save_import
 from data.imports.shelf import How, take_over
-from data.prepare_folder import prepare_folder, watch_folder
+from data.preparing.data_sets import prepare_public
+from data.preparing.folder import prepare_folder, watch_folder
+from data.preparing.taking import Coming, Taken, check_room, holds, take
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
 from data.storage.manifest import is_current
 from data.storage.workspace import Workspace
-from data.take import Taken, check_room, holds, take
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print what became of the input as JSON on stdout.")]
 AddOption = Annotated[bool, typer.Option("--add", help="Merge with what the workspace holds.")]
@@ -49,19 +49,19 @@ def prepare_demo(workspace: Workspace, settings: DemoSettings | None = None, how
     recorded = {"importer": "demo", **settings.model_dump(mode="json")}
     name = import_name(recorded)
 
-    def bring(known: pl.Series | None) -> list[Saved]:
+    def save(known: pl.Series | None) -> Saved:
         with meter("audio", settings.tracks) as progress:
             imported = import_demo(
                 workspace.root / "demo-audio", workspace.root, settings, lambda count, total: progress.to(count)
             )
-        return [save_import(workspace, imported, recorded)]
+        return save_import(workspace, imported, recorded)
 
     with workspace.lock():
         take_over(workspace)
         if holds(workspace, name) and is_current(workspace.imports / name, {}, recorded) and how != "replace":
             compose(workspace)
         else:
-            take(workspace, [name], how, bring)
+            take(workspace, [Coming(name, save)], how)
 
 
 @app.command()
@@ -155,36 +155,11 @@ def tables(
         raise UserError(error.errors()[0]["msg"]) from error
     space, started = Workspace(Path(workspace)), time.monotonic()
     settings = {"importer": "tables", **chosen.model_dump(mode="json")}
-    names, how = [import_name(settings)], _how(add, replace)
-    check_room(space, names, how)
+    name, how = import_name(settings), _how(add, replace)
+    check_room(space, [name], how)
     imported = import_files(chosen)
-    taken = take(space, names, how, lambda known: [save_import(space, imported, settings, known=known)])
-    _end(space, taken, started, as_json)
-
-
-def prepare_public(workspace: Workspace, data_set: DataSet, path: Path, memory: str = "1GB", how: How = None) -> Taken:
-    """Read the published files of a public data set, of any size.
-
-    memory: for joining and sorting, beside some 400 MB for reading; what takes more spills to the workspace's disk.
-    Raises UserError where `path` holds none of the files, and where the workspace holds other data and `how` is None.
-    """
-    recorded: dict[str, object] = {"importer": data_set.name, "path": str(path.resolve())}
-    names = [import_name(recorded)]
-    check_room(workspace, names, how)
-    parts = data_set.read(path)
-    first = next(parts, None)  # so that a wrong path is met before anything is made
-    if first is None:
-        raise UserError(f"nothing to read in {path}.", f"--path is {data_set.files}.")
-    told = {name: getattr(data_set, name) for name in ("about", "terms", "source")}
-    order = {} if data_set.ordered(path) else {ORDERED: False}
-    facts = {"importer": data_set.name, **told, **order, "path": str(path.resolve()), "simulated": False}
-    return take(
-        workspace,
-        names,
-        how,
-        lambda known: [save_import_parts(workspace, chain([first], parts), facts, recorded, memory)],
-        memory,
-    )
+    coming = Coming(name, lambda known: save_import(space, imported, settings, known=known))
+    _end(space, take(space, [coming], how), started, as_json)
 
 
 def _public(data_set: DataSet) -> Callable[[Path, str, str, bool, bool, bool], None]:

@@ -14,7 +14,7 @@ from data.dataset import load_dataset, save_dataset, save_parts
 from data.errors import UserError
 from data.importers.public.lastfm_1k import FILE
 from data.importers.registry import DATA_SETS
-from data.prepare import prepare_public
+from data.preparing.data_sets import prepare_public
 from data.storage.manifest import read_manifest, verify
 from data.storage.workspace import Workspace
 from data.tables import Imported, TablePart

@@ -12,10 +12,10 @@ from data.importers.library.watching import watch
 from data.imports.names import import_name
 from data.imports.saving import Saved, save_import
 from data.imports.shelf import How, held_manifests
+from data.preparing.taking import Coming, Taken, check_room, holds, take
 from data.reporting import meter
 from data.storage.manifest import read_manifest
 from data.storage.workspace import Workspace
-from data.take import Taken, check_room, holds, take
 
 
 def prepare_folder(workspace: Workspace, path: Path, how: How = None, allow_gone: bool = False) -> Taken:
@@ -24,12 +24,18 @@ def prepare_folder(workspace: Workspace, path: Path, how: How = None, allow_gone
     Raises UserError where there is no music, where the workspace holds other data and `how` is None, and where many of
     the songs are gone that were there, unless allow_gone.
     """
+    coming = [folder_coming(workspace, path, how, allow_gone)]
+    check_room(workspace, [coming[0].name], how)
+    return take(workspace, coming, how)
+
+
+def folder_coming(workspace: Workspace, path: Path, how: How, allow_gone: bool) -> Coming:
+    """The folder as an import. Raises UserError where there is none and never was."""
     settings = _settings(path)
     name = import_name(settings)
     if not path.is_dir() and not holds(workspace, name):
         raise UserError(f"no folder {path}")
-    check_room(workspace, [name], how)
-    return take(workspace, [name], how, lambda known: [_scanned(workspace, path, settings, how, allow_gone)])
+    return Coming(name, lambda known: _scanned(workspace, path, settings, how, allow_gone))
 
 
 def watch_folder(

@@ -11,10 +11,10 @@ import pytest
 from data.dataset import load_dataset
 from data.errors import UserError
 from data.imports.saving import save_import
-from data.prepare_folder import prepare_folder, watch_folder
+from data.preparing.folder import prepare_folder, watch_folder
+from data.preparing.taking import Coming, Taken, take
 from data.storage.workspace import Workspace
 from data.tables import Imported
-from data.take import Taken, take
 from tests.data.audio.sound_files import tone, write
 
 PATIENCE_S = 60
@@ -42,7 +42,7 @@ def space(tmp_path: Path) -> Workspace:
 def add_plays(space: Workspace, *tracks: str) -> None:
     listens = pl.DataFrame({"user_id": ["me"] * len(tracks), "track_id": tracks, "position": range(len(tracks))})
     settings = {"importer": "test"}
-    take(space, ["test"], "add", lambda known: [save_import(space, Imported({"listens": listens}), settings)])
+    take(space, [Coming("test", lambda known: save_import(space, Imported({"listens": listens}), settings))], "add")
 
 
 def changes(taken: Taken) -> dict[str, int]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from data.compose import MEMORY, Composed, compose
 from data.dataset import summary
+from data.imports.matching import SHOWN, UNMATCHED, Matches
 from data.imports.saving import Saved
 from data.imports.shelf import How, held, hold, names_after
 from data.reporting import logger
@@ -16,6 +17,15 @@ from data.storage.parquet import read_parquet
 from data.storage.workspace import Workspace
 
 log = logger(__name__)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """An import that is to be brought in. save: reads, validates and publishes it, given the ids of tracks that other
+    imports have, or None where there are no others."""
+
+    name: str
+    save: Callable[[pl.Series | None], Saved]
 
 
 @dataclass(frozen=True)
@@ -31,10 +41,14 @@ class Taken:
         return summary(facts["rows"], facts["listeners"])
 
     def report(self) -> None:
-        """Log what is another than before; nothing of a first import, all of which is new."""
+        """Log what is another than before, nothing of a first import, all of which is new; and what matched."""
         found = self.composed.changes
         if not found.first:
             log.info(f"  changes     {found.in_words()}")
+        for name, matches in self.composed.matches.items():
+            log.info(f"  matching    {name}: {matches.in_words()}")
+            if any(saved.name == name for saved in self.saved):
+                _report_unmatched(matches)
 
     def as_json(self) -> dict[str, Any]:
         """For programs: what became of the input (of the first import, if several came), and what changed."""
@@ -44,6 +58,7 @@ class Taken:
         return {
             **first,
             "changes": self.composed.changes.as_json(),
+            "matching": {name: matches.as_json() for name, matches in self.composed.matches.items()},
             "dataset": {"rows": made["rows"], "listeners": made["listeners"], "imports": list(made["imports"])},
             **({"others": others_told} if others else {}),
         }
@@ -56,21 +71,16 @@ def check_room(workspace: Workspace, names: list[str], how: How) -> None:
             names_after(workspace, names, how)
 
 
-def take(
-    workspace: Workspace,
-    names: list[str],
-    how: How,
-    bring: Callable[[pl.Series | None], Sequence[Saved]],
-    memory: str = MEMORY,
-) -> Taken:
-    """Bring imports of these names in and compose the dataset, as the only process that writes into the workspace.
+def take(workspace: Workspace, coming: Sequence[Coming], how: How, memory: str = MEMORY) -> Taken:
+    """Bring imports in and compose the dataset, as the only process that writes into the workspace.
 
-    bring: saves them; given the ids of tracks that other imports have, if there are others. Raises UserError where the
-    workspace holds other data and neither add nor replace is said.
+    memory: for merging. Raises UserError where the workspace holds other data and neither add nor replace is said.
     """
+    names = [each.name for each in coming]
     with workspace.lock():
         after = names_after(workspace, names, how)
-        saved = bring(_known(workspace) if set(after) - set(names) else None)
+        known = _known(workspace) if set(after) - set(names) else None
+        saved = [each.save(known) for each in coming]
         hold(workspace, after)
         return Taken(saved, compose(workspace, memory))
 
@@ -84,3 +94,17 @@ def _known(workspace: Workspace) -> pl.Series | None:
     if read_manifest(workspace.dataset) is None:
         return None
     return read_parquet(workspace.dataset / "tracks.parquet", columns=["track_id"])["track_id"]
+
+
+def _report_unmatched(matches: Matches) -> None:
+    left = matches.unmatched()
+    told = left.filter(pl.col("new_title").is_not_null())
+    for row in told.head(SHOWN).iter_rows(named=True):
+        nearest = f"nearest: {_called(row['artist'], row['title'])}" if row["known_id"] else "nothing like it"
+        log.info(f"    not matched  {_called(row['new_artist'], row['new_title'])}  ({nearest})")
+    if left.height > min(SHOWN, told.height):
+        log.info(f"    ... all {left.height:,} that did not match: {matches.folder / UNMATCHED}")
+
+
+def _called(artist: str | None, title: str | None) -> str:
+    return " - ".join(text for text in (artist, title) if text)
