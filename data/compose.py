@@ -105,7 +105,10 @@ def _fill(
     pairs = {name: each.pairs for name, each in matches.items()}
     merged = merge([Part(workspace.imports / name, pairs.get(name)) for name in parts], folder, memory)
     if merged.narrow:
-        log.warning(f"features: {merged.narrow:,} rows left out, as wide as those of the other import are not")
+        log.warning(f"features: {merged.narrow:,} rows left out, for they are not as wide as most")
+    if merged.repeated[0]:
+        count, example = merged.repeated
+        log.warning(f"playlists: {count:,} stand in several imports, and the last one counts, e.g. {example}")
     return _facts(parts, merged)
 
 

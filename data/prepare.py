@@ -25,7 +25,8 @@ from data.imports.names import import_name
 from data.imports.saving import Saved, save_import
 from data.imports.shelf import How, take_over
 from data.preparing.data_sets import prepare_public
-from data.preparing.folder import prepare_folder, watch_folder
+from data.preparing.folder import watch_folder
+from data.preparing.listening import prepare_with_listening
 from data.preparing.taking import Coming, Taken, check_room, holds, take
 from data.reporting import done, meter
 from data.storage.duckdb_query import memory_bytes
@@ -96,6 +97,8 @@ def folder(
     workspace: WorkspaceOption = "workspace",
     add: AddOption = False,
     replace: ReplaceOption = False,
+    listens: Annotated[Path | None, typer.Option(help="An export of your listening, whose songs are matched.")] = None,
+    playlists: Annotated[Path | None, typer.Option(help="A folder of playlists that lie elsewhere.")] = None,
     allow_gone: Annotated[bool, typer.Option("--allow-gone", help="Songs may be gone, however many.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Then scan it whenever it changes, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
@@ -105,7 +108,8 @@ def folder(
     Run it again after changes: only files that are new or changed are opened, and a song that moved stays itself.
     """
     space, started = Workspace(Path(workspace)), time.monotonic()
-    _end(space, prepare_folder(space, path, _how(add, replace), allow_gone), started, as_json)
+    taken = prepare_with_listening(space, path, listens, playlists, _how(add, replace), allow_gone)
+    _end(space, taken, started, as_json)
     if watch:
         say(f"Watching {path}. Ctrl-C ends it.")
         with suppress(KeyboardInterrupt):

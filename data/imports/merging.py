@@ -35,11 +35,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Merged:
-    """Rows by table, listeners, and what was left out of it: features of another width than most."""
+    """Rows by table, listeners, and what was left out: features of another width than most, playlists of
+    earlier imports."""
 
     rows: dict[str, int]
     listeners: int
     narrow: int = 0
+    repeated: tuple[int, str] = (0, "")
+    "Playlists that several imports have, and one of them."
 
 
 def merge(parts: Sequence[Part], target: Path, memory: str) -> Merged:
@@ -57,10 +60,14 @@ def merge(parts: Sequence[Part], target: Path, memory: str) -> Merged:
         _view(database, "final_playlist_tracks", LAST_LISTS)
         _view(database, "final_features", _by_id("features", f"(FROM all_features WHERE len(features) = {width})"))
         rows = {name: _write(database, name, target) for name in SCHEMAS}
+        repeated = database.execute(
+            "SELECT count(*), coalesce(min(playlist_id), '') FROM "
+            "(SELECT playlist_id FROM all_playlists GROUP BY 1 HAVING count(*) > 1)"
+        ).fetchone()
         listeners = _number(database, "SELECT count(DISTINCT user_id) FROM all_listens")
     for name in SCHEMAS:
         (target / f"{EMPTY}-{name}.parquet").unlink()
-    return Merged(rows, listeners, narrow)
+    return Merged(rows, listeners, narrow, repeated or (0, ""))
 
 
 UNITED = f"""

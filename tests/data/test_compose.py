@@ -13,6 +13,7 @@ import pytest
 from data.compose import compose
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.errors import DamagedError, UserError
+from data.imports.names import import_name
 from data.imports.saving import save_import
 from data.imports.shelf import held, hold, names_after
 from data.storage.manifest import read_manifest, verify
@@ -151,6 +152,19 @@ def test_new_plays_may_name_songs_that_another_import_describes(space):
     dataset = load_dataset(space)
     assert dataset.track_ids.to_names(dataset.listens["track"]) == ["a", "c"]
     assert dataset.tracks["title"].to_list() == ["Song a", "Song b", "Song c"]
+
+
+def test_songs_of_two_importers_are_matched_and_of_one_are_not(space):
+    def named(track: str) -> Imported:
+        return Imported({"tracks": pl.DataFrame({"track_id": [track], "title": ["Sunflower"], "artist": ["Low"]})})
+
+    save_dataset(space, named("a.mp3"), {"importer": "one"})
+    assert add(space, named("low - sunflower"), "two").track_ids.names == ("a.mp3",)
+    assert add(space, Imported({**plays("spotify:1").tables, **named("spotify:1").tables}), "three").tracks.height == 1
+    save_import(space, named("b.mp3"), {"importer": "two", "path": "/elsewhere"})
+    hold(space, ["two", import_name({"importer": "two", "path": "/elsewhere"})])
+    compose(space)
+    assert load_dataset(space).track_ids.names == ("low - sunflower", "b.mp3")
 
 
 class TestDamage:

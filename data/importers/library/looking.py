@@ -1,6 +1,5 @@
 """Look into files: what decodes, what the tags say, how it sounds; and which of them are still being written."""
 
-import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from data.audio.reading import AudioError, probe
+from data.identity.fingerprint import audio_fingerprint
 from data.importers.library.files import FileRecord
 from data.importers.library.tags import read_tags
 
@@ -38,7 +38,7 @@ def look(root: Path, places: Mapping[PurePosixPath, Stamp]) -> Iterator[FileReco
         file, (size, mtime_ns) = root / place, places[place]
         try:
             facts = probe(file)
-            return FileRecord(place, size, mtime_ns, sound_key(file), facts, None, read_tags(file.resolve()))
+            return FileRecord(place, size, mtime_ns, audio_fingerprint(file), facts, None, read_tags(file.resolve()))
         except AudioError as error:
             return FileRecord(place, size, mtime_ns, reason=error.reason)
         except OSError as error:
@@ -60,9 +60,3 @@ def unsettled(root: Path, records: Iterable[FileRecord], settled_s: float = SETT
     if fresh:
         time.sleep(settled_s - min(fresh) / 1e9)
     return {each.path for each in looked if stamp(root / each.path) != (each.size, each.mtime_ns)}
-
-
-def sound_key(file: Path) -> str:
-    """A key of what the file holds."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()[:32]

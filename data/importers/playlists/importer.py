@@ -9,7 +9,7 @@ folder.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -39,8 +39,12 @@ COLUMNS = {
 }
 
 
-def read(path: Path) -> Iterator[TablePart]:
-    """Playlists by their path in the folder, their tracks, and rejects. Raises UserError where there is no playlist."""
+def read(path: Path, find: Callable[[Entry, Path], str | None] | None = None) -> Iterator[TablePart]:
+    """Playlists by their path in the folder, their tracks, and rejects. Raises UserError where there is no playlist.
+
+    find: the track of a music folder that an entry of the playlist at an absolute path means, if any; what the folder
+    says of it is not said again here.
+    """
     if not path.exists():
         raise UserError(f"{path} is missing.", "Give a folder of playlists, or one playlist.")
     root = (path if path.is_dir() else path.parent).resolve()
@@ -57,6 +61,9 @@ def read(path: Path) -> Iterator[TablePart]:
         title = playlist.title or spaced(place.stem)
         rows.add("playlists", str(place), title, playlist.description, playlist.creator, playlist.modified_at)
         for position, entry in enumerate(playlist.entries):
+            if find is not None and (there := find(entry, root / place)) is not None:
+                rows.add("playlist_tracks", str(place), position, there, entry.added_at)
+                continue
             track, reason = _identify(entry, place, root)
             if track is None:
                 rows.reject("playlist_tracks", str(place), reason, next(iter(entry.locations), entry.title or ""))

@@ -87,6 +87,20 @@ def test_a_moved_song_keeps_its_id(music):
     assert again(music, once_more).songs == once_more.songs
 
 
+@pytest.mark.parametrize("kind", ["flac", "ogg", "mp3", "m4a"])
+def test_a_song_that_moved_and_got_other_tags_on_the_way_keeps_its_id(kind, tmp_path):
+    write(tmp_path / f"music/a.{kind}", tone(2))
+    write(tmp_path / f"music/b.{kind}", tone(2, hertz=999))
+    scanned = first(tmp_path / "music")
+    moved = (tmp_path / f"music/a.{kind}").rename(tmp_path / f"music/c.{kind}")
+    file = mutagen.File(moved, easy=True)
+    if file.tags is None:
+        file.add_tags()
+    file["title"] = ["Another title than before"]
+    file.save()
+    assert ids(again(tmp_path / "music", scanned)) == {f"b.{kind}": f"b.{kind}", f"c.{kind}": f"a.{kind}"}
+
+
 def test_the_imports_of_a_folder_scanned_or_read_once_are_the_same(music):
     (music / "list.m3u").write_text("0/0.flac\n1/1.flac\n")
     one, other = import_folder(music), as_tables(music, first(music))
