@@ -8,7 +8,9 @@ skipped, one that was cut off goes on where it stopped. What is trained and chos
 
 import time
 
+from data.compose import compose
 from data.dataset import Dataset, load_dataset
+from data.imports.shelf import held
 from data.prepare import prepare_demo
 from data.reporting import done, logger
 from data.split import Split, SplitSettings, ensure_split
@@ -60,6 +62,8 @@ def build(
     product = product or chosen_before(workspace)
     if recipe.preset == "small" and recipe.tower is None:
         log.warning(NO_WORDS)
+    if held(workspace):
+        compose(workspace)  # what an interrupted import has left undone; a dataset that was removed
     if read_manifest(workspace.dataset) is None:
         log.info(DEMO_NOTICE.format(root=workspace.root))
         started = time.monotonic()

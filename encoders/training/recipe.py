@@ -126,7 +126,8 @@ def choose_recipe(
 
 def _default_preset(workspace: Workspace) -> Preset:
     dataset = read_manifest(workspace.dataset)
-    return "small" if dataset is not None and dataset.settings.get("importer") == "folder" else "demo"
+    importers = "" if dataset is None else str(dataset.settings.get("importer"))
+    return "small" if "folder" in importers.split(" + ") else "demo"
 
 
 def tower_fingerprint(folder: Path) -> str:

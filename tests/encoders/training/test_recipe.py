@@ -38,7 +38,7 @@ def test_small_takes_the_installed_text_tower(tmp_path: Path, monkeypatch: pytes
 
 def test_a_folder_of_music_is_built_with_the_small_preset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    for importer, preset in (("folder", "small"), ("tables", "demo"), ("demo", "demo")):
+    for importer, preset in (("folder", "small"), ("folder + lastfm", "small"), ("tables", "demo"), ("demo", "demo")):
         with publishing(workspace.dataset, "dataset", settings={"importer": importer}) as draft:
             draft.facts["rows"] = {}
         assert choose_recipe(workspace, None, None).preset == preset
