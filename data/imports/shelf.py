@@ -41,8 +41,10 @@ def held(workspace: Workspace) -> list[str]:
 
 def hold(workspace: Workspace, names: Iterable[str]) -> None:
     """Have the dataset made of these imports from now on; each once, in this order."""
-    workspace.imports.mkdir(parents=True, exist_ok=True)
-    write_text(workspace.imports / LIST, json.dumps(list(dict.fromkeys(names))))
+    kept = list(dict.fromkeys(names))
+    if kept != held(workspace):
+        workspace.imports.mkdir(parents=True, exist_ok=True)
+        write_text(workspace.imports / LIST, json.dumps(kept))
 
 
 def held_manifests(workspace: Workspace) -> dict[str, Manifest]:
