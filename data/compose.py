@@ -1,8 +1,8 @@
-"""The dataset of a workspace, made of its imports.
+"""The dataset of a workspace, made of its imports and of the events since.
 
 One import alone is the dataset as it is: its files get a second name there and are not written again. Several are
-merged, songs that two of them have under different ids matched. Where the result is what stands there already nothing
-is published, so that nothing has to be built again.
+merged, songs that two of them have under different ids matched, and events put in. Where the result is what stands
+there already nothing is published, so that nothing has to be built again.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ import duckdb
 import polars as pl
 
 from data.errors import DamagedError, UserError
+from data.events.store import EventStore
 from data.imports.changes import COUNTED, Change, Changes, changes
+from data.imports.folding import put_in
 from data.imports.matching import Matches, matched
 from data.imports.merging import Merged, Part, merge
 from data.imports.shelf import held_manifests, hold, take_over, tidy
@@ -28,8 +30,9 @@ from data.tables import SCHEMAS
 
 log = logger(__name__)
 
-IMPORTS = "imports"
-"The fact that names what a dataset was made of: import -> its fingerprint."
+IMPORTS, EVENTS = "imports", "events_upto"
+"""The facts that say what a dataset was made of: import -> its fingerprint, and the number of the last event that is in
+it."""
 MEMORY = "1GB"
 
 
@@ -55,7 +58,9 @@ def compose(workspace: Workspace, memory: str = MEMORY) -> Composed:
             f"no import in {workspace.root}", "Run python -m data.prepare demo (or folder, tables; see --help)."
         )
     hold(workspace, parts)
+    store = EventStore(workspace.events) if workspace.events.exists() else None
     made_of: dict[str, Any] = {IMPORTS: {name: manifest.fingerprint for name, manifest in parts.items()}}
+    made_of[EVENTS] = 0 if store is None else store.last
     before = _published(workspace)
     if before is not None and {name: before.facts.get(name) for name in made_of} == made_of:
         tidy(workspace)
@@ -67,6 +72,8 @@ def compose(workspace: Workspace, memory: str = MEMORY) -> Composed:
     draft = workspace.scratch("compose")
     try:
         facts = {**_fill(workspace, parts, matches, draft, memory), **made_of}
+        if store is not None:
+            facts |= put_in(draft, store)
         found = _compared(workspace.dataset, draft, before, memory)
         if found or before is None:
             _publish(workspace, draft, facts, parts)

@@ -62,8 +62,8 @@ def build(
     product = product or chosen_before(workspace)
     if recipe.preset == "small" and recipe.tower is None:
         log.warning(NO_WORDS)
-    if held(workspace):
-        compose(workspace)  # what an interrupted import has left undone; a dataset that was removed
+    if held(workspace) or (workspace.events.exists() and read_manifest(workspace.dataset) is not None):
+        compose(workspace)  # events; what an interrupted import has left undone; a dataset that was removed
     if read_manifest(workspace.dataset) is None:
         log.info(DEMO_NOTICE.format(root=workspace.root))
         started = time.monotonic()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,8 @@ import pytest
 from data.compose import compose
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.errors import DamagedError, UserError
+from data.events.kinds import Block, Listen, Remove, Restore
+from data.events.store import EventStore
 from data.imports.names import import_name
 from data.imports.saving import save_import
 from data.imports.shelf import held, hold, names_after
@@ -154,6 +157,41 @@ def test_new_plays_may_name_songs_that_another_import_describes(space):
     assert dataset.tracks["title"].to_list() == ["Song a", "Song b", "Song c"]
 
 
+class TestEvents:
+    NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def test_are_put_in_once_and_the_imports_stay_what_they_are(self, space):
+        store = EventStore(space.events)
+        store.append([Listen(user_id="me", track_id="a", at=self.NOON), Remove(track_id="b")])
+        made = compose(space)
+        assert made.changes.in_words() == "tracks 1 gone; listens 1 new"
+        dataset = load_dataset(space)
+        assert (dataset.track_ids.names, dataset.listens.height) == (("a",), 1)
+        assert dataset.manifest.facts["rows"]["tracks"] == 1
+        assert dataset.manifest.facts["listeners"] == 1
+        verify(space.imports / "one")
+        assert not any(compose(space).changes.tables.values())
+        assert load_dataset(space).fingerprint == dataset.fingerprint
+        store.append([Restore(track_id="b")])
+        compose(space)
+        assert load_dataset(space).track_ids.names == ("a", "b")
+
+    def test_stay_when_an_import_comes_or_is_brought_again(self, space):
+        EventStore(space.events).append([Remove(track_id="b")])
+        assert add(space, songs("b", "c"), "two").track_ids.names == ("a", "c")
+        save_import(space, songs("a", "b"), {"importer": "one"})
+        compose(space)
+        assert load_dataset(space).track_ids.names == ("a", "c")
+
+    def test_that_say_nothing_of_the_tables_publish_nothing(self, space):
+        before = load_dataset(space)
+        EventStore(space.events).append([Block(user_id="me", track_id="a")])
+        compose(space)
+        after = load_dataset(space)
+        assert after.fingerprint == before.fingerprint
+        assert after.manifest.facts["events_upto"] == 1
+
+
 def test_songs_of_two_importers_are_matched_and_of_one_are_not(space):
     def named(track: str) -> Imported:
         return Imported({"tracks": pl.DataFrame({"track_id": [track], "title": ["Sunflower"], "artist": ["Low"]})})
@@ -279,6 +317,7 @@ def test_killed_at_any_moment_leaves_old_or_new_and_the_next_run_completes(tmp_p
 
 WRITE = """
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 import polars as pl
 from data.dataset import save_dataset
