@@ -199,24 +199,22 @@ def load_dataset(workspace: Workspace) -> Dataset:
 
     Another process may publish the next one meanwhile: what is read is one of them, not a part of each.
     """
+    failed: Exception | None = None
     for _ in range(READS):
-        before = read_manifest(workspace.dataset)
-        if before is None:
+        if read_manifest(workspace.dataset) is None:
             raise UserError(
                 f"no dataset in {workspace.root}",
                 "Run python -m data.prepare demo (or folder, tables; see --help) with the same --workspace.",
             )
         try:
             found = _load(workspace)
-        except (DamagedError, OSError, pl.exceptions.PolarsError):
-            after = read_manifest(workspace.dataset)
-            if after is None or after.fingerprint == before.fingerprint:
-                raise
+        except (DamagedError, OSError, pl.exceptions.PolarsError) as error:
+            failed = error  # damage stays, a swap is over at the next look
             continue
         after = read_manifest(workspace.dataset)
         if after is not None and after.fingerprint == found.fingerprint:
             return found
-    raise DamagedError(f"{workspace.dataset} is replaced faster than it can be read", "Try again in a while.")
+    raise failed or DamagedError(f"{workspace.dataset} is replaced faster than it can be read", "Try again in a while.")
 
 
 def _load(workspace: Workspace) -> Dataset:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data.dataset import Dataset, load_dataset, save_dataset
 from data.errors import UserError
-from data.importers.library.importer import MUSIC
+from data.importers.library.walking import MUSIC
 from data.storage.hashing import sha256
 from data.storage.workspace import Workspace
 from data.tables import Imported

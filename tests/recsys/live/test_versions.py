@@ -20,7 +20,7 @@ def test_what_answers_holds_no_copies(built):
 
 def test_a_dataset_that_was_prepared_anew_darkens_nothing(commands, copy_of_built):
     before = Recommender.load(copy_of_built).search("calm", 5)
-    assert commands.run("data.prepare", "demo", "-w", copy_of_built, "--seed", 7).code == 0
+    assert commands.run("data.prepare", "demo", "-w", copy_of_built, "--seed", 7, "--replace").code == 0
     assert Recommender.load(copy_of_built).search("calm", 5) == before
     shutil.rmtree(copy_of_built / "index")
     assert Recommender.load(copy_of_built).search("calm", 5) == before
