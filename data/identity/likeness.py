@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from data.identity.agreement import lengths_agree, near, same_artists, told_apart, with_facts
@@ -24,16 +25,19 @@ OF_WORDS = "s es d ed er ers r ing in y ies n en a e i o u"
 ENDINGS = frozenset({"", *OF_WORDS.split()})
 "What makes another word of one, as a slip seldom does."
 LARGEST_BLOCK = 4_000_000
-"Comparisons within one artist or title; where there would be more, only what begins alike is compared."
+"Comparisons within one artist or title; where there would be more, only what begins alike is, and of that the first."
 LARGEST_SEARCH = 20_000_000
 "Comparisons with the whole catalogue, for guesses."
 LEAST_GUESS = 50.0
+MOST_ALIKE = 20
+"Tracks that one may be a misspelling of."
+PAIRS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "known_row": pl.UInt32, "like": pl.Float64}
 
 
 def alike(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
     """Pairs (row, known_row, by "likeness", score) of tracks that one slip of the pen explains."""
-    by_artist = _compare(there, left, "names", "text", LEAST_LIKE)
-    by_title = _compare(there, left, "titles", "whole", LEAST_LIKE)
+    by_artist = _pairs(there, left, "names", "text")
+    by_title = _pairs(there, left, "titles", "whole")
     titles = with_facts(by_artist, there, left).filter(
         (pl.col("guard") == pl.col("guard_known"))
         & (pl.col("foreign").is_null() | pl.col("foreign_known").is_null())
@@ -64,25 +68,43 @@ def alike(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
 
 def nearest(there: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
     """Per track (row, known_row, score) the most alike of its artist, else of its title, else of all if few are."""
-    found = [_best(_compare(there, left, "names", "text", LEAST_GUESS))]
-    for of, text in (("titles", "whole"), (None, "text")):
+    found = []
+    for of, text, least in (("names", "text", LEAST_GUESS), ("titles", "whole", 0.0), (None, "text", LEAST_GUESS)):
+        best: dict[int, tuple[float, int]] = {}
+        for new_rows, known_rows, likes in _compare(there, left, of, text, least):
+            first = likes.argmax(axis=1)
+            for row, at, like in zip(new_rows, first, likes[np.arange(len(first)), first], strict=True):
+                if like >= least and (row not in best or best[row] < (like, -known_rows[at])):
+                    best[row] = (float(like), -known_rows[at])
+        rows = [(row, -other, like) for row, (like, other) in best.items()]
+        found.append(pl.DataFrame(rows, PAIRS, orient="row"))
         left = left.join(found[-1], "row", "anti", maintain_order="left")
-        found.append(_best(_compare(there, left, of, text, LEAST_GUESS if of is None else 0.0)))
     return pl.concat(found).sort("row").select("row", "known_row", score=pl.col("like") / 100)
 
 
-def _best(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pairs.sort("row", -pl.col("like"), "known_row").unique("row", keep="first", maintain_order=True)
+def _pairs(there: pl.DataFrame, left: pl.DataFrame, of: str, text: str) -> pl.DataFrame:
+    """Pairs (row, known_row, like) of tracks with a value of `of` in common whose texts are nearly alike.
+
+    Of those that one track is like to the first MOST_ALIKE: with more it is no slip, but a way to number songs.
+    """
+    found: list[tuple[int, int, float]] = []
+    for new_rows, known_rows, likes in _compare(there, left, of, text, LEAST_LIKE):
+        hits = likes >= LEAST_LIKE
+        hits &= np.cumsum(hits, axis=1) <= MOST_ALIKE
+        found += [(new_rows[at], known_rows[to], float(likes[at, to])) for at, to in np.argwhere(hits)]
+    return pl.DataFrame(found, PAIRS, orient="row").unique(["row", "known_row"])
 
 
-def _compare(there: pl.DataFrame, left: pl.DataFrame, of: str | None, text: str, least: float) -> pl.DataFrame:
-    """Pairs (row, known_row, like) of tracks with a value of `of` in common whose texts are at least so much alike.
+def _compare(
+    there: pl.DataFrame, left: pl.DataFrame, of: str | None, text: str, least: float
+) -> Iterator[tuple[list[int], list[int], NDArray[np.float32]]]:
+    """Rows asked, rows known, and (asked, known) how much their texts are alike, 0 below `least`; block by block.
 
-    Of each track the most alike alone where `of` is None and all tracks are compared.
+    A block is what has a value of `of` in common, or all against all if that is None and they are few.
     """
     known, asked = (dict(side.filter(pl.col(text) != "").select("row", text).iter_rows()) for side in (there, left))
-    found: dict[tuple[int, int], float] = {}
-    for new_rows, known_rows in _blocks(there, left, of, known, asked):
+    blocks = _all(known, asked) if of is None else _blocks(there, left, of, known, asked)
+    for new_rows, known_rows in blocks:
         likes = process.cdist(
             [asked[row] for row in new_rows],
             [known[row] for row in known_rows],
@@ -90,34 +112,29 @@ def _compare(there: pl.DataFrame, left: pl.DataFrame, of: str | None, text: str,
             score_cutoff=least,
             dtype=np.float32,
         )
-        for one, other in np.argwhere(likes > 0 if least else likes >= 0):
-            found[new_rows[one], known_rows[other]] = float(likes[one, other])
-    rows = [(row, known_row, like) for (row, known_row), like in found.items()]
-    return pl.DataFrame(rows, {"row": pl.UInt32, "known_row": pl.UInt32, "like": pl.Float64}, orient="row")
+        yield new_rows, known_rows, likes
+
+
+def _all(known: dict[int, str], asked: dict[int, str]) -> Iterator[tuple[list[int], list[int]]]:
+    if known and len(known) * len(asked) <= LARGEST_SEARCH:
+        step, rows = max(1, LARGEST_BLOCK // len(known)), list(asked)
+        yield from ((rows[at : at + step], list(known)) for at in range(0, len(rows), step))
 
 
 def _blocks(
-    there: pl.DataFrame, left: pl.DataFrame, of: str | None, known: dict[int, str], asked: dict[int, str]
+    there: pl.DataFrame, left: pl.DataFrame, of: str, known: dict[int, str], asked: dict[int, str]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    if of is None:
-        if len(known) * len(asked) <= LARGEST_SEARCH and known and asked:
-            step = max(1, LARGEST_BLOCK // len(known))
-            rows = list(asked)
-            yield from ((rows[at : at + step], list(known)) for at in range(0, len(rows), step))
-        return
-    wanted = _rows_of(left, of, asked)
-    there_ = _rows_of(there, of, known)
-    for value, new_rows in wanted.items():
-        known_rows = there_.get(value)
-        if known_rows is None:
-            continue
-        if len(new_rows) * len(known_rows) <= LARGEST_BLOCK:
-            yield new_rows, known_rows
+    by_value = _rows_of(there, of, known)
+    for value, new_rows in _rows_of(left, of, asked).items():
+        known_rows = by_value.get(value, [])
+        if not known_rows or len(new_rows) * len(known_rows) <= LARGEST_BLOCK:
+            yield from [(new_rows, known_rows)] if known_rows else []
             continue
         beginnings = _by_beginning(known_rows, known)
         for beginning, some in _by_beginning(new_rows, asked).items():
-            if beginning in beginnings and len(some) * len(beginnings[beginning]) <= LARGEST_BLOCK:
-                yield some, beginnings[beginning]
+            others = beginnings.get(beginning, [])[: LARGEST_BLOCK // len(some)]
+            if others:
+                yield some, others
 
 
 def _rows_of(side: pl.DataFrame, of: str, texts: dict[int, str]) -> dict[str, list[int]]:
