@@ -180,3 +180,11 @@ def test_a_table_matches_itself_and_its_order_changes_nothing() -> None:
     assert pairs["new_id"].to_list() == pairs["known_id"].to_list() == known["track_id"].to_list()
     turned = match(known.reverse(), known.sort("title")).pairs
     assert turned.sort("new_id").equals(pairs.sort("new_id"))
+
+
+def test_of_many_equal_songs_the_first_few_are_looked_at_and_the_rest_is_told() -> None:
+    songs = tracks(*(track("Rain", "Ann", 20.0 * number + 10) | {"track_id": str(number)} for number in range(300)))
+    matching = match(songs, songs)
+    assert matching.pairs["new_id"].to_list() == matching.pairs["known_id"].to_list() == [str(n) for n in range(30)]
+    assert matching.unmatched.height == 270
+    assert matching.unmatched["known_id"].null_count() == 0
