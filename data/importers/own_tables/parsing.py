@@ -201,11 +201,12 @@ def _lists(values: pl.Series, items: Callable[[Sequence[object]], list[object] |
     """Lists as they are, JSON ("[...]", Python's quotes too), PostgreSQL's {a,b}, or separated values."""
     if isinstance(values.dtype, pl.List | pl.Array):
         return values.cast(dtype, strict=False)
-    known: dict[str, list[object] | None] = {}
-    for value in values.cast(pl.String).unique().to_list():
-        if value is not None and value.strip():
-            known[value] = items(_split(value.strip(), numeric=dtype == VECTOR))
-    return pl.Series(values.name, [known.get(value) for value in values.cast(pl.String).to_list()], dtype)
+    texts = values.cast(pl.String).rename("text")
+    distinct = texts.drop_nulls().unique(maintain_order=True)
+    found = [items(_split(text.strip(), numeric=dtype == VECTOR)) if text.strip() else None for text in distinct]
+    # A million rows of a few genres: lists are made once for each text, not for each row.
+    known = pl.DataFrame({"text": distinct, "items": pl.Series(found, dtype=dtype)})
+    return texts.to_frame().join(known, on="text", how="left", maintain_order="left")["items"].alias(values.name)
 
 
 def _split(text: str, numeric: bool) -> Sequence[object]:
