@@ -25,7 +25,7 @@ from data.storage.workspace import Workspace
 from encoders.options import STAGES
 from recsys.candidates import OVER_VECTORS, Likeness, State
 from recsys.candidates.simple.popularity import play_counts
-from recsys.fitted.lessons import RANKED, learn_rankers, worlds
+from recsys.fitted.lessons import RANKED, learn_rankers, rounds, worlds
 from recsys.fitted.store import (
     CHOICES,
     RANKER,
@@ -44,7 +44,7 @@ from recsys.ranking.learned.forest import Forest
 from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
 from recsys.tuning import search_space
-from recsys.tuning.budget import Budget, other_time, trials_in_words
+from recsys.tuning.budget import FUSIONS, TRIALS, Budget, Pace, other_time, trials_in_words
 from recsys.tuning.choices import Choices, fit_key
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS
 from recsys.tuning.source_settings import (
@@ -55,6 +55,8 @@ from recsys.tuning.source_settings import (
 )
 
 log = logger(__name__)
+FEWEST_TITLES = 100
+"That the fusion for titles alone is chosen on, however little time is left."
 
 
 def chosen_before(workspace: Workspace) -> ProductSettings:
@@ -162,11 +164,12 @@ def _tune_product(
     ground = TuningData(dataset, training, htcl_sources(tuning, dataset), likeness_of(tuning, dataset), product)
     best: dict[str, Mapping[Task, Ranked]] = {}
     fits: dict[str, State] = {}
-    budget = Budget(60 * product.tuning.minutes, len(BUILT))
+    seconds = 60 * product.tuning.minutes
+    budget, a_query = Budget(TRIALS * seconds, len(BUILT)), 0.0
     with meter("tuning", _trials(BUILT, product.tuning.trials)) as progress:
         for name in BUILT:
             share = budget.share()
-            if too_dear := ground.too_dear(name, share):
+            if too_dear := ground.too_dear(name, asked, share):
                 choices.left_out[name] = too_dear
                 for _ in range(_trials([name], product.tuning.trials)):
                     progress.advance(name)
@@ -175,8 +178,13 @@ def _tune_product(
             choices.add(name, chosen)
             best[name] = chosen.ranked
             fits |= chosen.fits
+            a_query += chosen.a_query
     unplayed = play_counts(ground.training) == 0
-    for task, question in validation_questions(dataset, split, product.tuning.fusion_queries).items():
+    pace = Pace(FUSIONS * budget.left(seconds), len(TASKS) + 1, a_query)
+    for task in TASKS:
+        most = pace.queries(product.tuning.fusion_queries)
+        few = most <= product.tuning.queries
+        question = asked[task] if few else held_out(dataset, split, task, "validation", max_queries=most)
         known = rankings = {name: best[name][task] for name in FUSED if name in best}
         if len(question.queries) > len(asked[task].queries):
             sources = {name: ground.source(name, choices.settings[task][name], fits) for name in known}
@@ -185,21 +193,27 @@ def _tune_product(
         choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
         fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
         choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
-    choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed)
+    most = max(pace.queries(product.tuning.fusion_queries), FEWEST_TITLES)
+    choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed, most)
     with meter("ranker", len(RANKED)) as progress:
         both = worlds(tuning, ground, choices, fits, FUSED)
-        forests, choices.rankers = learn_rankers(dataset, split, choices, both, progress.advance)
+        left, again = budget.left(seconds), ground.seconds_of(fits)
+        if again > left / 2:
+            both, again = both._replace(pretended=None), 0.0
+        pace = Pace(left - again, rounds(choices.ranker, both), a_query)
+        forests, choices.rankers = learn_rankers(dataset, split, choices, both, progress.advance, pace)
     return choices, forests
 
 
 def _title_fusion(
-    ground: TuningData, split: Split, choices: Choices, fits: dict[str, State], unplayed: NDArray[np.bool_]
+    ground: TuningData, split: Split, choices: Choices, fits: dict[str, State], unplayed: NDArray[np.bool_], most: int
 ) -> FusionSettings | None:
     """The fusion for playlists by their title alone: by NDCG@100 on all songs never behind its best source, so neither
-    behind search nor behind popularity. What is new gets no premium: a title says too little to bet on it.
+    behind search nor behind popularity. What is new gets no premium: a title says too little to bet on it. most: titles
+    that it is chosen on.
     """
     tuning = ground.product.tuning.model_copy(update={"new_songs": 0.0})
-    titles = held_out(ground.dataset, split, "playlist", "validation", seeds=0, max_queries=tuning.fusion_queries)
+    titles = held_out(ground.dataset, split, "playlist", "validation", seeds=0, max_queries=most)
     if not titles.queries:
         return None
     settings = choices.settings["playlist"]

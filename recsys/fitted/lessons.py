@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
+from data.reporting import logger
 from data.split import Split
 from data.storage.workspace import Workspace
 from recsys.candidates import CandidateSource, State
@@ -23,9 +24,11 @@ from recsys.ranking.learned.forest import Forest
 from recsys.ranking.learned.ranker import TITLE, RankerChoice
 from recsys.settings import RankerSettings
 from recsys.tasks import UNTUNED, HeldOut, Task, held_out
+from recsys.tuning.budget import Pace
 from recsys.tuning.choices import Choices
 from recsys.tuning.ranker_learning import Lesson, learn_ranker
 
+log = logger(__name__)
 RANKED: tuple[Task, ...] = ("next-song", "discovery", "playlist")
 """Tasks that a ranker is learned for. Cold start alone has none: all its targets are new, and its own fusion finds
 them; nobody is answered by it."""
@@ -91,16 +94,22 @@ def learn_rankers(
     choices: Choices,
     known: Worlds,
     progress: Callable[[str], None],
+    pace: Pace | None = None,
 ) -> tuple[dict[str, Forest], dict[str, RankerChoice]]:
-    """Forests by the task they were learned for, and what was chosen for every task and for titles alone."""
-    settings = choices.ranker
+    """Forests by the task they were learned for, and what was chosen for every task and for titles alone.
+
+    pace: how many queries there is time for; None bounds nothing.
+    """
     forests: dict[str, Forest] = {}
     chosen: dict[str, RankerChoice] = {}
     for task in RANKED:
+        settings = choices.ranker if pace is None else _in_time(task, choices.ranker, known, pace)
         judged, others = _questions(dataset, split, task, settings)
+        if settings.queries < settings.fewest:
+            judged, others = {}, []
         lessons = {name: _lesson(question, choices, known.real, name == TITLE) for name, question in judged.items()}
         more = [_lesson(question, choices, known.real) for question in others]
-        if known.pretended is not None and task in judged:
+        if known.pretended is not None and task in judged and lessons:
             more.append(_lesson(judged[task], choices, known.pretended))
         sources = list(known.real.sources(task))
         if lessons:
@@ -110,6 +119,23 @@ def learn_rankers(
                 forests[task] = forest
         progress(task)
     return forests, chosen
+
+
+def rounds(settings: RankerSettings, known: Worlds, tasks: Sequence[Task] = RANKED) -> float:
+    """How often the queries of these tasks are answered by all sources."""
+    related = [tuned for tuned in UNTUNED.values() if tuned in tasks]
+    others = (1 + len(SHORT_SEEDS)) * ("playlist" in tasks)
+    return (
+        len(tasks) * (1 + (known.pretended is not None)) + others + len(related) * settings.related / settings.queries
+    )
+
+
+def _in_time(task: Task, settings: RankerSettings, known: Worlds, pace: Pace) -> RankerSettings:
+    """The same with as many queries as there is time for."""
+    queries = pace.queries(settings.queries, rounds(settings, known, [task]))
+    if queries < settings.fewest:
+        log.warning(f"  {task:<11} [tuning] minutes leave no time to learn a ranker: the weighted sum answers")
+    return settings.model_copy(update={"queries": max(queries, 1), "related": min(settings.related, max(queries, 1))})
 
 
 def drawn_songs(training: Dataset, share: float) -> NDArray[np.bool_]:

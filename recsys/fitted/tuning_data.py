@@ -1,7 +1,8 @@
 """What settings are chosen on: the training part of the listening, or where that is much, a sample of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,7 +14,13 @@ from recsys.tasks import TASKS, HeldOut, Task
 from recsys.tuning.budget import Share
 from recsys.tuning.choices import Chosen, fit_key
 from recsys.tuning.sample import sampled
-from recsys.tuning.source_settings import choose_settings, quality
+from recsys.tuning.search_space import SPACE
+from recsys.tuning.source_settings import choose_settings, quality, sharing_one_fit
+
+FEWEST_TRIALS = 3
+"On a sample; where there is no time for so many, the defaults are taken."
+TIMED = 25
+"Queries of each task that tell how long all will take."
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,10 @@ class TuningData:
     htcl: Mapping[str, Htcl]
     likeness: Likeness | None
     product: ProductSettings
+    known: dict[str, dict[str, State]] = field(default_factory=dict)
+    "Fits of the defaults on the sample, by source, until they have been tried."
+    took: dict[str, float] = field(default_factory=dict)
+    "Seconds of each fit when it was last made."
 
     @cached_property
     def tried_on(self) -> Dataset:
@@ -39,25 +50,34 @@ class TuningData:
             return self.htcl[name].with_settings(settings)
         source, key = make_source(name, settings, self.likeness), fit_key(name, settings)
         if key not in fits:
+            started = time.monotonic()
             fits[key] = source.fit(self.training if listening is None else listening).state()
+            self.took[key] = time.monotonic() - started
         return source.restore(self.dataset, fits[key])
+
+    def seconds_of(self, fits: Iterable[str]) -> float:
+        """What these fits took."""
+        return sum(self.took[key] for key in fits)
 
     def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None], share: Share) -> Chosen:
         """The source's best settings for each task, tried while its share lasts; its fits are of all training."""
         defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
-        source_of = partial(self.source, name, listening=self.tried_on)
+        listening = self.training if share.fits == 0 else self.tried_on
         chosen = choose_settings(
             name,
             defaults.model_dump(),
             asked,
-            source_of,
+            partial(self.source, name, listening=listening),
             len(self.dataset.track_ids),
             progress,
             self.product.tuning.trials,
             self.product.ranking.depth,
-            share.over,
+            (lambda: True) if share.fits == 0 else share.over,
+            self.known.pop(name, None) if listening is self.tried_on else None,
         )
-        if self.tried_on is not self.training and name not in self.htcl:
+        if listening is not self.training and name not in self.htcl:
+            if share.fits == 1:
+                chosen.settings = sharing_one_fit(name, chosen)
             self._fit_on_all(name, chosen, asked)
         return chosen
 
@@ -71,18 +91,36 @@ class TuningData:
             chosen.ranked[task] = ranked
             chosen.reached[task] = quality(ranked, asked[task], len(self.dataset.track_ids))
 
-    def too_dear(self, name: str, share: Share) -> str | None:
-        """Why a source is left out: fits on all training, one for each task, would take longer than an equal share.
+    def too_dear(self, name: str, asked: Mapping[Task, HeldOut], share: Share) -> str | None:
+        """Why a source is left out: to fit its defaults on all training and to ask them once would take longer than an
+        equal share, and than what is left for it.
 
-        Where they do not, their time is kept from its trials. Estimated from the defaults, fitted on the sample.
+        Where they do not, the share is told what it has room for: a fit for each task, one for all tasks, or the
+        defaults alone; their time is kept from its trials. Estimated from the defaults, fitted on the sample.
         """
         whole, part = (len(data.listens) + len(data.playlist_tracks) for data in (self.training, self.tried_on))
         if name in self.htcl or whole == part:
             return None
-        started = share.clock()
-        make_source(name, {}, self.likeness).fit(self.tried_on)
-        seconds = (share.clock() - started) * whole / part * len(TASKS)
-        if seconds <= share.equal:
-            share.keep(seconds)
-            return None
-        return f"its fits would take about {seconds:,.0f} s, more than its {share.equal:,.0f} s of [tuning] minutes"
+        fit, ask = self._seconds(name, asked, share.clock)
+        fit_on_all, most = fit * whole / part, max(share.equal, share.seconds)
+        if fit_on_all + ask > most:
+            return f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, and {most:,.0f} s are its part"
+        trials = FEWEST_TRIALS * (fit + ask)
+        room = [fits for fits in (len(TASKS), 1) if fits * fit_on_all + ask + trials <= share.seconds]
+        share.fits = room[0] if room else 0
+        share.keep(share.fits * fit_on_all + ask)
+        return None
+
+    def _seconds(self, name: str, asked: Mapping[Task, HeldOut], clock: Callable[[], float]) -> tuple[float, float]:
+        """What a fit of the defaults on the sample takes, and asking all questions once. The fit is kept for the first
+        trial."""
+        first = {setting: getattr(make_source(name, {}).settings, setting) for setting in SPACE[name]}
+        fits: dict[str, State] = {}
+        started = clock()
+        source = self.source(name, first, fits, self.tried_on)
+        fitted = clock()
+        some = [query for question in asked.values() for query in question.queries[:TIMED]]
+        source.candidates(some, self.product.ranking.depth)
+        a_query = (clock() - fitted) / max(len(some), 1)
+        self.known[name] = fits
+        return fitted - started, a_query * sum(len(question.queries) for question in asked.values())

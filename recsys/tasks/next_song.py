@@ -1,7 +1,6 @@
 """Tasks about a listener's next plays: the next song, the next song new to them, and songs without any play yet."""
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import POSITIVE, Dataset

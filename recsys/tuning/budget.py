@@ -1,4 +1,8 @@
-"""The time that choosing settings may take, shared out: each source in turn gets an equal part of what is left."""
+"""The time that tuning may take, shared out: trials have a part of it, of which each source in turn gets an equal part
+of what is left; then fusions and learned rankers ask as many queries as the rest has room for.
+
+Where all of it suffices, nothing that is chosen depends on the clock.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,10 +13,16 @@ from recsys.settings import TuningSettings
 from recsys.tuning.choices import Choices
 from recsys.tuning.search_space import SPACE
 
+TRIALS = 0.6
+"Share of the minutes that trials may take; fusions and learned rankers have the rest, and what trials leave."
+FUSIONS = 0.4
+"Share of what trials leave that fusions may take."
+
 
 @dataclass
 class Budget:
-    """seconds: of all together. waiting: sources that have had no share yet. clock: seconds, from any moment on."""
+    """seconds: of all sources' trials. waiting: sources that have had no share yet. clock: seconds, from any moment
+    on."""
 
     seconds: float
     waiting: int
@@ -30,14 +40,22 @@ class Budget:
         self.waiting -= 1
         return Share(share, self.equal, self.clock)
 
+    def left(self, seconds: float) -> float:
+        """Of so many seconds that began with the trials."""
+        return max(self.begun + seconds - self.clock(), 0.0)
+
 
 @dataclass
 class Share:
-    """seconds: after which no further trial begins. equal: what everybody would get if nothing were left unused."""
+    """seconds: after which no further trial begins. equal: what everybody would get if nothing were left unused.
+
+    fits: of all listening, that it has room for beside trials on a sample; 0: for the defaults alone, None: any number.
+    """
 
     seconds: float
     equal: float
     clock: Callable[[], float] = time.monotonic
+    fits: int | None = None
     begun: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +73,37 @@ class Share:
     def over(self) -> bool:
         """Whether it is spent."""
         return self.clock() - self.begun >= self.seconds
+
+
+@dataclass
+class Pace:
+    """How many queries each of several steps may ask, so that together they end in time.
+
+    seconds: of all steps. rounds: how often all steps together ask their queries. a_query: seconds of one query, a
+    first guess; what the steps before took replaces it.
+    """
+
+    seconds: float
+    rounds: float
+    a_query: float
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+    asked: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.step = self.clock()
+
+    def queries(self, wanted: int, rounds: float = 1.0) -> int:
+        """For the step that begins now, which asks its queries so often: as many as are wanted, or as fit into an
+        equal part of what is left."""
+        now = self.clock()
+        if self.asked:
+            self.a_query = (now - self.step) / self.asked
+        left = max(self.begun + self.seconds - now, 0.0)
+        room = left / max(self.rounds, rounds) / max(self.a_query, 1e-9)
+        found = wanted if room >= wanted else int(room)
+        self.rounds, self.step, self.asked = self.rounds - rounds, now, found * rounds
+        return found
 
 
 def other_time(tuning: TuningSettings) -> list[float]:

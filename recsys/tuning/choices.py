@@ -67,6 +67,10 @@ class Chosen:
     ranked: dict[Task, Ranked] = field(default_factory=dict)
     fits: dict[str, State] = field(default_factory=dict)
     trials: int = 0
+    tried: list[tuple[dict[str, Any], dict[Task, float]]] = field(default_factory=list)
+    "Settings, and what they reached."
+    a_query: float = 0.0
+    "Seconds that it takes to answer one query, in the mean over the trials."
 
 
 def fit_key(name: str, settings: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Chooses the settings of each source for each task, and the fusion, on validation."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,13 +39,16 @@ def choose_settings(
     trials: int,
     depth: int,
     over: Callable[[], bool] = lambda: False,
+    fits: Mapping[str, State] | None = None,
 ) -> Chosen:
     """The settings of the source's search space that reach the best NDCG@100 for each task.
 
     defaults: tried first. source_of: settings and fits so far -> a ready source; it adds its fit. depth:
-    candidates it is asked for. over: asked before every trial but the first; none follows where it says so.
+    candidates it is asked for. over: asked before every trial but the first; none follows where it says so. fits: those
+    there are already.
     """
-    chosen = Chosen()
+    chosen = Chosen(fits=dict(fits or {}))
+    asking = 0.0
     measured = [task for task, question in asked.items() if question.queries]
     known: dict[tuple[Any, ...], list[float]] = {}
 
@@ -57,16 +61,21 @@ def choose_settings(
         return known[drawn]
 
     def measure(settings: dict[str, Any]) -> list[float]:
+        nonlocal asking
         fits = dict(chosen.fits)
         source = source_of(settings, fits)
         values = []
+        reached: dict[Task, float] = {}
         for task, question in asked.items():
+            started = time.monotonic()
             ranked = source.candidates(question.queries, depth)
-            value = quality(ranked, question, tracks)
+            asking += time.monotonic() - started
+            value = reached[task] = quality(ranked, question, tracks)
             if task not in chosen.reached or value > chosen.reached[task]:
                 chosen.reached[task], chosen.ranked[task], chosen.settings[task] = value, ranked, settings
             if task in measured:
                 values.append(value)
+        chosen.tried.append((settings, reached))
         needed = {fit_key(name, settings) for settings in chosen.settings.values()}
         chosen.fits = {key: state for key, state in fits.items() if key in needed}
         return values
@@ -75,7 +84,25 @@ def choose_settings(
     chosen.trials = run_trials(space, evaluate, len(measured), trials, defaults, over=over)
     for _ in range(chosen.trials, trials if space and measured else 1):
         progress()
+    answers = len(chosen.tried) * sum(len(question.queries) for question in asked.values())
+    chosen.a_query = asking / max(answers, 1)
     return chosen
+
+
+def sharing_one_fit(name: str, chosen: Chosen) -> dict[Task, dict[str, Any]]:
+    """The settings for each task where all tasks must do with one fit: the fit that keeps most of what each task's own
+    best settings reach, in the mean over the tasks."""
+    best: dict[str, dict[Task, tuple[float, dict[str, Any]]]] = {}
+    for settings, reached in chosen.tried:
+        of_fit = best.setdefault(fit_key(name, settings), {})
+        for task, value in reached.items():
+            if task not in of_fit or value > of_fit[task][0]:
+                of_fit[task] = value, settings
+    kept = {
+        key: sum(value / (chosen.reached[task] or 1.0) for task, (value, _) in of_fit.items())
+        for key, of_fit in best.items()
+    }
+    return {task: settings for task, (_, settings) in best[max(kept, key=lambda key: kept[key])].items()}
 
 
 def choose_fusion(

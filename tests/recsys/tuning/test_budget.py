@@ -1,7 +1,7 @@
 """Time for trials is shared fairly, and changes nothing where it suffices."""
 
 from recsys.settings import TuningSettings
-from recsys.tuning.budget import Budget, Share, other_time, trials_in_words
+from recsys.tuning.budget import Budget, Pace, Share, other_time, trials_in_words
 from recsys.tuning.choices import Choices
 from recsys.tuning.optuna_search import run_trials
 from recsys.tuning.search_space import SPACE
@@ -38,8 +38,41 @@ class TestShares:
         assert share.over()
         assert budget.share().over()
 
+    def test_what_is_left_of_more_than_the_trials(self):
+        clock = Clock()
+        budget = Budget(60, 2, clock)
+        clock.now += 70
+        assert (budget.left(100), budget.left(60)) == (30, 0)
+
     def test_without_a_bound(self):
         assert not Share.endless().over()
+
+
+class TestPace:
+    def test_as_many_as_are_wanted_where_there_is_time(self):
+        pace = Pace(100, 2, 0.01, Clock())
+        assert [pace.queries(2000), pace.queries(2000)] == [2000, 2000]
+
+    def test_together_the_steps_end_in_time_however_wrong_the_first_guess_was(self):
+        clock = Clock()
+        pace, asked = Pace(100, 4, 0.01, clock), []
+        for rounds in (1, 1, 2):
+            asked.append(pace.queries(2000, rounds))
+            clock.now += 0.05 * asked[-1] * rounds
+        assert asked[0] == 2000, "the guess of a hundredth of a second had room for 2,500"
+        assert asked[1:] == [0, 0], "they took all the time there was"
+
+    def test_what_a_step_took_is_what_the_next_one_is_given_time_for(self):
+        clock = Clock()
+        pace, asked = Pace(100, 4, 0.04, clock), []
+        for rounds in (1, 1, 2):
+            asked.append(pace.queries(2000, rounds))
+            clock.now += 0.02 * asked[-1] * rounds
+        assert asked == [625, 1458, 1458]
+        assert clock.now <= 100.0 + 100
+
+    def test_no_time_is_no_query(self):
+        assert Pace(0, 1, 0.1, Clock()).queries(100) == 0
 
 
 def settings_tried(over_after: int) -> list[dict[str, float]]:
