@@ -1,5 +1,6 @@
 """Likeness: for each song the songs nearest to it in a space of vectors, among those that training knows."""
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,14 @@ from recsys.index import BACKENDS
 
 MANY = 50_000
 """Known songs from which they are searched in cells of an inverted file instead of one by one."""
+PROBES = 8
+"""Cells that are looked through for each song, of two times the root of the songs. On the trained vectors of 100,000
+simulated songs that found 0.9998 of the 20 nearest in 4 s of one core, where an eighth of twice as many cells, as an
+index for answers looks through, took two minutes: there the work grows with the square of the songs."""
+POINTS = 64
+"Songs for each cell that its middle is learned from."
+AT_ONCE = 65_536
+"Songs that are searched for at once."
 
 
 class Nearest(NamedTuple):
@@ -28,6 +37,36 @@ class Nearest(NamedTuple):
         values /= np.maximum(values.sum(axis=1, keepdims=True), 1e-12)
         shape = (len(self.tracks), len(self.tracks))
         return csr_matrix((values[songs, places].astype(np.float32), (songs, self.tracks[songs, places])), shape=shape)
+
+
+class Cells:
+    """Songs in the cells of an inverted file, few of which are looked through."""
+
+    def __init__(self, tracks: NDArray[np.int32], unit: NDArray[np.float32]) -> None:
+        """unit: (M, D) vectors of length 1."""
+        import faiss
+
+        self.tracks = tracks
+        cells = round(2 * math.sqrt(len(unit)))
+        dimension = unit.shape[1]
+        self.index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, cells, faiss.METRIC_INNER_PRODUCT)
+        self.index.cp.max_points_per_centroid = POINTS
+        self.index.train(unit)
+        self.index.add(unit)
+        self.index.nprobe = PROBES
+
+    def nearest(
+        self, unit: NDArray[np.float32], own: NDArray[np.int32], most: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """(Q, most) songs, best first, -1 where there are fewer, and their cosines, 0 there. own: (Q,) songs that are
+        not to be found, each by its own row."""
+        cosines, places = self.index.search(unit, most + 1)
+        songs = np.where(places >= 0, self.tracks[places], -1)
+        others = (songs >= 0) & (songs != own[:, None])
+        first = np.argsort(~others, axis=1, kind="stable")[:, :most]
+        kept = np.take_along_axis(others, first, axis=1)
+        songs, cosines = np.take_along_axis(songs, first, axis=1), np.take_along_axis(cosines, first, axis=1)
+        return np.where(kept, songs, -1).astype(np.int32), np.where(kept, cosines, 0).astype(np.float32)
 
 
 class Likeness:
@@ -54,7 +93,13 @@ class Likeness:
         among, rows = known[tracks], np.flatnonzero(asking[tracks])
         if not among.any() or not len(rows):
             return Nearest(near, cosines)
-        index = BACKENDS["faiss-ivf" if among.sum() > MANY else "exact"](self.vectors.dimension)
+        if among.sum() > MANY:
+            cells = Cells(tracks[among], values[among])
+            for block in np.split(rows, range(AT_ONCE, len(rows), AT_ONCE)):
+                songs, scores = cells.nearest(values[block], tracks[block], most)
+                near[tracks[block]], cosines[tracks[block]] = songs, scores
+            return Nearest(near, cosines)
+        index = BACKENDS["exact"](self.vectors.dimension)
         index.add(tracks[among], values[among])
         found = index.search(values[rows], min(most, len(index)), exclude=list(tracks[rows][:, None]))
         for row, (songs, scores) in zip(tracks[rows], found, strict=True):
