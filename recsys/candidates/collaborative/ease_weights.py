@@ -20,6 +20,8 @@ from data.errors import UserError
 from recsys.candidates.contract import State
 
 BLOCK_ROWS = 256
+CELLS_AT_ONCE = 16_000_000
+"""Weights that are made at once to look for the best ones: 64 MB, and as much again on the way."""
 SAMPLED = 1000
 """Songs whose best weight is looked up where the weights are no matrix."""
 SEED = 20260101
@@ -110,9 +112,8 @@ class Smoothed:
     def best(self) -> NDArray[np.float32]:
         songs = len(self.by.own)
         sample = np.unique(np.linspace(0, songs - 1, min(songs, SAMPLED)).astype(np.int64))
-        parts = [
-            self.between(sample[at : at + BLOCK_ROWS], np.arange(songs)) for at in range(0, len(sample), BLOCK_ROWS)
-        ]
+        step = min(max(CELLS_AT_ONCE // max(songs, 1), 1), BLOCK_ROWS)
+        parts = [self.between(sample[at : at + step], np.arange(songs)) for at in range(0, len(sample), step)]
         return np.concatenate([np.zeros(0, np.float32), *(part.max(axis=1, initial=0) for part in parts)])
 
     @cached_property

@@ -20,18 +20,21 @@ from recsys.ranked import Ranked
 BLOCK_ENTRIES = 4_000_000
 """Entries of a product that exist at once: some 100 MB with what it takes to choose among them."""
 
+KEPT = 50_000_000
+"""Entries of a matrix that are kept at most: 400 MB. A million songs keep 50 neighbours each, 100,000 keep 500."""
+
 Rescale = Callable[[csr_matrix, slice], csr_matrix]
 
 
 def best_others(left: csr_matrix, right: csr_matrix, keep: int, rescale: Rescale | None = None) -> csr_matrix:
     """The `keep` largest positive entries of each row of left @ right beside the diagonal, float32; of equal ones the
-    lower columns.
+    lower columns. In a large catalogue fewer are kept: KEPT altogether.
 
     left: (N, R), right: (R, N). rescale(block, rows): a block of the product with other values, before the best of it
     are chosen.
     """
     left, right = csr_matrix(left), csr_matrix(right)
-    parts = []
+    keep, parts = most_for_each(left, keep), []
     for rows in runs(_entries_at_most(left, right), BLOCK_ENTRIES):
         block = (left[rows] @ right).tocsr()
         block = block if rescale is None else rescale(block, rows).tocsr()
@@ -113,6 +116,11 @@ def from_state(state: Mapping[str, NDArray[Any]], songs: int) -> csr_matrix:
 def pattern(matrix: csr_matrix) -> csr_matrix:
     """The same matrix with 1 for every entry."""
     return csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def most_for_each(matrix: csr_matrix, keep: int) -> int:
+    """`keep`, or less where the rows that are not empty would together keep more than KEPT."""
+    return max(min(keep, KEPT // max(np.count_nonzero(matrix.getnnz(axis=1)), 1)), 1)
 
 
 def _entries_at_most(left: csr_matrix, right: csr_matrix) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, PositiveFloat, PositiveInt
 
 from data.dataset import Dataset
-from recsys.candidates.collaborative.item_similarity import best_of_rows
+from recsys.candidates.collaborative.item_similarity import best_of_rows, most_for_each
 from recsys.candidates.declaration import HALF_LIFE, AtQuery, OneOf, Range, Reason
 from recsys.candidates.sequential.sequences import WEIGHTINGS, Weighting, sequences, weigh
 from recsys.candidates.sequential.transitions import Transitions, followers, shares
@@ -40,5 +40,5 @@ class SequentialRules(Transitions):
         s = self.settings
         weights = weigh(np.arange(1, s.reach + 1), s.weighting)
         counts = followers(sequences(dataset, of="session"), weights, len(dataset.track_ids))
-        self.matrix = best_of_rows(shares(counts), s.rules)
+        self.matrix = best_of_rows(shares(counts), most_for_each(counts, s.rules))
         return self

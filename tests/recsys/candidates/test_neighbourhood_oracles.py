@@ -72,6 +72,15 @@ class TestBestOthers:
         np.testing.assert_array_equal(found.toarray(), expected)
         assert found.nnz == np.count_nonzero(expected)
 
+    def test_a_large_catalogue_keeps_fewer_for_each_song(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        matrix = csr_matrix(rng.random((30, 40), np.float32))
+        monkeypatch.setattr(neighbours, "KEPT", 100)
+        few = best_others(matrix, csr_matrix(matrix.T), 20)
+        assert (few.getnnz(axis=1) == 3).all(), "a hundred of thirty songs"
+        monkeypatch.undo()
+        assert (best_others(matrix, csr_matrix(matrix.T), 3) != few).nnz == 0, "and these are the best"
+
     def test_of_nothing_are_nothing(self):
         empty = csr_matrix((0, 3), dtype=np.float32)
         assert best_others(empty, csr_matrix((3, 0), dtype=np.float32), 5).shape == (0, 0)
