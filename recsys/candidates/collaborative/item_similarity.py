@@ -120,7 +120,7 @@ def pattern(matrix: csr_matrix) -> csr_matrix:
 
 def most_for_each(matrix: csr_matrix, keep: int) -> int:
     """`keep`, or less where the rows that are not empty would together keep more than KEPT."""
-    return max(min(keep, KEPT // max(np.count_nonzero(matrix.getnnz(axis=1)), 1)), 1)
+    return max(min(keep, KEPT // max(int(np.count_nonzero(matrix.getnnz(axis=1))), 1)), 1)
 
 
 def _entries_at_most(left: csr_matrix, right: csr_matrix) -> NDArray[np.int64]:
