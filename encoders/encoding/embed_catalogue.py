@@ -29,6 +29,8 @@ COMPARED = 5000
 
 BATCH, GPU_BATCH = 32, 256
 "Songs at a time. What a GPU does with few is over before the next are read."
+TEXT_BATCH = 128
+"And where no song has a mel: texts are short, and the small towers' products of 32 of them take a third longer."
 
 
 def embed_stage(workspace: Workspace, dataset: Dataset, mels: Mels, stage: Stage) -> None:
@@ -101,7 +103,8 @@ def _encode_block(model: HtclNetwork, reader: SongReader, tracks: NDArray[np.int
     found: dict[str, NDArray[np.float32]] = {
         name: np.zeros((len(tracks), model.config.projection_dim), np.float32) for name in MODALITIES
     }
-    size = GPU_BATCH if device.type == "cuda" else BATCH
+    size = BATCH if reader.mels.present[tracks].any() else TEXT_BATCH
+    size = GPU_BATCH if device.type == "cuda" else size
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     read = prefetched(lambda number: reader.read(tracks[batches[number]]), len(batches))
     for rows, batch in zip(batches, read, strict=True):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,12 @@ class Mels:
     rejects: dict[int, str]
     digests: Sequence[str | None]
 
-    @property
+    @cached_property
     def present(self) -> NDArray[np.bool_]:
         """(N,) which tracks have a mel."""
         return np.array([place is not None for place in self.where], dtype=np.bool_)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Of the sounds alone: the same in whatever order they were decoded, and wherever the files lie."""
         return short_hash([self.digests, SETTINGS])

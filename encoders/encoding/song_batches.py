@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -106,18 +107,18 @@ class SongReader:
         """Everything the dataset knows of its songs."""
         return cls(mels, track_texts(dataset.tracks), tokenizer, dataset.feature_matrix())
 
-    @property
+    @cached_property
     def has_audio(self) -> NDArray[np.bool_]:
         """(N,) of which songs is it known how they sound, from a mel or from precomputed features?"""
         return self.mels.present | self.has_precomputed
 
-    @property
+    @cached_property
     def has_precomputed(self) -> NDArray[np.bool_]:
         if self.precomputed is None:
             return np.zeros(len(self.texts), np.bool_)
         return np.asarray(~np.isnan(self.precomputed[:, 0]), np.bool_)
 
-    @property
+    @cached_property
     def has_text(self) -> NDArray[np.bool_]:
         return np.array([text is not None for text in self.texts], dtype=np.bool_)
 

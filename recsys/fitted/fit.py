@@ -178,7 +178,7 @@ def _tune_product(
             choices.add(name, chosen)
             best[name] = chosen.ranked
             fits |= chosen.fits
-            a_query += chosen.a_query
+            a_query += chosen.a_query * (name in FUSED)
     unplayed = play_counts(ground.training) == 0
     pace = Pace(FUSIONS * budget.left(seconds), len(TASKS) + 1, a_query)
     for task in TASKS:
