@@ -92,8 +92,7 @@ class TuningData:
             chosen.reached[task] = quality(ranked, asked[task], len(self.dataset.track_ids))
 
     def too_dear(self, name: str, asked: Mapping[Task, HeldOut], share: Share) -> str | None:
-        """Why a source is left out: to fit its defaults on all training and to ask them once would take longer than an
-        equal share, and than what is left for it.
+        """Why a source is left out: to fit its defaults on all training and to ask them once would take too long.
 
         Where they do not, the share is told what it has room for: a fit for each task, one for all tasks, or the
         defaults alone; their time is kept from its trials. Estimated from the defaults, fitted on the sample.
@@ -101,21 +100,27 @@ class TuningData:
         whole, part = (len(data.listens) + len(data.playlist_tracks) for data in (self.training, self.tried_on))
         if name in self.htcl or whole == part:
             return None
-        fit, ask = self._seconds(name, asked, share.clock)
-        fit_on_all, most = fit * whole / part, max(share.equal, share.seconds)
-        if fit_on_all + ask > most:
-            return f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, and {most:,.0f} s are its part"
+        fit, fixed, ask = self._seconds(name, asked, share.clock)
+        fit_on_all = fixed + (fit - fixed) * whole / part
+        if fit_on_all + ask > share.most:
+            return (
+                f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, more than the {share.most:,.0f} s "
+                "that one source may have of [tuning] minutes"
+            )
         trials = FEWEST_TRIALS * (fit + ask)
         room = [fits for fits in (len(TASKS), 1) if fits * fit_on_all + ask + trials <= share.seconds]
         share.fits = room[0] if room else 0
         share.keep(share.fits * fit_on_all + ask)
         return None
 
-    def _seconds(self, name: str, asked: Mapping[Task, HeldOut], clock: Callable[[], float]) -> tuple[float, float]:
+    def _seconds(
+        self, name: str, asked: Mapping[Task, HeldOut], clock: Callable[[], float]
+    ) -> tuple[float, float, float]:
         """What a fit of the defaults on the sample takes, and asking all questions once. The fit is kept for the first
         trial."""
         first = {setting: getattr(make_source(name, {}).settings, setting) for setting in SPACE[name]}
         fits: dict[str, State] = {}
+        searched = 0.0 if self.likeness is None else self.likeness.seconds
         started = clock()
         source = self.source(name, first, fits, self.tried_on)
         fitted = clock()
@@ -123,4 +128,5 @@ class TuningData:
         source.candidates(some, self.product.ranking.depth)
         a_query = (clock() - fitted) / max(len(some), 1)
         self.known[name] = fits
-        return fitted - started, a_query * sum(len(question.queries) for question in asked.values())
+        fixed = 0.0 if self.likeness is None else self.likeness.seconds - searched
+        return fitted - started, fixed, a_query * sum(len(question.queries) for question in asked.values())

@@ -18,6 +18,9 @@ TRIALS = 0.6
 FUSIONS = 0.4
 "Share of what trials leave that fusions may take."
 
+DEAREST = 0.25
+"Part of the time left for all trials that one source's defaults may take; others may then have no time but for theirs."
+
 
 @dataclass
 class Budget:
@@ -31,14 +34,13 @@ class Budget:
 
     def __post_init__(self) -> None:
         self.begun = self.clock()
-        self.equal = self.seconds / max(self.waiting, 1)
 
     def share(self) -> "Share":
         """The next source's, which begins now; what others left unused is in it."""
         left = max(self.begun + self.seconds - self.clock(), 0.0)
         share = left / max(self.waiting, 1)
         self.waiting -= 1
-        return Share(share, self.equal, self.clock)
+        return Share(share, max(share, DEAREST * left), self.clock)
 
     def left(self, seconds: float) -> float:
         """Of so many seconds that began with the trials."""
@@ -47,13 +49,13 @@ class Budget:
 
 @dataclass
 class Share:
-    """seconds: after which no further trial begins. equal: what everybody would get if nothing were left unused.
+    """seconds: after which no further trial begins. most: what its defaults alone may take.
 
     fits: of all listening, that it has room for beside trials on a sample; 0: for the defaults alone, None: any number.
     """
 
     seconds: float
-    equal: float
+    most: float
     clock: Callable[[], float] = time.monotonic
     fits: int | None = None
     begun: float = field(init=False)

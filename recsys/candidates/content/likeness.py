@@ -1,6 +1,7 @@
 """Likeness: for each song the songs nearest to it in a space of vectors, among those that training knows."""
 
 import math
+import time
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -70,10 +71,13 @@ class Cells:
 
 
 class Likeness:
-    """Over one set of vectors; what was found last is kept, since many fits ask for the same."""
+    """Over one set of vectors; what was found last is kept, since many fits ask for the same.
+
+    seconds: that all searches took.
+    """
 
     def __init__(self, vectors: Vectors) -> None:
-        self.vectors = vectors
+        self.vectors, self.seconds = vectors, 0.0
         self._asked: tuple[bytes, bytes, int] | None = None
 
     def nearest(self, asking: NDArray[np.bool_], known: NDArray[np.bool_], most: int) -> Nearest:
@@ -83,7 +87,9 @@ class Likeness:
         """
         asked = (asking.tobytes(), known.tobytes(), most)
         if asked != self._asked:
+            started = time.monotonic()
             self._asked, self._found = asked, self._search(asking, known, most)
+            self.seconds += time.monotonic() - started
         return self._found
 
     def _search(self, asking: NDArray[np.bool_], known: NDArray[np.bool_], most: int) -> Nearest:

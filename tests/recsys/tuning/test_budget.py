@@ -22,7 +22,7 @@ class TestShares:
         clock = Clock()
         budget = Budget(60, 3, clock)
         first = budget.share()
-        assert (first.seconds, first.equal) == (20, 20)
+        assert (first.seconds, first.most) == (20, 20)
         clock.now += 6
         assert budget.share().seconds == 27
         clock.now += 27
@@ -46,6 +46,11 @@ class TestShares:
 
     def test_without_a_bound(self):
         assert not Share.endless().over()
+
+
+def test_where_many_wait_the_defaults_of_one_may_take_more_than_its_share():
+    share = Budget(100, 10, Clock()).share()
+    assert (share.seconds, share.most) == (10, 25)
 
 
 class TestPace:
