@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data.dataset import Dataset
 from data.errors import UserError
 from data.listening.pairs import PairSettings, mine_pairs, mine_skips
-from data.reporting import done
+from data.reporting import done, meter
 from data.split import Extent, Split, ensure_split
 from data.storage.manifest import is_current, read_manifest, verify
 from data.storage.publishing import adopt, publishing
@@ -277,8 +277,10 @@ def mine(
     listening: Dataset, reader: SongReader, before: NDArray[np.float32] | None, settings: PairSettings | None = None
 ) -> Listening:
     """What stage 2 learns from the listening of a training part: pairs, and songs skipped beside others."""
-    pairs = usable_pairs(reader, mine_pairs(listening, settings))
-    return Listening(pairs, usable_pairs(reader, mine_skips(listening, settings)), before)
+    with meter("pairs", 2) as progress:
+        pairs = usable_pairs(reader, mine_pairs(listening, settings))
+        progress.advance()
+        return Listening(pairs, usable_pairs(reader, mine_skips(listening, settings)), before)
 
 
 def learn_preference(

@@ -132,6 +132,29 @@ def recommend(
         say(f"Picture in {picture}.")
 
 
+@app.command()
+def build(
+    songs: Annotated[str, typer.Option(help="Sizes of the catalogue; 1000000 takes half an hour.")] = "10000,100000",
+    plays_a_song: Annotated[int, typer.Option(min=1, help="Plays for each song of the catalogue.")] = 10,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Of tuning; default the product's.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw time against size into this HTML file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+) -> None:
+    """Each step of a build from simulated tables without sound: time and memory, by the size of the catalogue."""
+    sizes = catalogue_sizes(songs)
+    from data.storage.atomic_files import write_text
+    from eval.bench.building.picture import build_picture
+    from eval.bench.building.suite import BuildSizes, build_bench
+    from eval.bench.rows import circumstances
+
+    rows, found = build_bench(BuildSizes(sizes, plays_a_song, minutes), say)
+    report("build", rows, json_file)
+    if picture is not None:
+        where = circumstances()
+        write_text(picture, build_picture(found, f"{where.device}; {where.date}"))
+        say(f"Picture in {picture}.")
+
+
 def catalogue_sizes(songs: str) -> tuple[int, ...]:
     """`10000,100000` as numbers. Raises UserError for anything else."""
     sizes = tuple(int(size) if size.strip().isdecimal() else 0 for size in songs.split(","))

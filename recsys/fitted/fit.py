@@ -181,20 +181,22 @@ def _tune_product(
             a_query += chosen.a_query * (name in FUSED)
     unplayed = play_counts(ground.training) == 0
     pace = Pace(FUSIONS * budget.left(seconds), len(TASKS) + 1, a_query)
-    for task in TASKS:
-        most = pace.queries(product.tuning.fusion_queries)
-        few = most <= product.tuning.queries
-        question = asked[task] if few else held_out(dataset, split, task, "validation", max_queries=most)
-        known = rankings = {name: best[name][task] for name in FUSED if name in best}
-        if len(question.queries) > len(asked[task].queries):
-            sources = {name: ground.source(name, choices.settings[task][name], fits) for name in known}
-            depth = product.ranking.depth
-            rankings = {name: source.candidates(question.queries, depth) for name, source in sources.items()}
-        choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
-        fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
-        choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
-    most = max(pace.queries(product.tuning.fusion_queries), FEWEST_TITLES)
-    choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed, most)
+    with meter("fusions", len(TASKS) + 1) as progress:
+        for task in TASKS:
+            most = pace.queries(product.tuning.fusion_queries)
+            few = most <= product.tuning.queries
+            question = asked[task] if few else held_out(dataset, split, task, "validation", max_queries=most)
+            known = rankings = {name: best[name][task] for name in FUSED if name in best}
+            if len(question.queries) > len(asked[task].queries):
+                sources = {name: ground.source(name, choices.settings[task][name], fits) for name in known}
+                depth = product.ranking.depth
+                rankings = {name: source.candidates(question.queries, depth) for name, source in sources.items()}
+            choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
+            fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
+            choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
+            progress.advance(task)
+        most = max(pace.queries(product.tuning.fusion_queries), FEWEST_TITLES)
+        choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed, most)
     with meter("ranker", len(RANKED)) as progress:
         both = worlds(tuning, ground, choices, fits, FUSED)
         left, again = budget.left(seconds), ground.seconds_of(fits)

@@ -22,6 +22,7 @@ from encoders.word_sense import WordSense
 from recsys.candidates import OVER_VECTORS, SOURCES, CandidateSource, Htcl, Likeness, State
 from recsys.fitted.text_encoder import TextEncoder, read_text_encoder
 from recsys.index import BACKENDS, VectorIndex
+from recsys.index.choosing import EXACT_UP_TO
 from recsys.line_up import BUILT, EVERY_NAME, HTCL_NAMES
 from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
@@ -209,7 +210,7 @@ def make_source(name: str, settings: Mapping[str, Any], likeness: Likeness | Non
 
 
 def htcl_sources(workspace: Workspace, dataset: Dataset, index: VectorIndex | None = None) -> dict[str, Htcl]:
-    """HTCL neighbours in the space of each stage. index: the published one, over stage 2; None searches exactly."""
+    """HTCL neighbours in the space of each stage. index: the published one, over stage 2; None makes one."""
     return {name: make() for name, make in _htcl_makers(workspace, dataset, index).items()}
 
 
@@ -224,7 +225,7 @@ def _htcl_makers(workspace: Workspace, dataset: Dataset, index: VectorIndex | No
 
 
 def _htcl(name: str, vectors: Vectors, index: VectorIndex | None, text: TextEncoder, dataset: Dataset) -> Htcl:
-    return Htcl(name, vectors, exact_index(vectors) if index is None else index, text).fit(dataset)
+    return Htcl(name, vectors, quick_index(vectors) if index is None else index, text).fit(dataset)
 
 
 def _with_settings(make: Callable[[], Htcl], settings: Mapping[str, Any]) -> Htcl:
@@ -236,6 +237,18 @@ def likeness_of(workspace: Workspace, dataset: Dataset) -> Likeness | None:
     if not WordSense.of(read_manifest(workspace.encoder("preference"))).learned:
         return None
     return Likeness(read_vectors(workspace.vectors("preference"), "item", dataset))
+
+
+def quick_index(vectors: Vectors) -> VectorIndex:
+    """Where nothing is published yet: exact as long as that is quick, like what is published (`recsys.index.choosing`).
+
+    Of a million songs, exact search for the neighbours of a history takes a third of a second.
+    """
+    if len(vectors.tracks) <= EXACT_UP_TO:
+        return exact_index(vectors)
+    index = BACKENDS["faiss-ivf"](vectors.dimension)
+    index.add(vectors.tracks, vectors.values)
+    return index
 
 
 def exact_index(vectors: Vectors) -> VectorIndex:

@@ -7,6 +7,7 @@ import polars as pl
 
 from data.dataset import Dataset
 from data.errors import DamagedError, UserError
+from data.reporting import meter
 from data.storage.atomic_files import write_text
 from data.storage.hashing import inside, short_hash
 from data.storage.manifest import Manifest, is_current, read_manifest, verify
@@ -49,7 +50,8 @@ def ensure_index(
     target = workspace.index / version
     if not (is_current(target, made_from, settings) and _named(workspace) == version):
         vectors = read_vectors(workspace.vectors("preference"), "item", dataset)
-        kind, index, recall = _good_index(vectors, asked, least)
+        with meter("index", 1):
+            kind, index, recall = _good_index(vectors, asked, least)
         with publishing(target, "index", made_from, settings, manifest.trained_on) as draft:
             index.save(draft.folder)
             IndexCard.read(draft.folder).model_copy(update={"recall": recall}).write(draft.folder)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 from rapidfuzz import fuzz, process
 
+from data.reporting import meter
 from recsys.search.plain_text import plain, words_of
 
 FIELDS = ("title", "artist", "album", "other")
@@ -28,6 +29,8 @@ ALIKE = 80
 """Of 100, what rapidfuzz must give two words to be one with a slip of the pen."""
 SHORTEST = 4
 """Letters below which every word is like some other."""
+SHOWN = 10_000
+"Songs after which progress moves on."
 BETWEEN = ("by", "von", "de", "di", "par")
 """What may stand between a title and its artist."""
 
@@ -54,13 +57,19 @@ class TextIndex:
         database = _memory()
         database.executescript(SCHEMA)
         rows = tracks.select("title", "artist", "album", "genres", "tags", "language", "description").iter_rows()
-        for number, (title, artist, album, *others) in enumerate(rows):
-            names = (plain(title), plain(artist), plain(album))
-            database.execute("INSERT INTO names (rowid, title, artist, album) VALUES (?, ?, ?, ?)", (number, *names))
-            rest = " ".join(plain(" ".join(other) if isinstance(other, list) else other) for other in others)
-            database.execute(
-                "INSERT INTO texts (rowid, title, artist, album, other) VALUES (?, ?, ?, ?, ?)", (number, *names, rest)
-            )
+        with meter("texts", tracks.height) as progress:
+            for number, (title, artist, album, *others) in enumerate(rows):
+                names = (plain(title), plain(artist), plain(album))
+                database.execute(
+                    "INSERT INTO names (rowid, title, artist, album) VALUES (?, ?, ?, ?)", (number, *names)
+                )
+                rest = " ".join(plain(" ".join(other) if isinstance(other, list) else other) for other in others)
+                database.execute(
+                    "INSERT INTO texts (rowid, title, artist, album, other) VALUES (?, ?, ?, ?, ?)",
+                    (number, *names, rest),
+                )
+                if number % SHOWN == 0:
+                    progress.to(number)
         database.executescript(INDEXES + "INSERT INTO texts (texts) VALUES ('optimize');")
         database.commit()
         return cls(database)
