@@ -9,6 +9,7 @@ from typing import Any
 from data.dataset import Dataset
 from recsys.candidates import CandidateSource, Htcl, Likeness, State
 from recsys.fitted.store import make_source
+from recsys.index.choosing import EXACT_UP_TO
 from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task
 from recsys.tuning.budget import Share
@@ -61,11 +62,10 @@ class TuningData:
 
     def choose(self, name: str, asked: Mapping[Task, HeldOut], progress: Callable[[], None], share: Share) -> Chosen:
         """The source's best settings for each task, tried while its share lasts; its fits are of all training."""
-        defaults = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
-        listening = self.training if share.fits == 0 else self.tried_on
+        listening, known = self.training if share.fits == 0 else self.tried_on, self.known.pop(name, None)
         chosen = choose_settings(
             name,
-            defaults.model_dump(),
+            self._defaults(name),
             asked,
             partial(self.source, name, listening=listening),
             len(self.dataset.track_ids),
@@ -73,13 +73,17 @@ class TuningData:
             self.product.tuning.trials,
             self.product.ranking.depth,
             (lambda: True) if share.fits == 0 else share.over,
-            self.known.pop(name, None) if listening is self.tried_on else None,
+            known if listening is self.tried_on else None,
         )
         if listening is not self.training and name not in self.htcl:
             if share.fits == 1:
                 chosen.settings = sharing_one_fit(name, chosen)
             self._fit_on_all(name, chosen, asked)
         return chosen
+
+    def _defaults(self, name: str) -> dict[str, Any]:
+        settings = self.htcl[name].settings if name in self.htcl else make_source(name, {}).settings
+        return settings.model_dump()
 
     def _fit_on_all(self, name: str, chosen: Chosen, asked: Mapping[Task, HeldOut]) -> None:
         """What settings that were chosen on a sample answer and reach when fitted on all training."""
@@ -98,15 +102,18 @@ class TuningData:
         defaults alone; their time is kept from its trials. Estimated from the defaults, fitted on the sample.
         """
         whole, part = (len(data.listens) + len(data.playlist_tracks) for data in (self.training, self.tried_on))
-        if name in self.htcl or whole == part:
+        if whole == part and len(self.dataset.track_ids) <= EXACT_UP_TO:
             return None
         fit, fixed, ask = self._seconds(name, asked, share.clock)
         fit_on_all = fixed + (fit - fixed) * whole / part
         if fit_on_all + ask > share.most:
+            del self.known[name]
             return (
                 f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, more than the {share.most:,.0f} s "
                 "that one source may have of [tuning] minutes"
             )
+        if whole == part or name in self.htcl:
+            return None
         trials = FEWEST_TRIALS * (fit + ask)
         room = [fits for fits in (len(TASKS), 1) if fits * fit_on_all + ask + trials <= share.seconds]
         share.fits = room[0] if room else 0
@@ -118,7 +125,8 @@ class TuningData:
     ) -> tuple[float, float, float]:
         """What a fit of the defaults on the sample takes, and asking all questions once. The fit is kept for the first
         trial."""
-        first = {setting: getattr(make_source(name, {}).settings, setting) for setting in SPACE[name]}
+        defaults = self._defaults(name)
+        first = {setting: defaults[setting] for setting in SPACE[name]}
         fits: dict[str, State] = {}
         searched = 0.0 if self.likeness is None else self.likeness.seconds
         started = clock()

@@ -86,6 +86,15 @@ def test_what_takes_longer_than_an_equal_share_is_too_dear(ground, asked, monkey
     assert 0 < share.seconds < 1e6, "the time of fits on all is kept from the trials"
 
 
+def test_in_a_large_catalogue_answers_may_be_too_dear_however_few_the_plays(ground, asked, monkeypatch):
+    assert ground.too_dear("popularity", asked, Share(5, 5, Clock(10))) is None
+    monkeypatch.setattr(tuning_data, "EXACT_UP_TO", 10)
+    assert ground.too_dear("popularity", asked, Share(5, 5, Clock(10))) is not None
+    share = Share(1e6, 1e6, Clock(10))
+    assert ground.too_dear("popularity", asked, share) is None
+    assert (share.seconds, share.fits) == (1e6, None), "what is tried on all is not fitted again"
+
+
 def test_with_less_time_all_tasks_share_a_fit_and_with_still_less_it_is_that_of_the_defaults(
     ground, asked, monkeypatch
 ):
