@@ -24,6 +24,7 @@ from encoders.training.recipe import Recipe, choose_recipe
 from encoders.word_sense import WordSense
 from recsys.fitted.doubts import doubts
 from recsys.fitted.fit import chosen_before, ensure_choices, ensure_models
+from recsys.fitted.forecast import announcement
 from recsys.fitted.plan import Plan
 from recsys.index.publishing import ensure_index
 from recsys.live import versions
@@ -74,6 +75,8 @@ def build(
     if plan.is_news(workspace, dataset):
         for line in plan.lines(workspace, dataset):
             log.info(line)
+    if read_manifest(workspace.models) is None and (expected := announcement(dataset, product.tuning)):
+        log.info(expected)
     split = ensure_split(workspace, dataset, SplitSettings.model_validate({"method": method}) if method else None)
     started, cached = time.monotonic(), any(workspace.mels.glob("chunk-*.json"))
     mels = ensure_mels(workspace.mels, dataset)
