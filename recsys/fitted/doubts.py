@@ -61,7 +61,7 @@ def _of_validation(choices: Choices) -> list[str]:
     """HTCL against a random order on what validation asked."""
     stage_2 = list(HTCL_NAMES)[-1]
     asked = {task: reached for task, reached in choices.validation.items() if reached.get("random", 0) > 0}
-    if not asked:
+    if not asked or stage_2 in choices.left_out:
         return []
     task, best = max(asked.items(), key=lambda item: item[1].get(stage_2, 0.0) / item[1]["random"])
     if best.get(stage_2, 0.0) >= ABOVE_CHANCE * best["random"]:

@@ -20,6 +20,10 @@ from recsys.tuning.source_settings import choose_settings, quality, sharing_one_
 
 FEWEST_TRIALS = 3
 "On a sample; where there is no time for so many, the defaults are taken."
+NOT_DEAR = 10.0
+"Seconds for which nobody is left out, however little time there is."
+NEEDED = ("random", "popularity")
+"What fills lists that are too short, and chance, which others are measured by, are never left out."
 TIMED = 25
 "Queries of each task that tell how long all will take."
 
@@ -106,10 +110,11 @@ class TuningData:
             return None
         fit, fixed, ask = self._seconds(name, asked, share.clock)
         fit_on_all = fixed + (fit - fixed) * whole / part
-        if fit_on_all + ask > share.most:
+        most = max(share.most, NOT_DEAR)
+        if fit_on_all + ask > most and name not in NEEDED:
             del self.known[name]
             return (
-                f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, more than the {share.most:,.0f} s "
+                f"a fit and its answers would take about {fit_on_all + ask:,.0f} s, more than the {most:,.0f} s "
                 "that one source may have of [tuning] minutes"
             )
         if whole == part or name in self.htcl:
