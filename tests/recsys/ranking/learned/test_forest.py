@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from recsys.ranking.learned.forest import Forest
+from recsys.ranking.learned.forest import CELLS, MOST_SPLITS, Forest, _Outcomes
 
 
 def some(rows: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -38,6 +38,28 @@ def test_what_is_stored_answers_alike(model: HistGradientBoostingClassifier) -> 
     features, _ = some(100, seed=2)
     forest = Forest.of(model)
     assert np.array_equal(Forest.restore(forest.state()).scores(features), forest.scores(features))
+
+
+@pytest.mark.parametrize("leaves", [2, 7, 10, 11, 14])
+def test_tables_of_outcomes_say_the_same_as_a_walk_from_the_root(leaves: int) -> None:
+    features, labels = some(4000)
+    model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=leaves, random_state=0).fit(features, labels)
+    forest = Forest.of(model)
+    outcomes = _Outcomes.of(forest)
+    assert (outcomes is None) == (leaves > MOST_SPLITS + 1)
+    assert np.allclose(forest.scores(features), model.decision_function(features), atol=1e-9)
+    if outcomes is not None:
+        infinity = float("inf")
+        seen = np.concatenate([np.nan_to_num(features, nan=-infinity), np.nan_to_num(features, nan=infinity)], axis=1)
+        assert np.array_equal(outcomes.values(seen), forest._walked(seen))
+
+
+def test_a_row_alone_has_the_score_it_has_among_others(model: HistGradientBoostingClassifier) -> None:
+    features, _ = some(CELLS // 30 + 100, seed=3)  # more than are looked at together
+    forest = Forest.of(model)
+    together = forest.scores(features)
+    assert np.array_equal(np.concatenate([forest.scores(features[at : at + 1]) for at in range(50)]), together[:50])
+    assert np.array_equal(forest.scores(features[-150:]), together[-150:])
 
 
 def test_no_rows(model: HistGradientBoostingClassifier) -> None:
