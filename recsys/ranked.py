@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,23 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """(Q,) songs of each query."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The query of each entry."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """How many entries of its query stand before each."""
+        return np.arange(len(self.tracks)) - np.repeat(self.offsets[:-1], self.lengths)
+
     def __iter__(self) -> Iterator[Row]:
-        for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
+        for start, stop in pairwise(self.offsets.tolist()):
             yield self.tracks[start:stop], self.scores[start:stop]
 
     def __getitem__(self, query: int) -> Row:
@@ -64,9 +81,9 @@ class Ranked:
         """The queries of several batches, one batch after the other."""
         if len(parts) == 1:
             return parts[0]
-        lengths = [np.diff(part.offsets) for part in parts]
+        lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
         return cls(
-            np.concatenate([[0], np.cumsum(np.concatenate([*lengths, np.zeros(0, np.int64)]))]).astype(np.int64),
+            np.cumsum(lengths),
             np.concatenate([np.zeros(0, np.int32), *(part.tracks for part in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
         )

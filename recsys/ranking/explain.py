@@ -58,8 +58,7 @@ def explain(
 
     again: makes lists again; None names songs by what they give alone.
     """
-    rows = np.repeat(np.arange(len(queries)), np.diff(ranked.offsets))
-    parts = proposals.contributions(settings, rows, ranked.tracks)
+    parts = proposals.contributions(settings, ranked.rows, ranked.tracks)
     found = []
     for first in range(0, len(queries), AT_ONCE):
         voices = []

@@ -66,13 +66,13 @@ class Proposals:
         tracks, queries = len(unplayed), max((len(ranked) for ranked in rankings.values()), default=0)
         # All sources in one piece: for one query every step costs the same for a source and for eleven.
         together = Ranked.concatenate(list(rankings.values()))
-        lengths = np.diff(together.offsets)
         query = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(ranked)) for ranked in rankings.values())])
-        own = np.repeat(query, lengths) * tracks + together.tracks.astype(np.int64)
+        own = np.repeat(query * tracks, together.lengths)
+        own += together.tracks
         values = PARTS[method](together)
         ends = np.cumsum([len(ranked.tracks) for ranked in rankings.values()])
         if depth is not None:
-            seen = np.arange(len(own)) - np.repeat(together.offsets[:-1], lengths) < depth
+            seen = together.places < depth
             own, values, ends = own[seen], values[seen], np.append(0, np.cumsum(seen))[ends]
         keys, places = _distinct(own, queries * tracks)
         parts = {
@@ -153,9 +153,7 @@ def _distinct(numbers: NDArray[np.int64], below: int) -> tuple[NDArray[np.int64]
 
 def reciprocal_ranks(ranked: Ranked) -> NDArray[np.float64]:
     """1 / (60 + rank) of every entry, ranks from 1."""
-    lengths = np.diff(ranked.offsets)
-    rank = np.arange(len(ranked.tracks)) - np.repeat(ranked.offsets[:-1], lengths) + 1
-    return np.asarray(1.0 / (RANK_OFFSET + rank), np.float64)
+    return np.asarray(1.0 / (RANK_OFFSET + 1 + ranked.places), np.float64)
 
 
 def standardised(ranked: Ranked) -> NDArray[np.float64]:
@@ -163,16 +161,18 @@ def standardised(ranked: Ranked) -> NDArray[np.float64]:
 
     The worst gets a trace above 0, for it is proposed as well.
     """
-    lengths = np.diff(ranked.offsets)
-    rows = np.repeat(np.arange(len(ranked)), lengths)
-    scores = ranked.scores.astype(np.float64)
+    lengths, rows, scores = ranked.lengths, ranked.rows, ranked.scores.astype(np.float64)
     count = np.maximum(lengths, 1)
     mean = np.bincount(rows, scores, minlength=len(ranked)) / count
     deviation = np.sqrt(np.bincount(rows, (scores - mean[rows]) ** 2, minlength=len(ranked)) / count)
-    worst = np.full(len(ranked), np.inf)
-    np.minimum.at(worst, rows, scores)
-    flat = deviation[rows] < 1e-12
-    return np.where(flat, 1.0, (scores - worst[rows]) / np.where(flat, 1.0, deviation[rows]) + TRACE)
+    flat = deviation < 1e-12
+    deviation[flat] = 1.0
+    worst = np.zeros(len(ranked))
+    worst[lengths > 0] = scores[ranked.offsets[1:][lengths > 0] - 1]  # best first, so that it is the last
+    found = (scores - worst[rows]) / deviation[rows] + TRACE
+    if flat.any():
+        found[flat[rows]] = 1.0
+    return found
 
 
 PARTS = {"reciprocal-rank": reciprocal_ranks, "scores": standardised}

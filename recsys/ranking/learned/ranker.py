@@ -64,23 +64,20 @@ class Ranker:
 
 def first_of(ranked: Ranked, most: int) -> Ranked:
     """The first so many entries of each row."""
-    lengths = np.diff(ranked.offsets)
-    place = np.arange(len(ranked.tracks)) - np.repeat(ranked.offsets[:-1], lengths)
-    kept = place < most
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))]).astype(np.int64)
+    if len(ranked) == 1:
+        return Ranked.from_rows([(ranked.tracks[:most], ranked.scores[:most])])
+    kept = ranked.places < most
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(ranked.lengths, most))]).astype(np.int64)
     return Ranked(offsets, ranked.tracks[kept], ranked.scores[kept])
 
 
 def reordered(fused: Ranked, head: Ranked, scores: NDArray[np.float64]) -> Ranked:
     """`fused` with the entries of `head`, which are its first, by falling scores; equal ones stay as they are."""
-    rows = np.repeat(np.arange(len(head)), np.diff(head.offsets))
-    order = np.lexsort((-scores, rows))
-    lengths = np.diff(fused.offsets)
-    place = np.arange(len(fused.tracks)) - np.repeat(fused.offsets[:-1], lengths)
-    within = place < np.repeat(np.diff(head.offsets), lengths)
-    lowest = np.full(len(head), np.inf)
-    np.minimum.at(lowest, rows, scores)
-    behind = np.repeat(np.where(np.isfinite(lowest), lowest, 0.0), lengths) - place
-    tracks, found = fused.tracks.copy(), behind.astype(np.float32)
-    tracks[within], found[within] = head.tracks[order], scores[order]
+    order = np.lexsort((-scores, head.rows))
+    scores, ends = scores[order], head.offsets[1:]
+    lowest = np.zeros(len(head))
+    lowest[head.lengths > 0] = scores[ends[head.lengths > 0] - 1]
+    within = fused.places < head.lengths[fused.rows]
+    tracks, found = fused.tracks.copy(), (lowest[fused.rows] - fused.places).astype(np.float32)
+    tracks[within], found[within] = head.tracks[order], scores
     return Ranked(fused.offsets, tracks, found)
