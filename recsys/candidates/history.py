@@ -19,6 +19,13 @@ from recsys.candidates.votes import Votes
 from recsys.queries import NOTHING, Query
 
 
+QUIET = 0.05
+"""Share of a history's weight that asks for no similar songs: the songs that weigh least. Neighbours have to be found
+for every song that asks. On the demo (simulated) 71 songs of a history so become 20, and what neighbours in HTCL space
+reach alone goes from 0.1692 NDCG@100 to 0.1688 for discovery, from 0.1854 to 0.1848 for the next song (standard errors
+of the differences 0.0005 and 0.0006); with 0.1 from 0.1692 to 0.1676."""
+
+
 class HistorySettings(RestingSettings):
     """How the plays of a history are weighted."""
 
@@ -36,6 +43,17 @@ def history_shares(query: Query, half_life: float | None) -> tuple[NDArray[np.in
     songs, weights = query.song_weights(half_life)
     total = float(np.abs(weights).sum())
     return songs, weights / np.float32(total) if total > 0 else weights
+
+
+def asking_shares(query: Query, half_life: float | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The same without the songs that weigh least, which have QUIET of the weight together, and without those of no
+    weight: the songs that ask for similar ones."""
+    songs, shares = history_shares(query, half_life)
+    weights = np.abs(shares)
+    order = np.argsort(weights, kind="stable")
+    first = int(np.searchsorted(np.cumsum(weights[order], dtype=np.float64), QUIET, side="right"))
+    asks = np.sort(order[first:])
+    return songs[asks], shares[asks]
 
 
 def share_matrix(queries: Sequence[Query], tracks: int, half_life: float | None) -> csr_matrix:

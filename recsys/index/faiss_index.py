@@ -46,7 +46,8 @@ class FaissSettings(BaseModel):
     lists: PositiveInt | None = None
     "Inverted lists: how many; 4 * sqrt(songs) if not given, and fewer where the songs are too few to train so many."
     probes: PositiveInt | None = None
-    "Inverted lists: how many are looked through per query, at least; an eighth, and no fewer than 8, if not given."
+    """Inverted lists: how many are looked through per query, at least; the square root of all, and no fewer than 16, if
+    not given. Before an index is published its recall is measured, and where that is too low more are."""
     pq_parts: PositiveInt | None = None
     "Compressed vectors: parts per vector, rounded down to a divisor of the dimension; one for two numbers by default."
     pq_bits: int = Field(default=8, ge=4, le=12)
@@ -58,7 +59,7 @@ class FaissSettings(BaseModel):
 
     def probes_of(self, lists: int) -> int:
         """Inverted lists looked through per query, of so many."""
-        return self.probes or max(8, lists // 8)
+        return self.probes or max(16, math.isqrt(lists))
 
     def harder(self, kind: Kind, lists: int) -> Self:
         """The same, looking twice as far when asked; unchanged where that is as far as a short cut should look.

@@ -12,7 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from encoders.encoding.vector_files import Vectors
 from recsys.candidates.declaration import AtQuery, Range
-from recsys.candidates.history import HistorySettings, history_shares, votes
+from recsys.candidates.history import HistorySettings, asking_shares, votes
 from recsys.candidates.votes import Votes
 from recsys.index import VectorIndex
 from recsys.queries import NOTHING, Query
@@ -21,6 +21,11 @@ from recsys.ranked import Ranked, Row
 NO_ROW: Row = (NOTHING, np.zeros(0, np.float32))
 QUERIES_AT_ONCE = 128
 """Queries whose songs are searched together."""
+VOTES = 10_000
+"""Neighbours of all songs of a history together, where each of many has fewer than `neighbours`. On the demo
+(simulated), where twenty songs ask, 400 each reach what 1,000 do; a playlist's few have all."""
+LEAST = 100
+"""Neighbours of each song at least."""
 REMEMBERED_CELLS = 20_000_000
 """Neighbours kept over queries: 160 MB."""
 
@@ -29,7 +34,7 @@ class VectorNeighbourSettings(HistorySettings):
     """How neighbours are counted."""
 
     neighbours: PositiveInt = 1000
-    "Nearest songs that each song of the history votes for."
+    "Nearest songs that each song of the history votes for; fewer where many of them vote."
     temperature: Annotated[PositiveFloat, Range(0.02, 0.4, log=True), AtQuery] = 0.2
     "A song at cosine c counts exp((c - 1) / temperature)."
 
@@ -49,19 +54,39 @@ class VectorNeighbours:
         """(N,) for each query: the weighted mean over the history of what each of its songs gives to its neighbours,
         not itself."""
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            block = queries[start : start + QUERIES_AT_ONCE]
-            songs = np.unique(np.concatenate([NOTHING, *(query.history for query in block)]))
-            near = self._remembered(songs[self.known[songs]], settings.neighbours)
-            for query in block:
-                yield self._score(query, near, settings)
+            asking = [self._asking(query, settings) for query in queries[start : start + QUERIES_AT_ONCE]]
+            wanted: dict[int, set[int]] = {}
+            for songs, _, neighbours in asking:
+                wanted.setdefault(neighbours, set()).update(songs.tolist())
+            near = {count: self._remembered(sorted(songs), count) for count, songs in wanted.items()}
+            for songs, shares, neighbours in asking:
+                yield self._score(songs, shares, near[neighbours], settings)
 
-    def _score(self, query: Query, near: Mapping[int, Row], settings: VectorNeighbourSettings) -> NDArray[np.float32]:
+    def _asking(
+        self, query: Query, settings: VectorNeighbourSettings
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
+        """The songs of a history that ask for neighbours, the share of each, and how many each asks for.
+
+        In steps of a factor of two, so that what is remembered of a song serves most histories.
+        """
+        songs, shares = asking_shares(query, settings.half_life)
+        known = self.known[songs]
+        songs, shares, neighbours = songs[known], shares[known], settings.neighbours
+        while neighbours >= 2 * LEAST and neighbours * len(songs) > VOTES:
+            neighbours //= 2
+        return songs, shares, neighbours
+
+    def _score(
+        self,
+        songs: NDArray[np.int32],
+        shares: NDArray[np.float32],
+        near: Mapping[int, Row],
+        settings: VectorNeighbourSettings,
+    ) -> NDArray[np.float32]:
         scores = np.zeros(self.tracks, np.float32)
-        songs, shares = history_shares(query, settings.half_life)
-        speaks = self.known[songs] & (shares != 0)
-        found = [near[song] for song in songs[speaks].tolist()]
+        found = [near[song] for song in songs.tolist()]
         given = closeness(np.concatenate([np.zeros(0, np.float32), *(cosines for _, cosines in found)]), settings)
-        given *= np.repeat(shares[speaks], [len(tracks) for tracks, _ in found])
+        given *= np.repeat(shares, [len(tracks) for tracks, _ in found])
         np.add.at(scores, np.concatenate([NOTHING, *(tracks for tracks, _ in found)]), given)
         return scores
 
@@ -95,11 +120,11 @@ class VectorNeighbours:
         """(S, D) vectors; of a song that has none some other song's."""
         return self.vectors.values[self.row_of[songs]]
 
-    def _remembered(self, songs: NDArray[np.int32], neighbours: int) -> dict[int, Row]:
+    def _remembered(self, songs: Sequence[int], neighbours: int) -> dict[int, Row]:
         """Neighbours of each song, itself left out; searched once, since many queries share their songs."""
         asked = (neighbours + 1, len(self.index))  # one is the song itself
         # What is found is held here too: another thread may empty the memory meanwhile.
-        found = {song: self.memory.get((song, asked)) for song in songs.tolist()}
+        found = {song: self.memory.get((song, asked)) for song in songs}
         new = np.array([song for song, near in found.items() if near is None], np.int32)
         if len(new):
             searched = self.index.search(self.of(new), min(asked))
