@@ -3,9 +3,37 @@
 SciPy makes a matrix of every step, which for one query takes longer than the sums.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+
+LARGER = 4
+"""Times the bytes of its entries that a matrix may take with all its zeros: rows without gaps are added up in a
+twentieth of the time. Item-kNN of 200 neighbours is kept so up to 1,600 songs."""
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of a matrix's rows (R, N), each times its weight."""
+
+    matrix: csr_matrix
+
+    def add(self, scores: NDArray[np.float32], rows: NDArray[np.integer], weights: NDArray[np.float32]) -> None:
+        """Add some rows, each times its weight, to scores (N,), in place."""
+        if self._whole is None:
+            add_rows(scores, self.matrix, rows, weights)
+        else:
+            scores += weights.astype(np.float32, copy=False) @ self._whole[rows]
+
+    @cached_property
+    def _whole(self) -> NDArray[np.float32] | None:
+        rows, columns = self.matrix.shape
+        if 4 * rows * columns > LARGER * 8 * self.matrix.nnz or not self.matrix.nnz:
+            return None
+        return np.asarray(self.matrix.toarray(), np.float32)
 
 
 def add_rows(

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 from data.dataset import Dataset
 from recsys.candidates.contract import State, rank_rows, runs
 from recsys.candidates.history import HistorySettings, add_repeats, history_shares, votes
-from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
+from recsys.candidates.sparse_rows import RowSums, at_columns, rows_of
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -62,6 +62,11 @@ class Neighbours:
         return to_state(self.similarity) | {"known": self.known}
 
     @cached_property
+    def sums(self) -> RowSums:
+        """Of what songs say."""
+        return RowSums(self.similarity)
+
+    @cached_property
     def unit(self) -> float:
         """What the most similar song is given, in the mean over the songs that have one."""
         best = self.similarity.max(axis=1).toarray().ravel()
@@ -75,7 +80,7 @@ class Neighbours:
     def _score(self, query: Query, settings: HistorySettings) -> NDArray[np.float32]:
         scores = np.zeros(len(self.known), np.float32)
         songs, shares = history_shares(query, settings.half_life)
-        add_rows(scores, self.similarity, songs, shares / np.float32(self.unit))
+        self.sums.add(scores, songs, shares / np.float32(self.unit))
         add_repeats(scores, query, settings, self.known)
         return scores
 

@@ -29,6 +29,8 @@ from recsys.ranked import Ranked
 
 ALIKE = 20
 """Songs that one borrows from."""
+MANY = 20
+"""One song in so many with a score, from which all are looked at when scores are lent."""
 WELL_KNOWN = 300
 """Listeners and playlists from which a song needs nobody's neighbours."""
 
@@ -74,7 +76,7 @@ class Imputed:
     def _score(self, query: Query) -> NDArray[np.float32]:
         scores = np.zeros(len(self.having), np.float32)
         songs, shares = history_shares(query, self.settings.half_life)
-        add_rows(scores, self.songs.similarity, songs, shares / np.float32(self.songs.unit))
+        self.songs.sums.add(scores, songs, shares / np.float32(self.songs.unit))
         scores = self._smoothed(scores)
         add_repeats(scores, query, self.settings, self.songs.known)
         return scores
@@ -102,7 +104,10 @@ class Imputed:
         """(N,) scores of item-kNN -> those in which songs borrow."""
         smoothed = scores * self._shares[0]
         lent = scores.nonzero()[0]
-        add_rows(smoothed, self._lending, lent, scores[lent])
+        if len(lent) * MANY > len(scores):
+            smoothed += self._shares[1] @ scores  # all rows, of which each entry takes a fraction of the time
+        else:
+            add_rows(smoothed, self._lending, lent, scores[lent])
         return smoothed
 
     @cached_property

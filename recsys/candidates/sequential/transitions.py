@@ -11,7 +11,7 @@ from data.dataset import Dataset
 from recsys.candidates.collaborative.item_similarity import from_state, to_state
 from recsys.candidates.contract import State, rank_rows
 from recsys.candidates.sequential.sequences import Sequences
-from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
+from recsys.candidates.sparse_rows import RowSums, at_columns, rows_of
 from recsys.candidates.votes import Votes
 from recsys.queries import Query
 from recsys.ranked import Ranked
@@ -48,6 +48,7 @@ class Transitions:
 
     def __init__(self, half_life: float | None) -> None:
         self.half_life = half_life
+        self._made: RowSums | None = None
 
     def candidates(self, queries: Sequence[Query], k: int) -> Ranked:
         return rank_rows(queries, k, map(self._score, queries))
@@ -56,8 +57,15 @@ class Transitions:
         scores = np.zeros(self.matrix.shape[0], np.float32)
         songs, given = query.song_weights(self.half_life)
         leads = given > 0
-        add_rows(scores, self.matrix, songs[leads], given[leads])
+        self._sums.add(scores, songs[leads], given[leads])
         return scores
+
+    @property
+    def _sums(self) -> RowSums:
+        """Of the matrix, which a fit or a restored state has set."""
+        if self._made is None or self._made.matrix is not self.matrix:
+            self._made = RowSums(self.matrix)
+        return self._made
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         songs, given = query.song_weights(self.half_life)

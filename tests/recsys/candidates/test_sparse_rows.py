@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.sparse import csr_matrix
 
 from recsys.candidates.contract import rank_in_blocks, rank_rows
-from recsys.candidates.sparse_rows import add_rows, at_columns, rows_of
+from recsys.candidates.sparse_rows import RowSums, add_rows, at_columns, rows_of
 from recsys.queries import Query
 
 SONGS = 12
@@ -22,6 +22,21 @@ def test_rows_are_added_as_a_product_adds_them(dense, rows, data):
     scores = np.ones(SONGS, np.float32)
     add_rows(scores, csr_matrix(dense), np.array(rows, np.int32), weights)
     np.testing.assert_allclose(scores, 1 + weights @ dense[rows], atol=1e-6)
+
+
+@given(matrices, some_rows, st.data(), st.sampled_from([0, 1]))
+def test_a_matrix_kept_with_its_zeros_adds_up_the_same(dense, rows, data, padding):
+    wide = csr_matrix(np.hstack([dense, np.zeros((8, padding * 1000), np.float32)]))
+    sums = RowSums(wide)
+    if padding or not dense.any():
+        assert sums._whole is None
+    elif (dense != 0).mean() >= 0.25:
+        assert sums._whole is not None
+    weights = np.array(data.draw(st.lists(values, min_size=len(rows), max_size=len(rows))), np.float32)
+    scores, expected = np.ones((2, wide.shape[1]), np.float32)
+    sums.add(scores, np.array(rows, np.int32), weights)
+    add_rows(expected, wide, np.array(rows, np.int32), weights)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 @given(matrices, some_rows, st.lists(st.integers(0, SONGS - 1), unique=True))
