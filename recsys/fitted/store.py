@@ -29,7 +29,7 @@ from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, Proposals
 from recsys.ranking.learned.features import SongFacts
 from recsys.ranking.learned.forest import Forest
-from recsys.ranking.learned.ranker import Ranker, first_of
+from recsys.ranking.learned.ranker import Ranker, RankerChoice, first_of
 from recsys.tasks import Task, tuned_for
 from recsys.tuning.choices import Choices, fit_key
 
@@ -78,6 +78,7 @@ class FittedSources:
     forests: Mapping[str, Forest]
     untrained: frozenset[str] = frozenset()
     "Sources whose encoder learned nothing: nearness says nothing there, so they take no part in an answer."
+    _rankers: dict[str, Ranker] = field(default_factory=dict, compare=False)
 
     @cached_property
     def unplayed(self) -> NDArray[np.bool_]:
@@ -103,9 +104,10 @@ class FittedSources:
         playlists by half their songs leans on songs.
         """
         settings = self.choices.fusion_for(tuned_for(task), titles_alone)
-        ranker = self.choices.ranker_for(task, titles_alone)
+        choice = self.choices.ranker_for(task, titles_alone)
+        ranker = None if choice is None else self._ranker(choice)
         taking_part = settings.taking_part()
-        asked = [*taking_part, *(ranker.sources if ranker else ())]
+        asked = [*taking_part, *(ranker.asked if ranker else ())]
         rankings = self.rankings(tuned_for(task), queries, list(dict.fromkeys(asked)))
         summed = {name: each for name, each in rankings.items() if name in taking_part} or rankings
         proposals = Proposals.gather(summed, settings.method, self.unplayed)
@@ -113,8 +115,14 @@ class FittedSources:
             return Answer(proposals.ranked(settings, k), proposals, settings)
         first = self.choices.ranker.first
         fused = proposals.ranked(settings, max(k, first))
-        learned = Ranker(self.forests[ranker.learned_for], ranker.sources, ranker.new_songs)
-        return Answer(first_of(learned.ranked(queries, fused, rankings, self.songs, first), k), proposals, settings)
+        return Answer(first_of(ranker.ranked(queries, fused, rankings, self.songs, first), k), proposals, settings)
+
+    def _ranker(self, choice: RankerChoice) -> Ranker:
+        made = self._rankers.get(choice.learned_for)
+        if made is None or (made.sources, made.new_songs) != (choice.sources, choice.new_songs):
+            made = Ranker(self.forests[choice.learned_for], choice.sources, choice.new_songs)
+            self._rankers[choice.learned_for] = made
+        return made
 
     def rankings(self, task: Task, queries: Sequence[Query], names: Sequence[str]) -> dict[str, Ranked]:
         """What each of the named sources proposes; nothing where all of them are untrained."""

@@ -47,6 +47,11 @@ class Asked:
             return self.query
         return replace(self.query, exclude=np.union1d(self.query.exclude, self.later))
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether songs stand as they are ranked, but for those that are left out."""
+        return self.luck is None and self.diversity is None and self.novelty is None
+
     def depth(self, k: int) -> int:
         """How many songs must be fused for k to be left; all that are proposed where later ones may move up."""
         if self.caps.any or self.diversity is not None or self.novelty is not None:
@@ -63,6 +68,16 @@ def arranged(row: Row, asked: Asked, groups: SongGroups, k: int, whole: bool = F
     whole: songs that resemble a dislike stand behind the others, else they are left for the floor to bring. Scores
     never rise: a song that stands behind others of its artist has at most the score of the song before it.
     """
+    if not whole and asked.keeps_order and len(row[0]) > (first := DEEPER * k):
+        # Where the first of the row are enough within every cap, they are the same as of all of it.
+        strict = replace(asked, caps=replace(asked.caps, gives_way=False))
+        found = _arranged((row[0][:first], row[1][:first]), strict, groups, k, whole)
+        if len(found[0]) == k:
+            return found
+    return _arranged(row, asked, groups, k, whole)
+
+
+def _arranged(row: Row, asked: Asked, groups: SongGroups, k: int, whole: bool) -> Row:
     kept = groups.kept(row[0], asked.query.exclude, Caps(versions=asked.caps.versions))
     if asked.resembling is not None:
         resembling = asked.resembling[row[0][kept]]

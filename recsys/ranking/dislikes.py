@@ -41,5 +41,8 @@ class Dislikes:
             return np.zeros(len(values), np.bool_)
         near = values @ against.T
         floors = np.quantile(near, 1 - NEAR, axis=0)
-        closest = (values @ in_favour.T).max(axis=1, initial=-1)
-        return np.asarray((near > floors).any(axis=1) & (near.max(axis=1) > closest))
+        found = (near > floors).any(axis=1)
+        rows = np.flatnonzero(found)  # whoever is not near need not be compared with all that is liked
+        closest = (values[rows] @ in_favour.T).max(axis=1, initial=-1)
+        found[rows] = near[rows].max(axis=1) > closest
+        return np.asarray(found, np.bool_)

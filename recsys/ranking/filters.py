@@ -44,10 +44,14 @@ class SongGroups:
 
         Where a cap gives way: first the songs within it, then as many again of each artist, and so on.
         """
-        left = ~np.isin(tracks, but)
+        out = np.zeros(len(self.recordings) + 1, np.bool_)  # the last one is for songs of no recording
+        out[but] = True
+        left = ~out[tracks]
         if not caps.versions:
-            known = self.recordings[but]
-            left &= ~np.isin(self.recordings[tracks], known[known >= 0])
+            out[:] = False
+            out[self.recordings[but]] = True
+            out[-1] = False
+            left &= ~out[self.recordings[tracks]]
         left[left] = places_in_groups(tracks[left]) == 0
         if not caps.versions:
             left[left] = places_in_groups(self.recordings[tracks[left]]) == 0

@@ -54,6 +54,11 @@ class Forest:
             int(nodes["depth"].max()),
         )
 
+    def looks_at(self, width: int) -> set[int]:
+        """The columns of `width` that any split asks for."""
+        split = self.children[:, 0] != np.arange(len(self.children))
+        return set((self.column[split] % width).tolist())
+
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(R,) log odds of rows of features (R, F); NaN is unknown."""
         size = max(1, CELLS // max(len(self.roots), 1))

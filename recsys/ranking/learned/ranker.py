@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.ranking.learned.features import SongFacts, features
+from recsys.ranking.learned.features import SongFacts, features, names
 from recsys.ranking.learned.forest import Forest
 
 TITLE = "title"
@@ -48,6 +49,12 @@ class Ranker:
     forest: Forest
     sources: Sequence[str]
     new_songs: float
+
+    @cached_property
+    def asked(self) -> list[str]:
+        """The sources of which any tree wants to know what they give."""
+        looked_at = self.forest.looks_at(len(names(self.sources)))
+        return [name for column, name in enumerate(self.sources) if column in looked_at]
 
     def ranked(
         self, queries: Sequence[Query], fused: Ranked, rankings: Mapping[str, Ranked], songs: SongFacts, first: int

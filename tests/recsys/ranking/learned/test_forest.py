@@ -64,3 +64,16 @@ def test_a_row_alone_has_the_score_it_has_among_others(model: HistGradientBoosti
 
 def test_no_rows(model: HistGradientBoostingClassifier) -> None:
     assert Forest.of(model).scores(np.zeros((0, 8), np.float32)).shape == (0,)
+
+
+def test_it_looks_at_the_columns_of_its_splits_alone() -> None:
+    features, labels = some(2000)
+    features[:, 5] = 1.0  # says nothing, so no tree asks for it
+    model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=7, random_state=0).fit(features, labels)
+    forest = Forest.of(model)
+    looked_at = forest.looks_at(8)
+    assert 0 in looked_at
+    assert 5 not in looked_at
+    other = features.copy()
+    other[:, [column for column in range(8) if column not in looked_at]] = np.nan
+    assert np.array_equal(forest.scores(other), forest.scores(features))
