@@ -23,7 +23,7 @@ from recsys.queries import NOTHING, Query
 from recsys.ranked import Ranked
 from recsys.ranking.arrange import ALL, DEEPER, SPARE, Asked, arranged
 from recsys.ranking.cold_listener import floor, newest_first
-from recsys.ranking.daily import not_dealt
+from recsys.ranking.daily import DRAWN_FROM, not_dealt
 from recsys.ranking.dislikes import Dislikes
 from recsys.ranking.evidence import MOST_LABELS, WordsOfSongs
 from recsys.ranking.explain import Explanation, explain
@@ -161,12 +161,17 @@ class Lists:
         if not explained:
             return [self._name(tracks, scores) for tracks, scores in best]
 
-        def again(rows: Sequence[int], changed: Sequence[Query]) -> list[NDArray[np.int32]]:
-            plain = [replace(asked[row], luck=None, diversity=None) for row in rows]
-            others = [replace(each, query=query) for each, query in zip(plain, changed, strict=True)]
-            return [tracks for tracks, _ in self._lists(task, others, ALL, titles_alone)[1]]
+        # Whoever stands behind twice the list is farther down than all of it, unless it was put together from behind.
+        most = ALL if any(each.diversity is not None for each in asked) else DRAWN_FROM * k + SPARE
+        plain = [replace(each, luck=None, diversity=None) for each in asked]
 
-        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task], again)
+        def again(rows: Sequence[int], changed: Sequence[Query]) -> list[NDArray[np.int32]]:
+            others = [replace(plain[row], query=query) for row, query in zip(rows, changed, strict=True)]
+            return [tracks for tracks, _ in self._lists(task, others, most, titles_alone)[1]]
+
+        rows = zip(answer.ranked, plain, strict=True)
+        before = [arranged(row, each, self._groups, ALL)[0] for row, each in rows]
+        why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task], again, before)
         return [
             self._name(tracks, scores, explanations, question, titled=bool(query.text))
             for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)

@@ -18,7 +18,6 @@ from recsys.candidates.resting import RestingSettings
 from recsys.candidates.votes import Votes
 from recsys.queries import NOTHING, Query
 
-
 QUIET = 0.05
 """Share of a history's weight that asks for no similar songs: the songs that weigh least. Neighbours have to be found
 for every song that asks. On the demo (simulated) 71 songs of a history so become 20, and what neighbours in HTCL space

@@ -21,9 +21,10 @@ from recsys.ranking.fusion import FusionSettings, Proposals
 
 NEARLY = 1 / 3
 """The share of what the best song gives from which another one may be named in its place."""
-TRIED, MOST_TRIED = 2, 24
-"""Songs left out for each recommended one, and for a list. On the demo (simulated), where 20 songs rest on 63 played
-ones, two each are 9 in all and name a song for 89 of 100; four are 15 for 91, and all 63 no more than 92."""
+TRIED, MOST_TRIED = 2, 6
+"""Songs left out for each recommended one, and for a list, which takes as many times as long as the list alone. On the
+demo (simulated), where 20 songs rest on 70 played ones, 6 name a song for 89 of 100 and 5 different ones in a list; 12
+name 92 and 7 in twice the time, and more no more."""
 BELOW = 3
 """Songs below that leaving one out may bring past a song."""
 AT_ONCE = 50
@@ -53,10 +54,12 @@ def explain(
     settings: FusionSettings,
     sources: Mapping[str, CandidateSource],
     again: Again | None = None,
+    before: Sequence[NDArray[np.int32]] = (),
 ) -> list[list[Explanation]]:
     """One explanation per song of each query's list, from the numbers that the fusion added up.
 
-    again: makes lists again; None names songs by what they give alone.
+    again: makes lists again, as far as a song of the list may stand; None names songs by what they give alone. before:
+    each list as `again` would make it of the same query, whole.
     """
     parts = proposals.contributions(settings, ranked.rows, ranked.tracks)
     found = []
@@ -66,7 +69,9 @@ def explain(
             within = slice(ranked.offsets[row], ranked.offsets[row + 1])
             own = {name: part[within] for name, part in parts.items() if (part[within] > 0).any()}
             voices.append(Voices.of(queries[row], ranked.tracks[within], own, sources))
-        passed = _passed(first, queries, voices, again) if again is not None else [each.total > 0 for each in voices]
+        passed = (
+            _passed(first, queries, voices, before, again) if again is not None else [each.total > 0 for each in voices]
+        )
         found += [list(_explanations(each, passes)) for each, passes in zip(voices, passed, strict=True)]
     return found
 
@@ -126,25 +131,26 @@ class Voices:
         return [row for row, _ in Counter(first[speaking].tolist()).most_common(MOST_TRIED)]
 
 
-def _passed(first: int, queries: Sequence[Query], voices: Sequence[Voices], again: Again) -> list[NDArray[np.bool_]]:
+def _passed(
+    first: int,
+    queries: Sequence[Query],
+    voices: Sequence[Voices],
+    before: Sequence[NDArray[np.int32]],
+    again: Again,
+) -> list[NDArray[np.bool_]]:
     """(H, T) for each list: the songs of the history that were left out and put a song farther down."""
     asked: list[tuple[int, Query]] = []
     for row, each in enumerate(voices, start=first):
-        if each.tried:
-            asked += [
-                (row, queries[row]),
-                *((row, queries[row].never_played(int(each.songs[at]))) for at in each.tried),
-            ]
+        asked += [(row, queries[row].never_played(int(each.songs[at]))) for at in each.tried]
     lists = iter(again([row for row, _ in asked], [query for _, query in asked]) if asked else ())
     found = []
-    for each in voices:
+    for row, each in enumerate(voices, start=first):
         passes = np.zeros(each.total.shape, np.bool_)
-        if each.tried:
-            before = _places(next(lists), each.tracks)
-            for at in each.tried:
-                without = next(lists)
-                # The song itself may have come in, which puts everything below it down and says nothing.
-                passes[at] = _places(without[without != each.songs[at]], each.tracks) > before
+        stood = _places(before[row], each.tracks)
+        for at in each.tried:
+            without = next(lists)
+            # The song itself may have come in, which puts everything below it down and says nothing.
+            passes[at] = _places(without[without != each.songs[at]], each.tracks) > stood
         found.append(passes & (each.total > 0))
     return found
 
