@@ -193,6 +193,8 @@ class FaissIndex:
             stored = len(index._track_of) if kind == "hnsw" else card.count
             if index._index.d != card.dimension or index._index.ntotal != stored:
                 raise damaged(folder / _INDEX, f"not {stored} vectors of {card.dimension} numbers as index.json says")
+            if kind in ("ivf", "ivfpq") and index.settings.probes is None:  # stored before they were written down
+                index.settings = index.settings.model_copy(update={"probes": max(8, index._index.nlist // 8)})
         return index
 
     def _make(self, first: NDArray[np.float32]) -> Any:
@@ -206,6 +208,8 @@ class FaissIndex:
             return graph
         wanted = settings.lists or round(4 * math.sqrt(len(first)))
         lists = max(1, min(wanted, len(first) // _POINTS_PER_LIST))
+        # Written down, so that what is stored looks as far as when its recall was measured.
+        self.settings = settings.model_copy(update={"probes": settings.probes_of(lists)})
         coarse = faiss.IndexFlatIP(self.dimension)
         if self.kind == "ivf":
             inverted = faiss.IndexIVFFlat(coarse, self.dimension, lists, inner)

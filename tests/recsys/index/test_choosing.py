@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recsys.index import BACKENDS, FaissIndex, FaissSettings
+from recsys.index.card import IndexCard
 from recsys.index.choosing import EXACT_UP_TO, LISTS_UP_TO, kind_for, memory_bytes
 from recsys.index.recall import NearestSongs
 from tests.recsys.index.index_toys import exact_index, filled, oracle, recall, songs
@@ -94,3 +95,17 @@ def test_compressed_vectors_are_ranked_by_the_stored_ones():
         true = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
         np.testing.assert_allclose(scores, true, atol=1e-3)
     assert recall(answer, oracle(ids, vectors, vectors[:50], 10)) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["ivf", "ivfpq"])
+def test_a_stored_index_looks_as_far_as_when_it_was_measured(kind, tmp_path):
+    ids, vectors = ordered()
+    index = filled(lambda width: FaissIndex(width, kind), ids, vectors)
+    probes = index.settings.probes
+    assert probes == index.settings.probes_of(index._index.nlist)
+    index.harder()
+    index.save(tmp_path)
+    assert FaissIndex.load(tmp_path).settings == index.settings
+    card = IndexCard.read(tmp_path)
+    card.model_copy(update={"settings": {**card.settings, "probes": None}}).write(tmp_path)
+    assert FaissIndex.load(tmp_path).settings.probes == max(8, index._index.nlist // 8)  # as it was once by default
