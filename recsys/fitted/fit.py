@@ -40,6 +40,7 @@ from recsys.fitted.tuning_data import TuningData
 from recsys.line_up import BUILT, FUSED, HTCL_NAMES
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings, fuse
+from recsys.ranking.learned.features import names as columns_of_rankers
 from recsys.ranking.learned.forest import Forest
 from recsys.settings import ProductSettings
 from recsys.tasks import TASKS, HeldOut, Task, held_out
@@ -76,6 +77,7 @@ def ensure_choices(workspace: Workspace, dataset: Dataset, split: Split, product
     t = product.tuning
     tried = [spaces, t.trials, TASKS, FUSED, WEIGHTS, UNPLAYED_WEIGHTS, t.min_gain, t.safety_margin]
     tried += [t.queries, t.fusion_queries, t.new_songs, search_space.RULES, product.ranker.model_dump()]
+    tried += [RANKED, columns_of_rankers([])]
     tried += other_time(t)
     settings = {"space": short_hash(tried), **product.ranking.model_dump(exclude_defaults=True)}
     if is_current(tuning.models, made_from, settings):

@@ -41,7 +41,7 @@ class Choices(BaseModel):
     def ranker_for(self, task: Task, titles_alone: bool) -> RankerChoice | None:
         """The learned ranker that answers; None where the weighted sum does."""
         choice = self.rankers.get(TITLE if titles_alone else task)
-        return choice if choice is not None and choice.answers else None
+        return choice if choice is not None and choice.answers and choice.readable else None
 
     def answered_by(self, task: Task, titles_alone: bool = False) -> str:
         """Which of the two answers a task, and why, in words."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recsys.queries import Query
 from recsys.ranked import Ranked
-from recsys.ranking.learned.features import SongFacts, features
+from recsys.ranking.learned.features import SongFacts, features, names
 from recsys.ranking.learned.forest import Forest
 from recsys.ranking.learned.ranker import RankerChoice, first_of, reordered
 from recsys.settings import RankerSettings
@@ -154,6 +154,7 @@ def _judged(
         weighted_sum=float(before.mean()),
         ranker=float(after.mean()),
         deviations=deviations,
+        columns=names([]),
     )
 
 

@@ -154,7 +154,7 @@ def simulated_world(
 
 def _ranker(task: str) -> RankerChoice:
     nothing = dict.fromkeys(("new_songs", "queries", "weighted_sum", "ranker", "deviations"), 0)
-    return RankerChoice(learned_for=task, sources=list(FUSED), answers=True, **nothing)
+    return RankerChoice(learned_for=task, sources=list(FUSED), answers=True, columns=names([]), **nothing)
 
 
 def _any_forest(columns: int, settings: RankerSettings) -> Forest:

@@ -1,7 +1,9 @@
 """What a learned ranker looks at: what each source gives a candidate, and how the candidate relates to the history.
 
 No feature has another range in the weeks that are answered than in those that were learned from: scores are counted in
-deviations, plays as a share of the mean, and release dates are left out.
+deviations, plays as a share of the mean, and of release dates only a song's age when the question is put. On the demo's
+validation (simulated; 3,000 queries, cross-fitted) that age adds 0.028 [0.021, 0.034] NDCG@100 in discovery, most of it
+on songs without plays (0.165 to 0.408); the running session adds 0.005 [0.001, 0.009].
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
@@ -16,6 +19,7 @@ from encoders.encoding.vector_files import Vectors
 from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import standardised
+from recsys.ranking.learned.moment import A_DAY, distinct_shares, in_running_session, pauses, song_ages
 
 LATEST: tuple[int | None, ...] = (3, 30, None)
 """Plays whose mean vector a candidate is compared with; None: the whole history."""
@@ -33,7 +37,8 @@ BLOCK = 500
 @dataclass(frozen=True)
 class SongFacts:
     """plays: (N,) plays and playlist entries in what the sources learned from. artists, albums: (N,) a number each, -1
-    unknown. vectors: of the songs that have one; row: (N,) where they stand among these, -1 without.
+    unknown. vectors: of the songs that have one; row: (N,) where they stand among these, -1 without. released: (N,)
+    seconds since 1970, NaN unknown.
     """
 
     plays: NDArray[np.float64]
@@ -41,15 +46,17 @@ class SongFacts:
     albums: NDArray[np.int32]
     vectors: NDArray[np.float32]
     row: NDArray[np.int64]
+    released: NDArray[np.float64]
 
     @classmethod
     def of(cls, dataset: Dataset, plays: NDArray[np.number], vectors: Vectors | None) -> "SongFacts":
         """vectors: of a trained encoder; None where nothing told it."""
         row = np.full(len(dataset.track_ids), -1, np.int64)
-        if vectors is None:
-            return cls(plays.astype(np.float64), dataset.artists, dataset.albums, np.zeros((0, 1), np.float32), row)
-        row[vectors.tracks] = np.arange(len(vectors.tracks))
-        return cls(plays.astype(np.float64), dataset.artists, dataset.albums, vectors.values, row)
+        values = np.zeros((0, 1), np.float32)
+        if vectors is not None:
+            row[vectors.tracks], values = np.arange(len(vectors.tracks)), vectors.values
+        days = dataset.tracks["release_date"].cast(pl.Int32).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return cls(plays.astype(np.float64), dataset.artists, dataset.albums, values, row, days * A_DAY)
 
     @cached_property
     def mean_plays(self) -> float:
@@ -68,7 +75,9 @@ def names(sources: Sequence[str]) -> list[str]:
     """The columns of `features`, in their order."""
     nearness = [f"near latest {latest or 'all'}" for latest in LATEST]
     shares = [f"{of} share, half-life {half or 'none'}" for of in ("artist", "album") for half in HALF_LIVES]
-    return [*sources, "plays", "history", *nearness, *shares, "own plays", "plays since", "days since", "activation"]
+    own = ["own plays", "plays since", "days since", "activation"]
+    running = ["session", "pause", "near session", "artist in session", "album in session", "own in session"]
+    return [*sources, "plays", "history", *nearness, *shares, *own, *running, "distinct", "age"]
 
 
 def features(
@@ -105,6 +114,9 @@ def _features(
         *_shares(past, rows, tracks, songs.artists, songs.most_artists),
         *_shares(past, rows, tracks, songs.albums, songs.most_albums),
         *_own_plays(past, rows, tracks, len(songs.plays)),
+        *_in_session(past.only(in_running_session(queries)), rows, tracks, songs, pauses(queries)),
+        distinct_shares(queries)[rows],
+        song_ages(queries, rows, tracks, songs.released),
     ]
     return np.concatenate(columns).astype(np.float32).reshape(len(columns), len(tracks)).T  # column after column
 
@@ -134,6 +146,10 @@ class History:
             ends[query] - 1 - np.arange(len(query)),
             np.concatenate([np.zeros(0), *days]),
         )
+
+    def only(self, kept: NDArray[np.bool_]) -> "History":
+        """The same queries with some of their plays, a mask over these."""
+        return History(self.queries, self.query[kept], self.song[kept], self.back[kept], self.days[kept])
 
 
 def _given_by_sources(
@@ -180,14 +196,18 @@ def _found(
 
 
 def _nearness(
-    past: History, rows: NDArray[np.int64], tracks: NDArray[np.int32], songs: SongFacts
+    past: History,
+    rows: NDArray[np.int64],
+    tracks: NDArray[np.int32],
+    songs: SongFacts,
+    of_latest: Sequence[int | None] = LATEST,
 ) -> list[NDArray[np.float32]]:
     """Cosines of the candidates with the mean vector of the latest plays."""
     known = songs.row[past.song] >= 0
     of_candidates = songs.vectors[songs.row[tracks]] if len(songs.vectors) else np.zeros((len(tracks), 1), np.float32)
     of_plays, query = songs.vectors[songs.row[past.song[known]]], past.query[known]
     found = []
-    for latest in LATEST:
+    for latest in of_latest:
         taken = slice(None) if latest is None else past.back[known] < latest
         mean = _summed(of_plays[taken], query[taken], past.queries)
         length = np.linalg.norm(mean, axis=1)
@@ -206,13 +226,18 @@ def _summed(vectors: NDArray[np.float32], query: NDArray[np.int64], queries: int
 
 
 def _shares(
-    past: History, rows: NDArray[np.int64], tracks: NDArray[np.int32], groups: NDArray[np.int32], most: int
+    past: History,
+    rows: NDArray[np.int64],
+    tracks: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    most: int,
+    half_lives: Sequence[float | None] = HALF_LIVES,
 ) -> list[NDArray[np.float64]]:
     """The weight of the candidate's artist (or album) in its query's history, 0 to 1. groups: 0 to most - 1, or -1."""
     own, size = groups[tracks], most + 1
     match = _Match.of(past.query * size + groups[past.song] + 1, rows * size + own + 1)
     found = []
-    for half_life in HALF_LIVES:
+    for half_life in half_lives:
         weights = np.ones(len(past.song)) if half_life is None else 0.5 ** (past.back / half_life)
         total = np.bincount(past.query, weights, past.queries)
         found.append(np.where(own >= 0, match.sums(weights) / np.maximum(total, 1e-12)[rows], np.nan))
@@ -228,6 +253,25 @@ def _own_plays(
     strength = match.sums((past.days + AN_HOUR) ** -FORGETTING)
     activation = np.log(strength, out=np.full(len(tracks), np.nan), where=strength > 0)
     return [np.log1p(match.sums(np.ones(len(past.song)))), *since, activation]
+
+
+def _in_session(
+    running: History,
+    rows: NDArray[np.int64],
+    tracks: NDArray[np.int32],
+    songs: SongFacts,
+    paused: NDArray[np.float64],
+) -> list[NDArray[np.floating]]:
+    """Of the running session: its length, the pause since, and how the candidate relates to its plays alone."""
+    own = _Match.of(running.query * len(songs.plays) + running.song, rows * len(songs.plays) + tracks)
+    return [
+        np.log1p(np.bincount(running.query, minlength=running.queries))[rows],
+        paused[rows],
+        *_nearness(running, rows, tracks, songs, (None,)),
+        *_shares(running, rows, tracks, songs.artists, songs.most_artists, (None,)),
+        *_shares(running, rows, tracks, songs.albums, songs.most_albums, (None,)),
+        own.sums(np.ones(len(running.song))),
+    ]
 
 
 @dataclass(frozen=True)

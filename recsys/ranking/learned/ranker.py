@@ -34,9 +34,18 @@ class RankerChoice(BaseModel):
     "And of the ranker, learned on the other listeners."
     deviations: float
     "The gain in standard errors over listeners (playlists)."
+    columns: list[str] = []
+    "What it looks at beside the sources, in order: one that looked at other things cannot be asked."
+
+    @property
+    def readable(self) -> bool:
+        """Whether this version makes the columns that the forest was learned on."""
+        return self.columns == names([])
 
     def in_words(self) -> str:
         """What answers, and what it rests on."""
+        if self.answers and not self.readable:
+            return "the weighted sum answers: the ranker was learned by another version (recsys.build_index learns it)"
         who = "the learned ranker answers" if self.answers else "the weighted sum answers, not the learned ranker"
         reached = f"NDCG@100 of {self.queries:,} validation queries {self.ranker:.3f} ranked, {self.weighted_sum:.3f}"
         return f"{who}: {reached} summed ({self.deviations:+.1f} standard errors)"

@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.ranked import Ranked
-from recsys.ranking.learned.ranker import first_of, reordered
+from recsys.ranking.fusion import FusionSettings
+from recsys.ranking.learned.features import names
+from recsys.ranking.learned.ranker import RankerChoice, first_of, reordered
+from recsys.tasks import TASKS
+from recsys.tuning.choices import Choices
 
 
 def rows(lengths: list[int]) -> Ranked:
@@ -27,3 +31,24 @@ def test_the_head_is_ordered_by_score_and_the_tail_stays(lengths: list[int], fir
         assert tracks.tolist() == [*wanted, *range(most, length)]
         assert (np.diff(given_scores) <= 0).all()
         start += most
+
+
+def test_a_ranker_that_looked_at_other_things_does_not_answer() -> None:
+    """Its forest would take one column for another."""
+    choice = RankerChoice(
+        learned_for="discovery",
+        sources=["popularity"],
+        new_songs=0,
+        answers=True,
+        queries=300,
+        weighted_sum=0.1,
+        ranker=0.2,
+        deviations=3,
+        columns=names([]),
+    )
+    older = choice.model_copy(update={"columns": names([])[:-1]})
+    fusion = dict.fromkeys(TASKS, FusionSettings(weights={"popularity": 1.0}))
+    assert Choices(fusion=fusion, rankers={"discovery": choice}).ranker_for("discovery", False) is choice
+    found = Choices(fusion=fusion, rankers={"discovery": older})
+    assert found.ranker_for("discovery", False) is None
+    assert "build_index" in found.answered_by("discovery")
