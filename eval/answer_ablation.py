@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.dataset import Dataset
 from data.errors import UserError
 from data.reporting import meter
@@ -43,7 +46,7 @@ from recsys.ranking.fusion import FusionSettings
 from recsys.ranking.learned.forest import Forest
 from recsys.ranking.learned.ranker import RankerChoice
 from recsys.settings import ProductSettings
-from recsys.tasks import NEEDS_ORDER, TASKS, HeldOut, Task, held_out
+from recsys.tasks import NEEDS_ORDER, ONLY_NEW, TASKS, HeldOut, Task, held_out
 from recsys.tuning.choices import Choices
 from recsys.tuning.fusion_weights import UNPLAYED_WEIGHTS, WEIGHTS
 from recsys.tuning.source_settings import choose_fusion, validation_questions
@@ -112,6 +115,11 @@ class Validation:
         return TuningData(self.dataset, training, htcl, likeness, self.product)
 
     @cached_property
+    def unplayed(self) -> NDArray[np.bool_]:
+        """(N,) songs without a play in training."""
+        return np.asarray(play_counts(self.ground.training) == 0)
+
+    @cached_property
     def fits(self) -> dict[str, State]:
         """Of the training part, as far as they were needed."""
         return {}
@@ -122,7 +130,8 @@ class Validation:
         questions = validation_questions(self.dataset, self.split, self.product.tuning.fusion_queries)
         found = {}
         with meter("validation", len(questions) * len(self.names)) as progress:
-            for task, question in questions.items():
+            for task, asked in questions.items():
+                question = asked.among(self.unplayed) if task in ONLY_NEW else asked
                 rankings = {}
                 for name in self.names:
                     source = self.ground.source(name, self.choices.settings[task][name], self.fits)
@@ -134,8 +143,7 @@ class Validation:
     def fusion(self, task: Task, left: Sequence[str]) -> FusionSettings:
         """The weights of these sources alone."""
         question, rankings = self.asked[task]
-        unplayed = play_counts(self.ground.training) == 0
-        return choose_fusion({name: rankings[name] for name in left}, question, unplayed, self.product.tuning)
+        return choose_fusion({name: rankings[name] for name in left}, question, self.unplayed, self.product.tuning)
 
     def ranked(self, chosen: Choices, left: Sequence[str]) -> tuple[dict[str, Forest], dict[str, RankerChoice]]:
         """The rankers of these sources alone, over the fusions chosen."""

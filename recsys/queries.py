@@ -80,7 +80,11 @@ class Query:
         """The same question, answered by none but these songs. tracks: size N of the catalogue."""
         allowed = np.zeros(tracks, np.bool_)
         allowed[songs] = True
-        return replace(self, allowed=allowed if self.allowed is None else allowed & self.allowed)
+        return self.only(allowed)
+
+    def only(self, songs: NDArray[np.bool_]) -> "Query":
+        """The same question, answered by none but these songs, a mask over the tracks that is not copied."""
+        return replace(self, allowed=songs if self.allowed is None else songs & self.allowed)
 
     def never_played(self, song: int) -> "Query":
         """The same question of somebody who never played the song; it may be answered, unless it is disliked."""

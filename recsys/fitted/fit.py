@@ -43,7 +43,7 @@ from recsys.ranking.fusion import FusionSettings, fuse
 from recsys.ranking.learned.features import names as columns_of_rankers
 from recsys.ranking.learned.forest import Forest
 from recsys.settings import ProductSettings
-from recsys.tasks import TASKS, HeldOut, Task, held_out
+from recsys.tasks import ONLY_NEW, TASKS, HeldOut, Task, held_out
 from recsys.tuning import search_space
 from recsys.tuning.budget import FUSIONS, TRIALS, Budget, Pace, other_time, trials_in_words
 from recsys.tuning.choices import Choices, fit_key
@@ -189,13 +189,16 @@ def _tune_product(
             few = most <= product.tuning.queries
             question = asked[task] if few else held_out(dataset, split, task, "validation", max_queries=most)
             known = rankings = {name: best[name][task] for name in FUSED if name in best}
-            if len(question.queries) > len(asked[task].queries):
+            fewer = asked[task]
+            if task in ONLY_NEW:
+                question = fewer = question.among(unplayed)
+            if task in ONLY_NEW or len(question.queries) > len(fewer.queries):
                 sources = {name: ground.source(name, choices.settings[task][name], fits) for name in known}
                 depth = product.ranking.depth
                 rankings = {name: source.candidates(question.queries, depth) for name, source in sources.items()}
             choices.fusion[task] = choose_fusion(rankings, question, unplayed, product.tuning)
-            fused = fuse(known, choices.fusion[task], unplayed, OBJECTIVE_AT)
-            choices.validation[task]["fused"] = quality(fused, asked[task], len(dataset.track_ids))
+            fused = fuse(rankings if task in ONLY_NEW else known, choices.fusion[task], unplayed, OBJECTIVE_AT)
+            choices.validation[task]["fused"] = quality(fused, fewer, len(dataset.track_ids))
             progress.advance(task)
         most = max(pace.queries(product.tuning.fusion_queries), FEWEST_TITLES)
         choices.title_fusion = _title_fusion(ground, split, choices, fits, unplayed, most)

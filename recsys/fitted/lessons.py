@@ -23,15 +23,14 @@ from recsys.ranking.learned.features import SongFacts
 from recsys.ranking.learned.forest import Forest
 from recsys.ranking.learned.ranker import TITLE, RankerChoice
 from recsys.settings import RankerSettings
-from recsys.tasks import UNTUNED, HeldOut, Task, held_out
+from recsys.tasks import ONLY_NEW, UNTUNED, HeldOut, Task, held_out
 from recsys.tuning.budget import Pace
 from recsys.tuning.choices import Choices
 from recsys.tuning.ranker_learning import Lesson, learn_ranker
 
 log = logger(__name__)
-RANKED: tuple[Task, ...] = ("next-song", "discovery", "playlist")
-"""Tasks that a ranker is learned for. Cold start alone has none: all its targets are new, and its own fusion finds
-them; nobody is answered by it."""
+RANKED: tuple[Task, ...] = ("next-song", "discovery", "playlist", "cold-start")
+"""Tasks that a ranker is learned for."""
 SHORT_SEEDS = (1, 3)
 """Songs given of each playlist, beside the first half and the title alone."""
 SEED = 20260101
@@ -110,7 +109,11 @@ def learn_rankers(
         lessons = {name: _lesson(question, choices, known.real, name == TITLE) for name, question in judged.items()}
         more = [_lesson(question, choices, known.real) for question in others]
         if known.pretended is not None and task in judged and lessons:
-            more.append(_lesson(judged[task], choices, known.pretended))
+            question = judged[task]
+            if task in ONLY_NEW:
+                pretended = split.hiding(known.pretended.hidden)
+                question = held_out(dataset, pretended, task, "validation", max_queries=settings.queries)
+            more.append(_lesson(question, choices, known.pretended))
         sources = list(known.real.sources(task))
         if lessons:
             forest, said = learn_ranker(list(lessons.values()), more, sources, settings)
@@ -170,6 +173,8 @@ def _questions(
 
 def _lesson(question: HeldOut, choices: Choices, world: World, titles_alone: bool = False) -> Lesson:
     task: Task = UNTUNED.get(question.task, question.task)
+    if task in ONLY_NEW:
+        question = question.among(world.songs.plays == 0)
     queries = [query.without(world.hidden) for query in question.queries] if world.hidden.any() else question.queries
     depth = choices.ranking.depth
     rankings: dict[str, Ranked] = {

@@ -30,7 +30,7 @@ from recsys.ranking.fusion import FusionSettings, Proposals
 from recsys.ranking.learned.features import SongFacts
 from recsys.ranking.learned.forest import Forest
 from recsys.ranking.learned.ranker import Ranker, RankerChoice, first_of
-from recsys.tasks import Task, tuned_for
+from recsys.tasks import ONLY_NEW, Task, tuned_for
 from recsys.tuning.choices import Choices, fit_key
 
 UNPLAYED = "unplayed"
@@ -103,6 +103,8 @@ class FittedSources:
         titles_alone: whether the queries are titles without a song, a case of their own: what validation chose for
         playlists by half their songs leans on songs.
         """
+        if tuned_for(task) in ONLY_NEW:
+            queries = [query.only(self.unplayed) for query in queries]
         settings = self.choices.fusion_for(tuned_for(task), titles_alone)
         choice = self.choices.ranker_for(task, titles_alone)
         ranker = None if choice is None else self._ranker(choice)

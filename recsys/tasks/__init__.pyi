@@ -1,11 +1,12 @@
 from .challenge_2018 import scenario
-from .names import HISTORY, NEEDS_ORDER, SCENARIOS, TASKS, UNTUNED, Scenario, Task, tuned_for
+from .names import HISTORY, NEEDS_ORDER, ONLY_NEW, SCENARIOS, TASKS, UNTUNED, Scenario, Task, tuned_for
 from .questions import held_out
 from .task import HeldOut
 
 __all__ = [
     "HISTORY",
     "NEEDS_ORDER",
+    "ONLY_NEW",
     "SCENARIOS",
     "TASKS",
     "UNTUNED",

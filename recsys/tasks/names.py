@@ -8,6 +8,8 @@ TASKS: tuple[Task, ...] = ("next-song", "playlist", "cold-start", "discovery")
 """The tasks that settings are tuned for."""
 UNTUNED: dict[Task, Task] = {"session": "next-song", "cold-user": "discovery", "new-user": "discovery"}
 """The other tasks, and whose settings each of them uses: the nearest, by what is given and what may be answered."""
+ONLY_NEW: tuple[Task, ...] = ("cold-start",)
+"""The tasks that want none but songs without plays: the product answers them with none but these."""
 NEEDS_ORDER: tuple[Task, ...] = ("next-song", "session", "cold-user", "new-user")
 """What comes next, and who is new, mean nothing where the order of plays is drawn. Discovery and cold-start then ask
 for the held-out songs of a listener of whom the others are known."""

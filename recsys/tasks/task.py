@@ -1,6 +1,6 @@
 """Held-out queries of one task, with their targets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,10 @@ class HeldOut:
     "What a query's songs are: plays of a listener, or the first songs of a playlist."
     seeds: int | None = None
     "Songs given of each playlist, 0 is the title alone; None is the first half, or that it is not about playlists."
+
+    def among(self, songs: NDArray[np.bool_]) -> "HeldOut":
+        """The same questions, answered by none but these songs, a mask over the tracks."""
+        return replace(self, queries=[query.only(songs) for query in self.queries])
 
     @property
     def has_repeats(self) -> bool:

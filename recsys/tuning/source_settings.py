@@ -13,7 +13,7 @@ from recsys.candidates import CandidateSource, State
 from recsys.ranked import Ranked
 from recsys.ranking.fusion import FusionSettings
 from recsys.settings import TuningSettings
-from recsys.tasks import TASKS, HeldOut, Task, held_out
+from recsys.tasks import ONLY_NEW, TASKS, HeldOut, Task, held_out
 from recsys.tasks.accuracy import hits, ndcg
 from recsys.tasks.targets import Targets
 from recsys.tuning import search_space
@@ -108,7 +108,13 @@ def sharing_one_fit(name: str, chosen: Chosen) -> dict[Task, dict[str, Any]]:
 def choose_fusion(
     rankings: Mapping[str, Ranked], question: HeldOut, unplayed: NDArray[np.bool_], tuning: TuningSettings
 ) -> FusionSettings:
-    """The fusion that is best on validation by NDCG@100, on all and on new songs; on all no worse than any source."""
+    """The fusion that is best on validation by NDCG@100, on all and on new songs; on all no worse than any source.
+
+    Where a task wants none but new songs, the question is to be put among these: which of them a source ranks first
+    depends on what else it may answer. They then have no weights of their own.
+    """
+    if question.task in ONLY_NEW:
+        unplayed = np.zeros_like(unplayed)
     gain = target_gains(question.targets, unplayed, tuning.new_songs)
     _, settings = tune_fusion(rankings, question.targets, gain, unplayed, OBJECTIVE_AT, tuning)
     return settings
