@@ -128,13 +128,21 @@ def _forest(parts: Sequence[tuple[Lesson, NDArray[np.bool_]]], settings: RankerS
 
 
 def _offset(lesson: Lesson, scores: NDArray[np.float64], settings: RankerSettings) -> float:
-    """What songs without plays get on top: the most that costs no more of NDCG@100 on all songs than is allowed."""
+    """What songs without plays get on top: what is best for all songs where new ones are found as well as by the
+    weighted sum, as long as that costs no more of NDCG@100 on all songs than is allowed; else the most that does not.
+    """
     wanted = lesson.new[lesson.targets.tracks].mean()
-    if not lesson.of_new.any() or not wanted:
+    if lesson.of_new.all() or not lesson.of_new.any() or not wanted:
         return 0.0
-    reached = {offset: float(_values(lesson, scores + offset * lesson.of_new).mean()) for offset in OFFSETS}
+    answers = {
+        offset: reordered(lesson.fused, lesson.head, scores + offset * lesson.of_new) for offset in (0.0, *OFFSETS)
+    }
+    reached = {offset: float(_ndcg(answer, lesson.targets, lesson.new).mean()) for offset, answer in answers.items()}
     least = max(reached.values()) * (1 - settings.new_songs_cost * wanted)
-    return float(max(offset for offset, value in reached.items() if value >= least))
+    cheap = [offset for offset in answers if reached[offset] >= least]
+    summed = _of_new(lesson, lesson.fused)
+    enough = [offset for offset in cheap if _of_new(lesson, answers[offset]) >= summed]
+    return max(enough, key=lambda offset: reached[offset]) if enough else max(cheap)
 
 
 def _judged(
@@ -164,6 +172,14 @@ ENOUGH = 1.645
 
 def _values(lesson: Lesson, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return _ndcg(reordered(lesson.fused, lesson.head, scores), lesson.targets, lesson.new)
+
+
+def _of_new(lesson: Lesson, ranked: Ranked) -> float:
+    """NDCG@100 on songs without plays, of the queries that want any."""
+    asked = lesson.targets.restrict(lesson.new).nonempty()
+    wanted = lesson.targets.restrict(lesson.new).select(asked)
+    rows = Ranked.from_rows([row for row, kept in zip(ranked, asked, strict=True) if kept])
+    return float(_ndcg(rows, wanted, lesson.new).mean())
 
 
 def _ndcg(ranked: Ranked, targets: Targets, new: NDArray[np.bool_]) -> NDArray[np.float64]:

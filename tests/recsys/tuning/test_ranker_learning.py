@@ -1,5 +1,7 @@
 """A ranker answers where it is really better than the weighted sum, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,11 +57,25 @@ def test_too_few_queries_teach_nothing() -> None:
     assert learn_ranker([lesson(1, telling=2.0, queries=60)], [], ["one", "two"], SETTINGS) == (None, [])
 
 
-def test_new_songs_are_brought_forward_for_no_more_than_allowed() -> None:
-    asked = lesson(3, telling=2.0, new=0.3)
-    free, dear = (
-        learn_ranker([asked], [], ["one", "two"], SETTINGS.model_copy(update={"new_songs_cost": cost}))[1][0]
-        for cost in (0.0, 0.5)
-    )
-    assert dear.new_songs > free.new_songs
-    assert dear.ranker < free.ranker
+def new_first(asked: Lesson) -> Lesson:
+    """The same lesson over a weighted sum that puts songs without plays ahead of all others."""
+    order = np.lexsort((~asked.of_new, asked.queries))
+    fused = Ranked(asked.fused.offsets, asked.fused.tracks[order], asked.fused.scores)
+    return replace(asked, fused=fused, head=fused, features=asked.features[order], right=asked.right[order])
+
+
+def offsets(asked: Lesson) -> list[float]:
+    """What new songs get on top, where nothing may be paid for them and where half of everything may."""
+    allowed = (SETTINGS.model_copy(update={"new_songs_cost": cost}) for cost in (0.0, 2.0))
+    return [learn_ranker([asked], [], ["one", "two"], settings)[1][0].new_songs for settings in allowed]
+
+
+def test_new_songs_are_brought_forward_to_where_the_weighted_sum_has_them() -> None:
+    """As far as it may cost that much."""
+    free, dear = offsets(new_first(lesson(3, telling=0.7, new=0.3)))
+    assert dear > free
+
+
+def test_new_songs_that_are_found_better_anyway_are_not_brought_forward() -> None:
+    free, dear = offsets(lesson(3, telling=2.0, new=0.3))
+    assert dear == free
