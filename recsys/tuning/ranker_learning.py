@@ -142,7 +142,7 @@ def _offset(lesson: Lesson, scores: NDArray[np.float64], settings: RankerSetting
     cheap = [offset for offset in answers if reached[offset] >= least]
     summed = _of_new(lesson, lesson.fused)
     enough = [offset for offset in cheap if _of_new(lesson, answers[offset]) >= summed]
-    return max(enough, key=lambda offset: reached[offset]) if enough else max(cheap)
+    return float(max(enough, key=lambda offset: reached[offset]) if enough else max(cheap))
 
 
 def _judged(
