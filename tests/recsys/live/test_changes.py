@@ -1,5 +1,6 @@
 """What is told while a recommender is open, by itself or by another process, is in its next answer."""
 
+import json
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from data.events.store import EventStore
 from data.tables import SCHEMAS
 from recsys.ranking.recommendation import Recommendation
 from recsys.recommender import Recommender
+from tests.recsys.commands import Commands
 
 ROOT = Path(__file__).parents[3]
 EVERYTHING = 60
@@ -260,6 +262,27 @@ def test_a_recommender_that_stands_in_a_fork_sees_and_tells(root: Path, alive: R
     found = ids(alive.popular_and_fresh(10))
     assert first not in found
     assert second in found
+
+
+def test_the_commands_go_together(commands: Commands, root: Path, alive: Recommender) -> None:
+    first, second = ids(alive.popular_and_fresh(2))
+
+    def answered() -> list[str]:
+        result = commands.run("recsys.recommend", "--user", "guest", "--json", "-k", "20", "-w", root)
+        assert result.code == 0, result.err
+        return [song["track_id"] for song in json.loads(result.out)]
+
+    assert commands.run("recsys.recommend", "--user", "guest", "-w", root).code == 2
+    told = commands.run("data.events", "listen", "guest", first, "--json", "-w", root)
+    assert (told.code, json.loads(told.out)["new"]) == (0, 1)
+    before = answered()
+    assert first not in before
+    assert second in before
+    assert commands.run("data.events", "remove", second, "-w", root).code == 0
+    assert second not in answered()
+    wrong = commands.run("data.events", "feedback", "guest", first, "meh", "-w", root)
+    assert wrong.code == 2
+    assert commands.run("data.events", "block", "guest", " ", "-w", root).code == 2
 
 
 def test_every_question_looks_at_what_has_come(alive: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
