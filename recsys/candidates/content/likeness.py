@@ -16,7 +16,7 @@ MANY = 50_000
 """Known songs from which they are searched in cells of an inverted file instead of one by one."""
 PROBES = 8
 """Cells that are looked through for each song, of two times the root of the songs. On the trained vectors of 100,000
-simulated songs that found 0.9998 of the 20 nearest in 4 s of one core, where an eighth of twice as many cells, as an
+simulated songs that found .999 of the 20 nearest in 4 s of one core, where an eighth of twice as many cells, as an
 index for answers looks through, took two minutes: there the work grows with the square of the songs."""
 POINTS = 64
 "Songs for each cell that its middle is learned from."
