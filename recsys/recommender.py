@@ -56,29 +56,31 @@ class Recommender(Lists, Told):
 
     @overload
     def recommend(  # type: ignore[overload-overlap]  # a str is a sequence of str as well
-        self, user_id: str, k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
+        self, user_id: str, k: int = 20, *, explain: bool | None = None, **wishes: Unpack[WishFields]
     ) -> list[Recommendation]: ...
     @overload
     def recommend(
-        self, user_id: Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
+        self, user_id: Sequence[str], k: int = 20, *, explain: bool | None = None, **wishes: Unpack[WishFields]
     ) -> pl.DataFrame: ...
     @anew
     def recommend(
-        self, user_id: str | Sequence[str], k: int = 20, *, explain: bool = True, **wishes: Unpack[WishFields]
+        self, user_id: str | Sequence[str], k: int = 20, *, explain: bool | None = None, **wishes: Unpack[WishFields]
     ) -> list[Recommendation] | pl.DataFrame:
         """Songs for one listener, or for many as a frame (user_id, rank, and the fields of Recommendation).
 
-        explain: False works out no reasons, which batches can do without: `reason` and `sources` are empty, `because`
-        is None. wishes: `recsys.wishes.Wishes` lists them. A listener nobody knows gets what is popular and what is
-        fresh, and so does everybody where nothing better is left: k songs, unless the catalogue has fewer. Raises
-        UserError for arguments that mean nothing, UnknownIdError for songs, artists and labels that nobody knows.
+        explain: whether reasons are worked out, which takes longer than the list; None is for one listener, not for
+        many. Without them `reason` and `sources` are empty, `because` is None. wishes: `recsys.wishes.Wishes` lists
+        them. A listener nobody knows gets what is popular and what is fresh, and so does everybody where nothing better
+        is left: k songs, unless the catalogue has fewer. Raises UserError for arguments that mean nothing,
+        UnknownIdError for songs, artists and labels that nobody knows.
         """
         k, wants, users = arguments.count("k", k), Wishes.of(**wishes), arguments.texts("user_id", user_id)
+        explained = isinstance(user_id, str) if explain is None else explain
         with threads_for(len(users)):
             if wants.discovery is None:
-                results = self._for_listeners(users, k, wants, explain)
+                results = self._for_listeners(users, k, wants, explained)
             else:
-                results = self._between(users, k, wants, wants.discovery, explain)
+                results = self._between(users, k, wants, wants.discovery, explained)
         return results[0] if isinstance(user_id, str) else as_frame(users, results)
 
     @anew

@@ -79,7 +79,7 @@ class TestRecommend:
 
     def test_many_listeners_get_one_frame_that_says_the_same(self, recommender, listeners):
         asked = [*listeners, NEWCOMER]
-        frame = recommender.recommend(asked, 5)
+        frame = recommender.recommend(asked, 5, explain=True)
         assert isinstance(frame, pl.DataFrame)
         assert frame.columns == ["user_id", "rank", *(field.name for field in fields(Recommendation))]
         assert frame["user_id"].unique(maintain_order=True).to_list() == asked
@@ -97,8 +97,9 @@ class TestRecommend:
         for user in [*listeners, NEWCOMER]:
             found = recommender.recommend(user, 8, explain=False)
             assert found == [replace(song, **unexplained) for song in recommender.recommend(user, 8)]
-        frame = recommender.recommend(listeners, 8, explain=False)
-        explained = recommender.recommend(listeners, 8)
+        frame = recommender.recommend(listeners, 8)
+        assert frame.equals(recommender.recommend(listeners, 8, explain=False))
+        explained = recommender.recommend(listeners, 8, explain=True)
         assert frame.drop(*unexplained).equals(explained.drop(*unexplained))
         assert set(frame["reason"]) == {""}
 
