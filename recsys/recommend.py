@@ -55,6 +55,9 @@ def main(
     duration: Annotated[
         str | None, typer.Option(help="Shortest and longest in seconds: 120..300, 60.., ..600.")
     ] = None,
+    playable: Annotated[
+        bool | None, typer.Option(help="Songs with an audio file alone. Not said: where any song has one.")
+    ] = None,
     more_like: Annotated[
         str | None, typer.Option(help="More like these: ids, titles, artist:NAME, album:NAME.")
     ] = None,
@@ -88,6 +91,7 @@ def main(
         "tags": _listed(tag),
         "released": _ends(released),
         "duration": _ends(duration, float),
+        "playable": playable,
         "more_like": songs_of(dataset, more_like) if more_like else None,
         "less_like": songs_of(dataset, less_like) if less_like else None,
         "diversity": diversity or None,

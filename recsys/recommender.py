@@ -178,7 +178,9 @@ class Recommender(Lists, Told):
         if found := self._by_words(words, asked, k):
             return found
         if asked.query.allowed is not None or len(np.setdiff1d(asked.query.exclude, self._gone)):
-            log.warning(f'none of the songs that are wished for is called or described by "{words}"')
+            silent = self._catalogue.leaves_out_silent_songs(wants)
+            hint = " (songs without an audio file are left out unless playable is False)" if silent else ""
+            log.warning(f'none of the songs that may be answered is called or described by "{words}"{hint}')
             return []
         if self.words.refused:
             raise UserError(f'no song is called or described by "{words}"; {self.words.refused}', WORDS_HINT)

@@ -40,6 +40,7 @@ class WishFields(TypedDict, total=False):
     tags: Sequence[str]
     released: tuple[arguments.When, arguments.When] | None
     duration: tuple[float | None, float | None] | None
+    playable: bool | None
     more_like: Sequence[str]
     less_like: Sequence[str]
     diversity: float
@@ -60,6 +61,7 @@ class Wishes:
     only: ids of the songs that may be answered; None is all. genres, languages: the song has one of them. tags: the
     song has all of them among its tags, genres and language. released: (first, last), dates or years. duration:
     (shortest, longest) in seconds. None leaves an end open. A song of which a filter's value is unknown does not pass.
+    playable: the song has an audio file; not given, where any song has one.
 
     more_like: songs (ids, artist:NAME or album:NAME) that count as if they had just been played; they are not answered.
     less_like: songs that are not answered either; what resembles them more than what was given or more_like comes last.
@@ -87,6 +89,7 @@ class Wishes:
     tags: tuple[str, ...] = ()
     released: tuple[date | None, date | None] | None = None
     duration: tuple[float | None, float | None] | None = None
+    playable: bool | None = None
     more_like: tuple[str, ...] = ()
     less_like: tuple[str, ...] = ()
     diversity: float = 0.0
@@ -123,6 +126,7 @@ class Wishes:
             tags=tuple(arguments.texts("tags", fields.get("tags", ()))),
             released=arguments.days("released", fields.get("released")),
             duration=arguments.span("duration", fields.get("duration")),
+            playable=fields.get("playable"),
             more_like=tuple(arguments.texts("more_like", fields.get("more_like", ()))),
             less_like=tuple(arguments.texts("less_like", fields.get("less_like", ()))),
             diversity=arguments.share("diversity", fields.get("diversity", 0.0)),

@@ -52,12 +52,20 @@ class Catalogue:
             masks.append(_within(_known("release", self._released), *map(_as_day, wishes.released)))
         if wishes.duration is not None:
             masks.append(_within(_known("length", self._durations), *wishes.duration))
+        if wishes.playable and not self._with_audio.any():
+            raise UserError("no song has an audio file", "Leave playable out.")
+        if self.leaves_out_silent_songs(wishes):
+            masks.append(self._with_audio)
         if not masks:
             return None
         allowed = np.logical_and.reduce(masks)
         if not allowed.any():
             log.warning("no song of the catalogue has all that is wished for")
         return np.asarray(allowed)
+
+    def leaves_out_silent_songs(self, wishes: Wishes) -> bool:
+        """Whether some songs have an audio file, others have none, and these are not wished for."""
+        return wishes.playable is not False and bool(self._with_audio.any()) and not self._with_audio.all()
 
     def seeds(self, names: Sequence[str]) -> NDArray[np.int32]:
         """Rows of songs in their order: an id names a song, `artist:NAME` and `album:NAME` all of theirs.
@@ -102,6 +110,10 @@ class Catalogue:
     @cached_property
     def _durations(self) -> NDArray[np.float64]:
         return np.array(self._tracks["duration_s"].to_list(), np.float64)
+
+    @cached_property
+    def _with_audio(self) -> NDArray[np.bool_]:
+        return self._tracks["audio_path"].is_not_null().to_numpy()
 
 
 def _as_day(day: date | None) -> np.datetime64 | None:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,7 @@ def wishes(draw: Any) -> dict[str, Any]:
                 "languages": st.lists(st.integers(0, 2), max_size=2),
                 "released": st.sampled_from([(None, 2020), (2015, None)]),
                 "duration": st.sampled_from([(None, 18), (15, None)]),
+                "playable": st.sampled_from([None, True, False]),
                 "more_like": st.lists(st.integers(0, 59), max_size=2),
                 "less_like": st.lists(st.integers(0, 59), max_size=2),
                 "diversity": st.sampled_from([0.0, 0.4, 1.0]),
@@ -143,6 +146,28 @@ def test_a_wish_that_says_nothing_to_a_method_is_the_users_mistake(
 ) -> None:
     with pytest.raises(UserError, match=f"{wish} says nothing to {method}"):
         METHODS[method](recommender, **{wish: 3})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_songs_without_audio_are_answered_where_that_is_wished_or_no_song_has_any(
+    recommender: Recommender, method: Method
+) -> None:
+    with_audio = np.arange(len(recommender.dataset.track_ids)) % 3 == 0
+    audio = pl.when(pl.Series(with_audio)).then("audio_path")
+
+    def silent(audio: pl.Expr, **wishes: Any) -> int:
+        """Songs of the answer that have no audio."""
+        dataset = replace(
+            recommender.dataset, tracks=recommender.dataset.tracks.with_columns(audio.alias("audio_path"))
+        )
+        found = METHODS[method](Recommender(dataset, recommender.models, recommender.words), **wishes)
+        between = found[1:-1] if method == "path" else found
+        assert between
+        return sum(song.audio_path is None for song in between)
+
+    assert silent(audio) == silent(audio, playable=True) == 0
+    assert silent(audio, playable=False) > 0
+    assert silent(pl.lit(None, pl.String)) > 0
 
 
 def test_who_searches_for_an_artist_gets_all_their_songs(recommender: Recommender) -> None:

@@ -78,6 +78,7 @@ class TestWishes:
     def test_every_question_takes_filters(self, ask, tracks, user, kind):
         genre = tracks["genres"].explode().drop_nulls().mode()[0]
         options = ["--genre", f"{genre}, {genre}", "--duration", "10..", "--released", "2000..2030", "--per-artist", 0]
+        options.append("--playable" if kind in ("user", "text") else "--no-playable")
         found = json.loads(ask(*questions(tracks, user)[kind], *options, "--json", "-k", 60).out)
         assert found
         genres = dict(tracks.select("track_id", "genres").iter_rows())

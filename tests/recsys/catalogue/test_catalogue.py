@@ -38,6 +38,7 @@ def catalogue(seed: int = 3, **columns: list[Any]) -> Any:
         "language": one_of(*LANGUAGES),
         "release_date": one_of(date(1999, 1, 1), date(1999, 12, 31), date(2004, 2, 29)),
         "duration_s": one_of(59.5, 60.0, 200.0),
+        "audio_path": one_of("a.flac", "b.mp3"),
         **columns,
     }
     tracks = pl.DataFrame(known).select(pl.col(name).cast(SCHEMAS["tracks"][name]) for name in known)
@@ -65,6 +66,7 @@ def passes(song: dict[str, Any], wishes: Wishes) -> bool:
         lambda: not wishes.languages or any(one(language, song["language"]) for language in wishes.languages),
         lambda: all(one(tag, labels) for tag in wishes.tags),
         lambda: wishes.released is None or (when is not None and (first or when) <= when <= (last or when)),
+        lambda: wishes.playable is False or song["audio_path"] is not None,
         lambda: (
             wishes.duration is None or (long is not None and long >= (least or 0) and (most is None or long <= most))
         ),
@@ -82,6 +84,7 @@ def passes(song: dict[str, Any], wishes: Wishes) -> bool:
             "tags": st.lists(st.sampled_from(TAGS), max_size=2),
             "released": st.sampled_from([(1999, 1999), (None, date(1999, 12, 30)), ("2000-01-01", None), (None, None)]),
             "duration": st.sampled_from([(60, None), (None, 60), (60, 60), (None, None), (300, 400)]),
+            "playable": st.sampled_from([None, True, False]),
         },
     )
 )
@@ -92,9 +95,20 @@ def test_a_song_passes_all_filters_and_none_on_what_is_unknown(fields: dict[str,
     assert (np.ones(COUNT, np.bool_) if allowed is None else allowed).tolist() == expected
 
 
+@pytest.mark.parametrize("audio", ["a.flac", None])
+def test_where_all_songs_have_audio_or_none_has_none_is_left_out_for_it(audio: str | None) -> None:
+    known = Catalogue(catalogue(audio_path=[audio] * COUNT))
+    assert known.allowed(Wishes.of()) is known.allowed(Wishes.of(playable=False)) is None
+    if audio is not None:
+        assert known.allowed(Wishes.of(playable=True)) is None
+    else:
+        with pytest.raises(UserError, match="no song has an audio file"):
+            known.allowed(Wishes.of(playable=True))
+
+
 def blocked(*names: str) -> set[str | None]:
     """Artists of which no song is left."""
-    allowed = CATALOGUE.allowed(Wishes.of(blocked_artists=names))
+    allowed = CATALOGUE.allowed(Wishes.of(blocked_artists=names, playable=False))
     assert allowed is not None
     left = set(DATASET.tracks["artist"].filter(pl.Series(allowed)).to_list())
     return {*ARTISTS, None} - left
