@@ -66,7 +66,8 @@ class Wishes:
     more_like: songs (ids, artist:NAME or album:NAME) that count as if they had just been played; they are not answered.
     less_like: songs that are not answered either; what resembles them more than what was given or more_like comes last.
     discovery: 0..1, the share of a listener's list that is new to them; the higher, the less known are its songs. Songs
-    they have heard come whether or not `heard` is wished; 1 is new songs alone. None answers by `heard`.
+    they have heard come whether or not `heard` is wished; 1 is new songs alone. None answers by `heard`. Where songs
+    are given and no listener, it is the weight of being little known alone, and 0 keeps the ranking.
     diversity: 0..1; the higher, the less alike are the songs of a list. 0 keeps the ranking.
 
     day, seed: the list of that day (a date, or "2026-11-28") or number: the same one whenever it is asked for, and

@@ -30,7 +30,7 @@ from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import Caps, SongGroups
 from recsys.ranking.reasons import Question
 from recsys.ranking.recommendation import Naming, Recommendation
-from recsys.ranking.steering.discovery import BITS, blended, novelty
+from recsys.ranking.steering.discovery import BITS, BITS_AFTER_SONGS, blended, novelty
 from recsys.ranking.steering.diversity import Diversity
 from recsys.ranking.steering.path import small_step
 from recsys.search.by_words import WordSearch
@@ -84,7 +84,10 @@ class Lists:
             resembling = self._dislikes.resembling(minus, liked) | (False if resembling is None else resembling)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
         diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
-        weighed = self._novelty * (BITS * wants.discovery) if wants.discovery else None
+        weighed = None
+        if wants.discovery is not None:
+            bits = BITS_AFTER_SONGS if query.user is None else BITS
+            weighed = self._novelty * (bits * wants.discovery)
         return Asked(query, _caps(wants), later, resembling, luck, diversity, weighed)
 
     def _seeds(self, names: Sequence[str]) -> NDArray[np.int32]:
@@ -116,7 +119,11 @@ class Lists:
 
     @cached_property
     def _novelty(self) -> NDArray[np.float64]:
-        return novelty(play_counts(self.dataset))
+        """(N,) bits. Raises UserError where no song has a play, so that all are alike new."""
+        plays = play_counts(self.dataset)
+        if not plays.any():
+            raise UserError("discovery tells little known songs by their plays, and no song has any", "Leave it out.")
+        return novelty(plays)
 
     def _vectors(self, tracks: NDArray[np.int32]) -> NDArray[np.float32]:
         """Unit vectors of songs, zeros where a song has none. Raises UserError where nothing told the encoder."""

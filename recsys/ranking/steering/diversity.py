@@ -16,7 +16,19 @@ FEWEST, MOST = 100, 500
 
 class Diversity(NamedTuple):
     """strength: 0 keeps the ranking, 1 looks at nothing but likeness. vectors: (T,) songs -> (T, D) unit vectors, zeros
-    for a song without one, which is like no other."""
+    for a song without one, which is like no other.
+
+    NDCG@20 of the demo's test questions (simulated, 3,000 each and 300 playlists after their first half), before caps,
+    and the mean cosine of two songs of a list:
+
+    | strength | next song | discovery | playlist |
+    |---|---|---|---|
+    | 0 | .133, cosine .66 | .136, .62 | .300, .69 |
+    | .1 | -0.8 %, .66 | -0.2 %, .61 | -0.6 %, .68 |
+    | .3 | -2 %, .63 | -4 %, .58 | -3 %, .66 |
+    | .5 | -8 %, .58 | -14 %, .51 | -10 %, .60 |
+    | 1 | -57 %, .32 | -59 %, .28 | -61 %, .33 |
+    """
 
     strength: float
     vectors: Callable[[NDArray[np.int32]], NDArray[np.float32]]

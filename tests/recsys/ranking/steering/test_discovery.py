@@ -1,5 +1,6 @@
 """The dial: what is new never becomes less when it is turned up, and lists are as long as they can be."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.errors import UserError
 from recsys.ranking.filters import Caps, SongGroups
+from recsys.ranking.recommendation import Recommendation
 from recsys.ranking.steering.discovery import blended, novelty, turned
 from recsys.recommender import Recommender
 
@@ -90,13 +93,34 @@ def test_someone_new_gets_what_is_popular_and_fresh_at_any_turn(recommender: Rec
         assert len(found) == K
 
 
-def test_after_songs_the_dial_asks_for_what_is_little_known(recommender: Recommender) -> None:
-    names, rows = recommender.dataset.track_ids.names, recommender.dataset.track_ids.to_rows
-    told = [
-        recommender._novelty[
-            rows([song.track_id for song in recommender.next_song(names[:3], K, per_artist=None, discovery=dial)])
-        ].mean()
-        for dial in DIALS
-    ]
+AFTER_SONGS: dict[str, Callable[..., list[Recommendation]]] = {
+    "next_song": lambda r, **w: r.next_song(r.dataset.track_ids.names[:3], K, **w),
+    "continue_playlist": lambda r, **w: r.continue_playlist(r.dataset.track_ids.names[:3], "calm", K, **w),
+    "similar": lambda r, **w: r.similar(r.dataset.track_ids.names[3], K, **w),
+}
+
+
+@pytest.mark.parametrize("method", AFTER_SONGS)
+@pytest.mark.parametrize("wishes", [{}, {"per_artist": None}, {"per_artist": 1, "per_album": 1}])
+def test_after_songs_the_dial_asks_for_what_is_little_known(
+    recommender: Recommender, method: str, wishes: dict[str, Any]
+) -> None:
+    told, rows = [], recommender.dataset.track_ids.to_rows
+    for dial in DIALS:
+        found = [song.track_id for song in AFTER_SONGS[method](recommender, discovery=dial, **wishes)]
+        told.append(recommender._novelty[rows(found)].mean())
+        if dial == 0:
+            assert found == [song.track_id for song in AFTER_SONGS[method](recommender, **wishes)]
     assert (np.diff(told) >= -1e-6).all()
     assert told[-1] > told[0]
+
+
+@pytest.mark.parametrize("method", [*AFTER_SONGS, "recommend"])
+def test_where_nothing_was_played_no_song_is_known_to_be_little_known(recommender: Recommender, method: str) -> None:
+    ask = {**AFTER_SONGS, "recommend": lambda r, **w: r.recommend("a stranger", K, **w)}[method]
+    dataset = recommender.dataset
+    silent = dataset.only(dataset.listens.clear(), dataset.playlist_tracks.clear())
+    unplayed = Recommender(silent, recommender.models, recommender.words)
+    with pytest.raises(UserError, match="no song has any"):
+        ask(unplayed, discovery=0.8)
+    assert len(ask(unplayed)) == K
