@@ -138,7 +138,7 @@ class Recommender(Lists, Told):
         tracks, scores = within_caps(lambda most: self._htcl.around(seeds, most, allowed), asked, self._groups, k)
         nearest = seeds[(self._vectors(tracks) @ self._vectors(seeds).T).argmax(axis=1)]
         why = [Explanation(("htcl-stage2",), int(song), "htcl-stage2", (1.0,)) for song in nearest]
-        return self._name(tracks, scores, why, "songs")
+        return self._name(tracks, scores, why, "songs", query=asked.query)
 
     @anew
     @threads_for(1)

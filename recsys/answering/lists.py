@@ -60,7 +60,7 @@ class Lists:
         self._groups = SongGroups(dataset.lead_artists, dataset.albums, dataset.recordings)
         self._recordings, self._gone = self._groups.recordings, NOTHING
         self._catalogue = Catalogue(dataset)
-        self._name = Naming(dataset)
+        self._name = Naming(dataset, self._groups.artists, self._how_near)
         self._changes = Changes(dataset, events or EventStore(Workspace(dataset.root).events))
         self._listeners = Listeners(dataset, self._changes, lambda artist: self._catalogue.artists.find(artist))
         self._dislikes = Dislikes(self._groups.artists, self._htcl.vectors if self.words.learned else None)
@@ -180,7 +180,7 @@ class Lists:
         before = [arranged(row, each, self._groups, ALL)[0] for row, each in rows]
         why = explain(queries, best, answer.proposals, answer.settings, self.models.sources[task], again, before)
         return [
-            self._name(tracks, scores, explanations, question, titled=bool(query.text))
+            self._name(tracks, scores, explanations, question, query=query)
             for query, (tracks, scores), explanations in zip(queries, best, why, strict=True)
         ]
 
@@ -238,6 +238,19 @@ class Lists:
     def _knows(self, word: str) -> bool:
         encoder = self._htcl.encode_text
         return isinstance(encoder, TextEncoder) and encoder.knows(word)
+
+    def _how_near(self, one: int, other: int) -> str:
+        """How like two songs that have vectors are: much where they are as near as one in a hundred random pairs, a
+        little where they are farther apart than one in ten."""
+        if not self.words.learned:
+            return ""
+        first, second = self._vectors(np.array([one, other], np.int32))
+        distance = float(1 - first @ second)
+        return "much " if distance <= self._small_step else "" if distance <= self._usual_step else "a little "
+
+    @cached_property
+    def _usual_step(self) -> float:
+        return small_step(self._htcl.vectors.values, 0.1)
 
     @cached_property
     def _small_step(self) -> float:

@@ -39,11 +39,16 @@ HALF_LIFE = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, None)
 
 
 class Reason(NamedTuple):
-    """Why a source proposes a song, in words. {song} stands for the played or given song behind it."""
+    """Why a source proposes a song, in words. {song} stands for the played or given song behind it, {how} for how near
+    the two are: "much ", "a little " or nothing."""
 
     to_listener: str
     about_songs: str | None = None
     "Where the question is about songs and no listener, and the words differ."
+    of_likes: str | None = None
+    "Where {song} speaks for songs like the proposed one more than for itself."
+    without_audio: str | None = None
+    "Where one of the two songs has no audio, and the words differ."
 
     def words(self, about_songs: bool) -> str:
         """The sentence that fits the question."""

@@ -79,14 +79,16 @@ def votes(
     similarity: NDArray[np.float32],
     settings: HistorySettings,
     known: NDArray[np.bool_],
+    of_likes: NDArray[np.bool_] | None = None,
 ) -> Votes:
     """What each song of the history, itself included, gives to each song.
 
-    similarity: (songs of the history, tracks), 0 between a song and itself. known: (N,).
+    similarity, of_likes: (songs of the history, tracks), 0 between a song and itself. known: (N,).
     """
     if not len(query.history):
         return Votes.none(len(tracks))
     songs = query.songs
     near, own = (history_shares(query, half_life)[1] for half_life in (settings.half_life, settings.again_half_life))
     itself = (songs[:, None] == tracks[None, :]) & known[tracks][None, :]
-    return Votes(songs, similarity * near[:, None] + itself * (np.float32(settings.again) * own)[:, None])
+    values = similarity * near[:, None] + itself * (np.float32(settings.again) * own)[:, None]
+    return Votes(songs, values, None if of_likes is None else of_likes & ~itself)

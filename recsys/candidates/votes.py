@@ -13,10 +13,11 @@ from recsys.queries import NOTHING
 @dataclass(frozen=True)
 class Votes:
     """songs: (H,) of the history, each once. values: (H, T) float32 for T proposed songs, above 0 where one speaks for
-    the other."""
+    the other. of_likes: (H, T) where more than half of that is for songs like the proposed one; None is nowhere."""
 
     songs: NDArray[np.int32]
     values: NDArray[np.float32]
+    of_likes: NDArray[np.bool_] | None = None
 
     @classmethod
     def none(cls, proposed: int) -> Self:

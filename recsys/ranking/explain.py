@@ -8,7 +8,7 @@ the list is named: a list whose every song stands there "because of" one song sa
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,8 @@ demo (simulated), where 20 songs rest on 70 played ones, 6 name a song for 89 of
 name 92 and 7 in twice the time, and more no more."""
 BELOW = 3
 """Songs below that leaving one out may bring past a song."""
+MOST_NAMED = 2
+"""Songs named where none alone stands behind a song."""
 AT_ONCE = 50
 """Lists explained together, which bounds the memory."""
 
@@ -38,13 +40,16 @@ Again = Callable[[Sequence[int], Sequence[Query]], Sequence[NDArray[np.int32]]]
 class Explanation:
     """sources: names by their part of the score, largest first, and `shares` of it, which add up to 1. because: row of
     a played (or given) song without which the song would stand farther down, and `by` the source through which it
-    counts most; None where no single song was found.
+    counts most; None where no single song was found. of_likes: whether it speaks for songs like this one, in that
+    source. most: where there is no such song, those that give most through `by`.
     """
 
     sources: tuple[str, ...]
     because: int | None = None
     by: str | None = None
     shares: tuple[float, ...] = ()
+    of_likes: bool = False
+    most: tuple[int, ...] = ()
 
 
 def explain(
@@ -82,13 +87,14 @@ class Voices:
 
     songs: (H,) of the history, each once. tracks: (T,) of the list. parts: what each source adds to each song's score
     (T,). given: per source (H, T); its part is divided among the songs of the history by their votes, the one that
-    gives most standing for all of it.
+    gives most standing for all of it. of_likes: (H, T) of the sources that tell.
     """
 
     songs: NDArray[np.int32]
     tracks: NDArray[np.int32]
     parts: Mapping[str, NDArray[np.float64]]
     given: Mapping[str, NDArray[np.float64]]
+    of_likes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -98,14 +104,23 @@ class Voices:
         parts: Mapping[str, NDArray[np.float64]],
         sources: Mapping[str, CandidateSource],
     ) -> "Voices":
-        songs, given = np.unique(query.history), {}
+        songs, given, of_likes = np.unique(query.history), {}, {}
         for name, part in parts.items():
             votes = sources[name].votes(query, tracks)
             values = np.zeros((len(songs), len(tracks)))
             values[np.searchsorted(songs, votes.songs)] = np.maximum(votes.values, 0)
+            if votes.of_likes is not None:
+                of_likes[name] = np.zeros(values.shape, np.bool_)
+                of_likes[name][np.searchsorted(songs, votes.songs)] = votes.of_likes
             most = values.max(axis=0, initial=0)
             given[name] = values * np.divide(part, most, out=np.zeros(len(tracks)), where=most > 0)
-        return cls(songs, tracks, parts, given)
+        return cls(songs, tracks, parts, given, of_likes)
+
+    def speaks(self, source: str, row: int, at: int) -> tuple[bool, bool]:
+        """Whether a song of the history gives anything to one of the list through a source, and whether it does so for
+        songs that are like that one."""
+        of_likes = self.of_likes.get(source)
+        return bool(self.given[source][row, at] > 0), of_likes is not None and bool(of_likes[row, at])
 
     @cached_property
     def total(self) -> NDArray[np.float64]:
@@ -178,17 +193,30 @@ def _explanations(voices: Voices, passes: NDArray[np.bool_]) -> Iterator[Explana
         # Who speaks for itself is named whatever the others say.
         if len(total) and total.max() > 0 and voices.songs[total.argmax()] == track:
             chosen = int(total.argmax())
-        if chosen is None:
+        named = [chosen] if chosen is not None else _foremost(total, total > 0, times)[:MOST_NAMED]
+        if not named:
             yield Explanation(names, shares=shares)
             continue
-        times[chosen] += 1
-        by = max(voices.given, key=lambda name: float(voices.given[name][chosen, at]))
-        yield Explanation(names, int(voices.songs[chosen]), by, shares)
+        by = max(voices.given, key=lambda name: float(voices.given[name][named[0], at]))
+        # What is said of the first of two songs has to hold for the other.
+        named = [row for row in named if voices.speaks(by, row, at) == voices.speaks(by, named[0], at)]
+        times[named] += 1
+        because, *more = voices.songs[named].tolist()
+        _, of_likes = voices.speaks(by, named[0], at)
+        if chosen is not None:
+            yield Explanation(names, because, by, shares, of_likes)
+        else:
+            yield Explanation(names, None, by, shares, of_likes, (because, *more))
 
 
 def _chosen(total: NDArray[np.float64], passes: NDArray[np.bool_], times: NDArray[np.int64]) -> int | None:
-    """Of those that pass and give nearly most, the one named least so far; of those, the one that gives most."""
-    if not passes.any():
-        return None
-    nearly = np.flatnonzero(passes & (total >= NEARLY * total[passes].max()))
-    return int(nearly[np.lexsort((-total[nearly], times[nearly]))[0]])
+    """Of those that pass the foremost."""
+    return next(iter(_foremost(total, passes, times)), None)
+
+
+def _foremost(total: NDArray[np.float64], among: NDArray[np.bool_], times: NDArray[np.int64]) -> list[int]:
+    """Those that give nearly most: those named least so far first, and of these those that give most."""
+    if not among.any():
+        return []
+    nearly = np.flatnonzero(among & (total >= NEARLY * total[among].max()))
+    return [int(row) for row in nearly[np.lexsort((-total[nearly], times[nearly]))]]

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from data.dataset import Dataset
+from recsys.queries import Query
 from recsys.ranking.explain import Explanation
-from recsys.ranking.reasons import Question, reason_in_words
+from recsys.ranking.reasons import HowNear, Known, Question, reason_in_words
+
+EMPTY = Query()
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,18 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 class Naming:
     """Rows of a dataset as Recommendations."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Dataset, artists: NDArray[np.int32], how_near: HowNear) -> None:
+        """artists: (N,) a number each, -1 unknown. how_near: in words."""
+        self._dataset, self._artists, self._how_near = dataset, artists, how_near
+
+    @cached_property
+    def _played(self) -> NDArray[np.bool_]:
+        """(N,) songs that anybody has played or put into a playlist; all where most have no play, which then says
+        nothing."""
+        played = np.zeros(len(self._dataset.track_ids), np.bool_)
+        for table in (self._dataset.listens, self._dataset.playlist_tracks):
+            played[table["track"].to_numpy()] = True
+        return played if played.mean() > 1 / 2 else np.ones_like(played)
 
     def __call__(
         self,
@@ -67,10 +81,10 @@ class Naming:
         explanations: Sequence[Explanation] = (),
         question: Question = "listener",
         reasons: Sequence[str] | None = None,
-        titled: bool = False,
+        query: Query = EMPTY,
     ) -> list[Recommendation]:
         """explanations: one each; none leave sources and reasons empty. reasons: one each; else each explanation in
-        words. titled: whether a playlist's title was given."""
+        words. query: what was asked."""
         ids = self._dataset.track_ids.names
         if not explanations:
             explanations, reasons = [Explanation(())] * len(tracks), [""] * len(tracks)
@@ -80,7 +94,14 @@ class Naming:
                 score=float(scores[at]),
                 reason=reasons[at]
                 if reasons
-                else reason_in_words(self._dataset, track, explanations[at], question, titled),
+                else reason_in_words(
+                    self._dataset,
+                    track,
+                    explanations[at],
+                    question,
+                    Known.of(query, track, self._artists, self._played),
+                    self._how_near,
+                ),
                 sources=explanations[at].sources,
                 because=None if (row := explanations[at].because) is None else ids[row],
                 shares=explanations[at].shares,

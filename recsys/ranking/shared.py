@@ -2,6 +2,7 @@
 
 from data.dataset import Dataset, Song
 
+SAME_ARTIST, SAME_ALBUM = "same artist", "same album"
 MOST_WORDS = 3
 SHORTEST = 4
 """Letters of a title's word below which it says nothing (the, of, und)."""
@@ -15,8 +16,11 @@ def what_is_shared(dataset: Dataset, one: int, other: int) -> list[str]:
     """
     first, second = dataset.song(one), dataset.song(other)
     found = []
-    if _same(first.artist, second.artist):
-        found.append("same album" if _same(first.album, second.album) else "same artist")
+    nobody = first.artist is None and second.artist is None
+    if (nobody or _same(first.artist, second.artist)) and _same(first.album, second.album):
+        found.append(SAME_ALBUM)
+    elif _same(first.artist, second.artist):
+        found.append(SAME_ARTIST)
     common = [label for label in first.labels if label in second.labels]
     if not common:
         theirs = _title_words(second)

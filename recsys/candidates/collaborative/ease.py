@@ -54,7 +54,7 @@ class Ease:
 
     name = "ease"
     Settings = EaseSettings
-    reason = Reason("played together with {song}")
+    reason = Reason("played with {song}")
 
     def __init__(self, settings: EaseSettings | None = None) -> None:
         self.settings = settings or EaseSettings()

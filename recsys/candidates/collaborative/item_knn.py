@@ -38,7 +38,7 @@ class ItemKnn(SimilaritySource):
 
     name = "item-knn"
     Settings = ItemKnnSettings
-    reason = Reason("played together with {song}")
+    reason = Reason("played with {song}")
 
     def __init__(self, settings: ItemKnnSettings | None = None) -> None:
         self.settings: ItemKnnSettings = settings or ItemKnnSettings()

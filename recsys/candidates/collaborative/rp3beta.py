@@ -29,7 +29,7 @@ class Rp3Beta(SimilaritySource):
 
     name = "rp3beta"
     Settings = Rp3BetaSettings
-    reason = Reason("played together with {song}")
+    reason = Reason("played with {song}")
 
     def __init__(self, settings: Rp3BetaSettings | None = None) -> None:
         self.settings: Rp3BetaSettings = settings or Rp3BetaSettings()

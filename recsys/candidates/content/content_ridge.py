@@ -60,7 +60,7 @@ class ContentRidge:
 
     name = "content-ridge"
     Settings = ContentRidgeSettings
-    reason = Reason("it, or what sounds and reads like it, is played together with {song}")
+    reason = Reason("played with {song}", of_likes="resembles songs played with {song}")
     _latest: tuple[str, NDArray[np.float32]] | None = None
     "Words of a catalogue: trials ask for the same ones."
 
@@ -92,9 +92,11 @@ class ContentRidge:
 
     def votes(self, query: Query, tracks: NDArray[np.int32]) -> Votes:
         own, predicted = self._shares(tracks)
-        spoken = self.songs.similarity[query.songs][:, tracks].toarray() * own
-        spoken += self.columns[query.songs] @ self.features[tracks].T * predicted
-        return votes(query, tracks, np.asarray(spoken, np.float32), self.settings, self.songs.known)
+        itself = self.songs.similarity[query.songs][:, tracks].toarray() * own
+        spoken = itself + self.columns[query.songs] @ self.features[tracks].T * predicted
+        return votes(
+            query, tracks, np.asarray(spoken, np.float32), self.settings, self.songs.known, spoken > 2 * itself
+        )
 
     def state(self) -> State:
         learned = {"features": self.features, "columns": self.columns, "having": self.having}

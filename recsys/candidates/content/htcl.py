@@ -33,7 +33,7 @@ class Htcl:
     """Neighbours in an index of item vectors. Songs without a vector contribute nothing and are never recommended."""
 
     Settings = HtclSettings
-    reason = Reason("sounds and reads like {song}")
+    reason = Reason("sounds {how}like {song}", without_audio="reads {how}like {song}")
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class Imputed:
 
     name = "htcl-imputed"
     Settings = ImputedSettings
-    reason = Reason("it, or what sounds like it, is played together with {song}")
+    reason = Reason("played with {song}", of_likes="resembles songs played with {song}")
 
     def __init__(self, settings: ImputedSettings | None = None, likeness: Likeness | None = None) -> None:
         """likeness: where songs lie; None borrows nothing. Only `fit` needs it."""
@@ -87,9 +87,11 @@ class Imputed:
         heard = np.union1d(tracks, lenders)
         taken = np.zeros((len(tracks), len(heard)), np.float32)
         taken[np.repeat(np.arange(len(tracks)), counts), np.searchsorted(heard, lenders)] = shares
-        taken[np.arange(len(tracks)), np.searchsorted(heard, tracks)] += own[tracks]
-        spoken = at_columns(*rows_of(self.songs.similarity, query.songs), heard, len(self.having)) @ taken.T
-        return votes(query, tracks, spoken / np.float32(self.songs.unit), self.settings, self.songs.known)
+        similar = at_columns(*rows_of(self.songs.similarity, query.songs), heard, len(self.having))
+        itself = similar[:, np.searchsorted(heard, tracks)] * own[tracks]
+        spoken = similar @ taken.T + itself
+        given = np.asarray(spoken / np.float32(self.songs.unit), np.float32)
+        return votes(query, tracks, given, self.settings, self.songs.known, spoken > 2 * itself)
 
     def state(self) -> State:
         alike = {"alike": self.alike.tracks, "cosines": self.alike.cosines, "having": self.having}

@@ -31,7 +31,7 @@ class SameArtist:
 
     name = "same-artist"
     Settings = SameArtistSettings
-    reason = Reason("same artist as {song}")
+    reason = Reason("by the artist of {song}")
 
     def __init__(self, settings: SameArtistSettings | None = None) -> None:
         self.settings = settings or SameArtistSettings()

@@ -28,7 +28,7 @@ class Markov(Transitions):
 
     name = "markov"
     Settings = MarkovSettings
-    reason = Reason("often follows {song}")
+    reason = Reason("played after {song}")
 
     def __init__(self, settings: MarkovSettings | None = None) -> None:
         self.settings = settings or MarkovSettings()

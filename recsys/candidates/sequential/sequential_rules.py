@@ -30,7 +30,7 @@ class SequentialRules(Transitions):
 
     name = "sequential-rules"
     Settings = SequentialRulesSettings
-    reason = Reason("often follows {song}")
+    reason = Reason("played after {song}")
 
     def __init__(self, settings: SequentialRulesSettings | None = None) -> None:
         self.settings = settings or SequentialRulesSettings()

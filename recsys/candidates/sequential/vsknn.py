@@ -32,7 +32,7 @@ class Vsknn(SessionKnn):
 
     name = "vsknn"
     Settings = VsknnSettings
-    reason = Reason("in the same sessions as {song}")
+    reason = Reason("in sessions with {song}")
 
     def __init__(self, settings: VsknnSettings | None = None) -> None:
         self.settings = settings or VsknnSettings()

@@ -43,7 +43,7 @@ class Vstan(SessionKnn):
 
     name = "vstan"
     Settings = VstanSettings
-    reason = Reason("in the same sessions as {song}")
+    reason = Reason("in sessions with {song}")
 
     def __init__(self, settings: VstanSettings | None = None) -> None:
         self.settings = settings or VstanSettings()

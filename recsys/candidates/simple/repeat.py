@@ -41,7 +41,7 @@ class Repeat:
 
     name = "repeat"
     Settings = RepeatSettings
-    reason = Reason("you play it often", about_songs="it is among these songs")
+    reason = Reason("you have played it", about_songs="it is among these songs")
 
     def __init__(self, settings: RepeatSettings | None = None) -> None:
         self.settings = settings or RepeatSettings()

@@ -88,13 +88,13 @@ def around(
     return np.unique(np.concatenate([nearest(stop, each) for stop in stops]))
 
 
-def small_step(vectors: NDArray[np.float32]) -> float:
-    """The `SMALL` quantile of the distances of random pairs of songs; 0 where there are not two."""
+def small_step(vectors: NDArray[np.float32], share: float = SMALL) -> float:
+    """The distance below which so many of the random pairs of songs lie; 0 where there are not two songs."""
     if len(vectors) < 2:
         return 0.0
     one, other = np.random.default_rng(SEED).integers(0, len(vectors), (2, PAIRS))
     apart = one != other
-    return float(np.quantile(1 - (vectors[one[apart]] * vectors[other[apart]]).sum(axis=1), SMALL))
+    return float(np.quantile(1 - (vectors[one[apart]] * vectors[other[apart]]).sum(axis=1), share))
 
 
 def walk(vectors: NDArray[np.float32], songs: int, small: float) -> list[int]:

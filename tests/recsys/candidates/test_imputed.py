@@ -82,6 +82,22 @@ def test_it_names_the_song_that_speaks_for_what_is_borrowed(training: Dataset) -
             assert because == songs(training, f"{block}-00")[0]
 
 
+def test_it_says_whether_a_song_is_spoken_for_itself_or_what_it_is_like(training: Dataset) -> None:
+    source = Imputed(Imputed.Settings(doubt=3.0), Likeness(block_vectors(training))).fit(training)
+    own, borrowing = source._shares
+    query = Query(history=songs(training, "swing-00", "metal-00"))
+    tracks = np.arange(len(training.track_ids), dtype=np.int32)
+    votes = source.votes(query, tracks)
+    similarity = source.songs.similarity[votes.songs].toarray()
+    assert votes.of_likes is not None
+    assert votes.of_likes.any()
+    assert (~votes.of_likes & (votes.values > 0)).any()
+    lent = similarity @ borrowing.toarray().T
+    itself = votes.songs[:, None] == tracks
+    assert (votes.of_likes == (lent > similarity * own) & ~itself)[~np.isclose(lent, similarity * own)].all()
+    assert votes.of_likes[(votes.values > 0) & (source.having == 0) & ~itself].all()
+
+
 def test_neighbours_are_searched_once_for_the_same_question(training: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     likeness, searched = Likeness(block_vectors(training)), []
     search = likeness._search

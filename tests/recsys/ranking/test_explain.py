@@ -17,7 +17,7 @@ from recsys.queries import Query
 from recsys.ranked import Ranked
 from recsys.ranking.explain import Again, Explanation, explain
 from recsys.ranking.fusion import PARTS, FusionSettings, Method, Proposals
-from recsys.ranking.reasons import reason_in_words
+from recsys.ranking.reasons import Known, reason_in_words
 from recsys.recommender import Recommender
 
 TRACKS, QUERIES = 30, 7
@@ -168,6 +168,7 @@ class TestReasons:
                 "title": ["One", "Two", "Slow River", "Wild River"],
                 "artist": ["X", None, "Y", "y"],
                 "genres": [["folk"], None, ["folk", "calm"], None],
+                "audio_path": ["a.flac", "b.flac", "c.flac", None],
             }
         )
         workspace = Workspace(tmp_path_factory.mktemp("songs"))
@@ -175,36 +176,108 @@ class TestReasons:
         return load_dataset(workspace)
 
     @pytest.mark.parametrize(
-        ("explanation", "question", "titled", "words"),
+        ("explanation", "question", "known", "words"),
         [
-            (Explanation(("item-knn", "ials"), 0, "item-knn"), "listener", False, "played together with One by X"),
+            (Explanation(("item-knn", "ials"), 0, "item-knn"), "listener", Known(), "played with One by X"),
             # The largest part cannot name a song; the one that names it says in what way.
-            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "listener", False,
-             "listeners like you play it; often follows One by X"),
-            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "songs", False,
-             "listeners of these songs play it; often follows One by X"),
-            (Explanation(("item-knn", "same-artist"), 0, "same-artist"), "listener", False, "same artist as One by X"),
-            (Explanation(("item-knn",), 1, "item-knn"), "listener", False, "you play it often"),
-            (Explanation(("item-knn",), 1, "item-knn"), "songs", False, "it is among these songs"),
-            (Explanation(("popularity",)), "songs", False, "popular"),
-            (Explanation(("htcl-stage2",)), "songs", True, "fits the title"),
-            (Explanation(("htcl-stage2",)), "songs", False, "fits these songs"),
-            (Explanation(("htcl-stage2",)), "listener", False, "fits what you play"),
+            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "listener", Known(),
+             "listeners like you play it; played after One by X"),
+            (Explanation(("ials", "sequential-rules"), 0, "sequential-rules"), "songs", Known(),
+             "listeners of these songs play it; played after One by X"),
+            (Explanation(("item-knn", "same-artist"), 0, "same-artist"), "listener", Known(),
+             "by the artist of One by X"),
+            (Explanation(("item-knn",), 1, "item-knn"), "listener", Known(9, 1), "you played it lately"),
+            (Explanation(("item-knn",), 1, "item-knn"), "listener", Known(9, 1, 1.5), "you played it yesterday"),
+            (Explanation(("item-knn",), 1, "item-knn"), "listener", Known(9, 4, 0.5),
+             "4 of your last 9 plays, the latest today"),
+            (Explanation(("item-knn",), 0, "item-knn"), "listener", Known(9, 4), "4 of your last 9 plays"),
+            (Explanation(("item-knn",), 0, "item-knn"), "listener", Known(9, 1, 40),
+             "you played it 40 days ago; played with One by X"),
+            (Explanation(("item-knn",), 1, "item-knn"), "listener", Known(), "you have played it"),
+            (Explanation(("item-knn",), 1, "item-knn"), "songs", Known(3, 1, 0), "it is among these songs"),
+            (Explanation(("popularity",)), "songs", Known(), "popular"),
+            (Explanation(("popularity", "item-knn"), 0, "item-knn"), "songs", Known(), "popular; played with One by X"),
+            # Songs of which none alone stands behind the recommendation.
+            (Explanation(("item-knn",), None, "item-knn", most=(0, 2)), "listener", Known(),
+             "played with One and Slow River"),
+            (Explanation(("item-knn",), None, "item-knn", most=(0,)), "listener", Known(), "played with One by X"),
+            (Explanation(("htcl-imputed",), 0, "htcl-imputed"), "listener", Known(), "played with One by X"),
+            (Explanation(("htcl-imputed",), 0, "htcl-imputed", of_likes=True), "listener", Known(),
+             "resembles songs played with One by X"),
+            (Explanation(("htcl-imputed",), 0, "htcl-imputed", of_likes=True), "songs", Known(unplayed=True),
+             "nobody has played it yet; resembles songs played with One by X"),
+            (Explanation(("htcl-stage2",), 0, "htcl-stage2"), "songs", Known(), "sounds much like One by X"),
+            (Explanation(("htcl-stage2",), 2, "htcl-stage2"), "songs", Known(), "sounds like Slow River by Y"),
+            (Explanation(("htcl-stage2",), 3, "htcl-stage2"), "songs", Known(), "reads a little like Wild River by y"),
+            (Explanation(("htcl-stage2",)), "songs", Known(titled=True), "fits the title"),
+            (Explanation(("htcl-stage2",)), "songs", Known(), "fits these songs"),
+            (Explanation(("htcl-stage2",)), "listener", Known(), "fits what you play"),
         ],
     )  # fmt: skip
-    def test_words_say_what_counted(self, dataset, explanation, question, titled, words) -> None:
-        assert reason_in_words(dataset, 1, explanation, question, titled) == words
+    def test_words_say_what_counted(self, dataset, explanation, question, known, words) -> None:
+        how_near = {(1, 0): "much ", (1, 2): "", (1, 3): "a little "}
+        assert reason_in_words(dataset, 1, explanation, question, known, lambda *two: how_near[two]) == words
 
     @pytest.mark.parametrize(
-        ("because", "source", "words"),
+        ("because", "source", "known", "words"),
         [
-            (0, "item-knn", "played together with One by X (folk)"),
-            (3, "item-knn", 'played together with Wild River by y (same artist, "river" in both titles)'),
-            (3, "same-artist", 'same artist as Wild River by y ("river" in both titles)'),
+            (0, "item-knn", Known(), "played with One by X (folk)"),
+            (0, "item-knn", Known(9, by_artist=2), "played with One by X (folk)"),
+            (0, "item-knn", Known(9, by_artist=3), "you play Y (3 of your last 9 plays); played with One by X (folk)"),
+            (3, "item-knn", Known(9, by_artist=1), 'also by Y; played with Wild River ("river" in both titles)'),
+            (3, "same-artist", Known(9, by_artist=1), 'also by Y; like Wild River ("river" in both titles)'),
+            (None, None, Known(9, by_artist=2), "you play Y (2 of your last 9 plays)"),
         ],
     )
-    def test_words_name_what_the_two_songs_share(self, dataset, because, source, words) -> None:
-        assert reason_in_words(dataset, 2, Explanation((source,), because, source), "listener") == words
+    def test_words_name_what_the_two_songs_share(self, dataset, because, source, known, words) -> None:
+        explanation = Explanation(("item-knn", "same-artist"), because, source)
+        assert reason_in_words(dataset, 2, explanation, "listener", known) == words
+
+    def test_an_artist_who_is_played_often_says_more_than_several_songs(self, dataset) -> None:
+        several = Explanation(("item-knn",), None, "item-knn", most=(0, 1))
+        told = [reason_in_words(dataset, 2, several, "songs", Known(9, by_artist=plays)) for plays in (0, 2, 3)]
+        assert told == ["played with One and Two", "by Y like 2 of these songs; played with One and Two",
+                        "by Y like 3 of these songs"]  # fmt: skip
+
+    def test_a_long_title_is_cut(self, dataset) -> None:
+        titles = pl.Series(["Eleven more, " * 4, "Two", "x" * 40, None])
+        long = replace(dataset, tracks=dataset.tracks.with_columns(title=titles))
+        several = Explanation(("item-knn",), None, "item-knn", most=(0, 2))
+        cut = "Eleven more, Eleven more, Eleven more…"
+        assert reason_in_words(long, 1, several, "songs") == f"played with {cut} and {'x' * 40}"
+        assert reason_in_words(long, 1, Explanation(("ease",), 3, "ease"), "songs") == "played with d by y"
+
+
+def test_what_a_query_knows_of_a_song() -> None:
+    artists, played = np.array([4, 4, -1, 5]), np.array([True, True, True, False])
+    query = Query(np.array([0, 1, 2, 0, 2], np.int32), ages_days=np.array([9, 8, 7, 6, 5], np.float32), text="x")
+    assert Known.of(query, 0, artists, played) == Known(5, 2, 6.0, by_artist=3, titled=True)
+    assert Known.of(query, 2, artists, played) == Known(5, 2, 5.0, by_artist=0, titled=True)
+    assert Known.of(after(0), 3, artists, played) == Known(1, unplayed=True)
+    assert Known.of(after(0, 1), 1, artists, played) == Known(2, 1, None, by_artist=2)
+
+
+class Lending:
+    """A source for which song 7 speaks for song 0 itself, and for what is like song 1."""
+
+    def votes(self, query: Query, tracks: np.ndarray) -> Votes:
+        return Votes(np.array([7], np.int32), np.ones((1, len(tracks)), np.float32), tracks[None] == 1)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_who_speaks_for_songs_like_the_recommended_one_is_told_apart(named: bool) -> None:
+    found = {"lending": Ranked.from_rows([(np.array([0, 1], np.int32), np.array([2, 1], np.float32))])}
+    settings = FusionSettings(weights={"lending": 1.0})
+    proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
+
+    def again(rows: Sequence[int], queries: Sequence[Query]) -> list[np.ndarray]:
+        return [np.array([0, 1] if len(query.history) or not named else [5, 0, 1], np.int32) for query in queries]
+
+    ranked = proposals.ranked(settings, 2)
+    explained = explain([after(7)], ranked, proposals, settings, {"lending": Lending()}, again)[0]
+    assert [each.of_likes for each in explained] == [False, True]
+    assert [each.because for each in explained] == [7 if named else None] * 2
+    assert [each.most for each in explained] == [() if named else (7,)] * 2
 
 
 def test_the_only_song_given_is_named(recommender: Recommender) -> None:
