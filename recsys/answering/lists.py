@@ -30,7 +30,7 @@ from recsys.ranking.explain import Explanation, explain
 from recsys.ranking.filters import Caps, SongGroups
 from recsys.ranking.reasons import Question
 from recsys.ranking.recommendation import Naming, Recommendation
-from recsys.ranking.steering.discovery import BITS, BITS_AFTER_SONGS, blended, novelty
+from recsys.ranking.steering.discovery import BITS, BITS_AFTER_SONGS, dialled, novelty
 from recsys.ranking.steering.diversity import Diversity
 from recsys.ranking.steering.path import small_step
 from recsys.search.by_words import WordSearch
@@ -84,10 +84,7 @@ class Lists:
             resembling = self._dislikes.resembling(minus, liked) | (False if resembling is None else resembling)
         luck = wants.number(wants.day, *asker) if wants.is_drawn else None
         diversity = Diversity(wants.diversity, self._vectors) if wants.diversity else None
-        weighed = None
-        if wants.discovery is not None:
-            bits = BITS_AFTER_SONGS if query.user is None else BITS
-            weighed = self._novelty * (bits * wants.discovery)
+        weighed = None if wants.discovery is None else self._novelty * (BITS_AFTER_SONGS * wants.discovery)
         return Asked(query, _caps(wants), later, resembling, luck, diversity, weighed)
 
     def _seeds(self, names: Sequence[str]) -> NDArray[np.int32]:
@@ -210,11 +207,13 @@ class Lists:
         self, users: Sequence[str], k: int, wants: Wishes, dial: float, explained: bool
     ) -> list[list[Recommendation]]:
         """Lists of what listeners have heard and of what they have not, put together by the dial."""
-        heard = self._for_listeners(users, 2 * k + SPARE, replace(wants, heard=True), explained, familiar=True)
-        new = self._for_listeners(users, k, replace(wants, heard=False), explained)
-        caps, results = _caps(wants), []
-        for both in zip(heard, new, strict=True):  # of each listener
-            places = blended(self._rows(both[0]), self._rows(both[1]), dial, k, self._groups, caps)
+        bits, caps, plain, results = self._novelty, _caps(wants), replace(wants, discovery=None), []
+        familiar = self._for_listeners(users, 2 * k + SPARE, replace(plain, heard=True), explained, familiar=True)
+        little_known = replace(plain, heard=False, discovery=BITS / BITS_AFTER_SONGS)
+        new = self._for_listeners(users, 4 * k + SPARE, little_known, explained)
+        for both in zip(familiar, new, strict=True):  # of each listener
+            heard, others = map(self._rows, both)
+            places = dialled(heard, others, dial, k, bits, self._groups, caps)
             songs = [*both[0], *both[1]]
             results.append([replace(songs[at], score=1 - n / len(places)) for n, at in enumerate(places)])
         return results

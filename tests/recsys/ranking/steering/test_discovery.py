@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.errors import UserError
 from recsys.ranking.filters import Caps, SongGroups
 from recsys.ranking.recommendation import Recommendation
-from recsys.ranking.steering.discovery import blended, novelty, turned
+from recsys.ranking.steering.discovery import dialled, novelty, turned
 from recsys.recommender import Recommender
 
 SONGS, K = 40, 10
@@ -37,8 +37,9 @@ def test_turned_up_no_fewer_songs_are_new_and_each_list_is_as_long_as_it_can_be(
     familiar, new = (part[groups.kept(part, caps=caps)] for part in (familiar, new))
     both, shares = np.concatenate([familiar, new]), []
     possible = len(groups.kept(both, caps=caps))
+    bits = np.random.default_rng(int(both.sum())).integers(0, 5, SONGS).astype(np.float64)
     for dial in DIALS:
-        places = blended(familiar, new, dial, K, groups, caps)
+        places = dialled(familiar, new, dial, K, bits, groups, caps)
         assert len(set(places.tolist())) == len(places) == min(K, possible)
         assert sorted(groups.kept(both[places], caps=caps)) == list(range(len(places)))
         kinds = places >= len(familiar)
@@ -48,6 +49,33 @@ def test_turned_up_no_fewer_songs_are_new_and_each_list_is_as_long_as_it_can_be(
     assert shares == sorted(shares)
     assert shares[-1] == min(K, len(new))
     assert shares[0] == 0 or len(familiar) < K
+
+
+@given(worlds(), st.lists(st.integers(0, 6), min_size=SONGS, max_size=SONGS), st.sampled_from([None, 1, 2]))
+def test_turned_up_no_list_is_less_novel_while_new_songs_are_novel_enough(
+    world: tuple[np.ndarray, np.ndarray, SongGroups], plays: list[int], per_artist: int | None
+) -> None:
+    familiar, new, groups = world
+    caps, bits = Caps(per_artist, gives_way=True), novelty(np.array(plays, np.float32))
+    familiar, new = (part[groups.kept(part, caps=caps)] for part in (familiar, new))
+    both, before = np.concatenate([familiar, new]), -np.inf
+    for dial in np.arange(K + 1) / K:
+        places = dialled(familiar, new, dial, K, bits, groups, caps)
+        novel = float(bits[both[places]].sum())
+        if novel < before - 1e-9:
+            left = np.setdiff1d(np.arange(len(familiar), len(both)), places)
+            heard = places[places < len(familiar)]
+            alone = groups.artists[both[left]] < 0 if per_artist else np.ones(len(left), np.bool_)
+            # Whoever would have been novel enough is by an artist of whom the list may hold no more.
+            assert not (bits[both[left[alone]]][:, None] >= bits[both[heard]]).any()
+        before = novel
+
+
+def test_a_heard_song_makes_way_for_a_new_one_that_is_no_less_novel() -> None:
+    apart, bits = np.arange(8, dtype=np.int32), np.array([5, 1, 3, 9, 2, 4, 5, 0], np.float64)
+    groups = SongGroups(np.full(8, -1, np.int32), np.full(8, -1, np.int32), apart)
+    lists = [dialled(apart[:3], apart[3:], dial, 3, bits, groups, Caps()) for dial in (0, 0.34, 0.67, 1)]
+    assert [sorted(places.tolist()) for places in lists] == [[0, 1, 2], [0, 1, 3], [0, 3, 4], [3, 4, 6]]
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=60), st.integers(1, 20), st.integers(0, 99))
@@ -84,6 +112,9 @@ def test_a_list_goes_from_heard_songs_to_new_ones(recommender: Recommender) -> N
     assert (new[0] == 0).all()
     assert (new[-1] == 1).all()
     assert new.mean(axis=1) == pytest.approx(np.floor(np.array(DIALS) * K + 0.5) / K)
+    # Of 60 songs some listeners are left with none that is new and novel enough; of the demo's 1,000 none is.
+    assert (np.diff(bits, axis=0) >= -1e-9).mean() > 0.9
+    assert (np.diff(bits.mean(axis=1)) >= 0).all()
     assert bits[-1].mean() > bits[0].mean()
 
 
