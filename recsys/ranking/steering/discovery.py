@@ -14,7 +14,7 @@ from recsys.queries import NOTHING
 from recsys.ranking.filters import Caps, SongGroups
 
 BITS = 0.25
-"""At 1, a song that half as many play (a bit more novel) may stand 2 ** BITS times as far down in the ranking.
+"""Of songs new to a listener, one that half as many play (a bit more novel) may stand 2 ** BITS times as far down.
 
 Chosen on validation of the demo, where .5 and 1 lose 25 and 65 % of the NDCG for a bit or two more. NDCG@20 on 1,000
 test questions each, before caps (simulated), and the mean bits of a list; heard is what the last 100 plays hold:
