@@ -271,10 +271,10 @@ def test_who_speaks_for_songs_like_the_recommended_one_is_told_apart(named: bool
     proposals = Proposals.gather(found, settings.method, np.zeros(10, np.bool_))
 
     def again(rows: Sequence[int], queries: Sequence[Query]) -> list[np.ndarray]:
-        return [np.array([0, 1] if len(query.history) or not named else [5, 0, 1], np.int32) for query in queries]
+        return [np.array([5, 0, 1] if named else [0, 1], np.int32) for _ in queries]
 
-    ranked = proposals.ranked(settings, 2)
-    explained = explain([after(7)], ranked, proposals, settings, {"lending": Lending()}, again)[0]
+    ranked, before = proposals.ranked(settings, 2), [np.array([0, 1], np.int32)]
+    explained = explain([after(7)], ranked, proposals, settings, {"lending": Lending()}, again, before)[0]
     assert [each.of_likes for each in explained] == [False, True]
     assert [each.because for each in explained] == [7 if named else None] * 2
     assert [each.most for each in explained] == [() if named else (7,)] * 2
