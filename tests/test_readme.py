@@ -26,20 +26,25 @@ def blocks(file: str) -> list[list[str]]:
 
 
 LIBRARY, SERVICE, RESEARCH = blocks("README.md")
-(DATA,), (ENCODERS,), (RECSYS, LIVE), (EVAL,) = (
+(DATA, JOINED), (ENCODERS,), (RECSYS, LIVE), (EVAL,) = (
     blocks(f"{name}/README.md") for name in ("data", "encoders", "recsys", "eval")
 )
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """~/Music, songs.csv and plays.csv, as the commands name them."""
+    """~/Music, ~/Playlists, songs.csv, plays.csv and lastfm.csv, as the commands name them."""
     folder = tmp_path_factory.mktemp("given")
     rng = np.random.default_rng(0)
     (folder / "Music").mkdir()
     for number in range(6):
         tone = np.sin(np.arange(16_000 * 3) * (0.02 + 0.01 * number)) * 0.3
         soundfile.write(folder / "Music" / f"{number:02} Song number {number}.wav", tone.astype(np.float32), 16_000)
+    (folder / "Playlists").mkdir()
+    (folder / "Playlists/mine.m3u").write_text("../Music/03 Song number 3.wav\n../Music/04 Song number 4.wav\n")
+    scrobbles = [f"{1_700_000_000 + 300 * play},,Somebody,,,,Song number {play % 6}," for play in range(60)]
+    header = "uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid"
+    (folder / "lastfm.csv").write_text("\n".join([header, *scrobbles]) + "\n")
     titles = [f"{word} {number}" for number in range(20) for word in ("Calm", "Loud")]
     songs = pl.DataFrame({"track_id": [f"s{row}" for row in range(40)], "track_name": ["One Song", *titles[1:]]})
     songs.write_csv(folder / "songs.csv")
@@ -58,8 +63,8 @@ def run(commands, given: Path, workspace: Path, lines: list[str]) -> list[str]:
     printed = []
     for line in lines:
         _, name, *words = shlex.split(line)
-        words = [word.replace("~/Music", str(given / "Music")) for word in words]
-        words = [str(given / word) if word in ("songs.csv", "plays.csv") else word for word in words]
+        words = [word.replace("~/", f"{given}/") for word in words]
+        words = [str(given / word) if word in ("songs.csv", "plays.csv", "lastfm.csv") else word for word in words]
         words += ["--tracks", "60"] if words == ["demo"] else []
         result = commands.run(MODULES[name], *words, "-w", workspace)
         assert result.code == 0, f"{line}\n{result.err}"
@@ -90,6 +95,12 @@ def test_the_front_page_is_short() -> None:
 
 def test_an_own_library(commands, given: Path, tmp_path: Path) -> None:
     printed = run(commands, given, tmp_path / "workspace", LIBRARY)
+    assert "Song number" in printed[-1]
+
+
+def test_files_joined_with_listening(commands, given: Path, tmp_path: Path) -> None:
+    printed = run(commands, given, tmp_path / "workspace", JOINED)
+    assert "songs matched" in printed[0]
     assert "Song number" in printed[-1]
 
 
