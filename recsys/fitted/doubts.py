@@ -19,6 +19,11 @@ ABOVE_CHANCE = 1.2
 """What HTCL must reach on validation, as a multiple of a random order, on some task."""
 
 
+NEW_SONGS, NEW_PLAYS = 0.2, 0.5
+"""Shares of the catalogue and of the listening that came after the encoder was trained, from which that is said. They are
+a guess: how much a trained encoder loses by them has not been measured."""
+
+
 def doubts(workspace: Workspace) -> list[str]:
     """One sentence each; none where every step learned what it is there for."""
     found = []
@@ -29,6 +34,7 @@ def doubts(workspace: Workspace) -> list[str]:
             found.append(f"stage {number} is untrained: {why}")
     encoder = read_manifest(workspace.encoder("preference"))
     found += _of_vectors(read_manifest(workspace.vectors("preference")), encoder)
+    found += _of_drift(read_manifest(workspace.dataset), encoder)
     words = WordSense.of(encoder)
     if words.learned and words.refused:
         found.append(words.refused)
@@ -42,6 +48,21 @@ def doubts(workspace: Workspace) -> list[str]:
 def vectors_differ(workspace: Workspace) -> bool:
     """Whether songs have vectors of their own, so that nearness in HTCL space says something."""
     return not _of_vectors(read_manifest(workspace.vectors("preference")), None)
+
+
+def _of_drift(dataset: Manifest | None, encoder: Manifest | None) -> list[str]:
+    """What came since the encoder was trained, as far as it says what there was."""
+    then = {} if encoder is None else encoder.facts.get("catalogue", {})
+    now = {} if dataset is None else dataset.facts.get("rows", {})
+    found = []
+    for then_name, name, most in (("songs", "tracks", NEW_SONGS), ("listens", "listens", NEW_PLAYS)):
+        share = 1 - then.get(then_name, 0) / now[name] if now.get(name) and then_name in then else 0.0
+        if share > most:
+            what = {"tracks": "songs", "listens": "plays"}[name]
+            found.append(
+                f"{share:.0%} of the {what} came after the encoder was trained: --retrain would learn from them"
+            )
+    return found
 
 
 def _of_vectors(vectors: Manifest | None, encoder: Manifest | None) -> list[str]:

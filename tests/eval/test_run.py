@@ -241,7 +241,7 @@ class TestWithoutOrder:
         first, second = result.err.strip().splitlines()
         assert first == f"error: {task} needs the order of plays, and that of the dataset (counts) is drawn"
         assert second.strip() == "Take playlist, cold-start, discovery or semantic."
-        assert [path.name for path in drawn.root.iterdir() if path.is_dir()] == ["dataset"]
+        assert {path.name for path in drawn.root.iterdir() if path.is_dir()} == {".work", "dataset", "imports"}
 
     @pytest.mark.usefixtures("listening")
     def test_of_all_tasks_the_others_are_left(self, drawn, capsys):
