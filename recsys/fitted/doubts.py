@@ -20,8 +20,8 @@ ABOVE_CHANCE = 1.2
 
 
 NEW_SONGS, NEW_PLAYS = 0.2, 0.5
-"""Shares of the catalogue and of the listening that came after the encoder was trained, from which that is said. They are
-a guess: how much a trained encoder loses by them has not been measured."""
+"""Shares of the catalogue and of the listening that came after the encoder was trained, from which that is said. They
+are a guess: how much a trained encoder loses by them has not been measured."""
 
 
 def doubts(workspace: Workspace) -> list[str]:
