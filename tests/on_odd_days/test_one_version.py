@@ -10,6 +10,7 @@ import pytest
 from data.errors import UserError
 from data.storage.manifest import read_manifest
 from recsys import Recommender
+from tests.recsys.faults import answering
 
 QUESTIONS = ("sad piano", "calm orchestral", "summer")
 
@@ -22,21 +23,21 @@ def ids(recommender: Recommender, text: str) -> list[str]:
 def test_a_build_that_takes_the_place_of_what_is_open_is_not_seen(copy_of_built: Path, built: Path) -> None:
     opened, before = Recommender.load(copy_of_built), Recommender.load(built)
     for part in ("encoder", "vectors"):  # of the training part: another build of the same data
-        shutil.rmtree(copy_of_built / part)
-        shutil.copytree(built / "tuning" / part, copy_of_built / part)
+        shutil.rmtree(answering(copy_of_built) / part)
+        shutil.copytree(built / "tuning" / part, answering(copy_of_built) / part)
     for question in QUESTIONS:
         assert ids(opened, question) == ids(before, question)
 
 
 def test_what_is_open_needs_its_folder_no_more(copy_of_built: Path, built: Path) -> None:
     opened, before = Recommender.load(copy_of_built), Recommender.load(built)
-    (copy_of_built / "encoder").rename(copy_of_built / "gone")
+    (answering(copy_of_built) / "encoder").rename(copy_of_built / "gone")
     assert ids(opened, "sad piano") == ids(before, "sad piano")
 
 
 def test_an_encoder_that_did_not_make_the_vectors_answers_no_words_but_songs(copy_of_built: Path) -> None:
-    shutil.rmtree(copy_of_built / "encoder")
-    shutil.copytree(copy_of_built / "tuning" / "encoder", copy_of_built / "encoder")
+    shutil.rmtree(answering(copy_of_built) / "encoder")
+    shutil.copytree(copy_of_built / "tuning" / "encoder", answering(copy_of_built) / "encoder")
     opened = Recommender.load(copy_of_built)
     user = opened.dataset.user_ids.names[0]
     assert len(opened.recommend(user, 5)) == 5
@@ -52,7 +53,7 @@ def test_a_relative_path_holds_after_a_change_of_folder(built: Path, monkeypatch
 
 
 def test_what_was_built_before_a_source_was_added_answers_without_it(copy_of_built: Path) -> None:
-    models = copy_of_built / "models"
+    models = answering(copy_of_built) / "models"
     choices = json.loads((models / "choices.json").read_text())
     for task in choices["settings"]:
         del choices["settings"][task]["htcl-imputed"]
@@ -61,7 +62,7 @@ def test_what_was_built_before_a_source_was_added_answers_without_it(copy_of_bui
         choices["fusion"][task]["weights"]["item-knn"] = 1.0
     (models / "choices.json").write_text(json.dumps(choices))
     signed_again(models)
-    shutil.rmtree(copy_of_built / "texts")
+    shutil.rmtree(answering(copy_of_built) / "texts")
     opened = Recommender.load(copy_of_built)
     user = opened.dataset.user_ids.names[0]
     assert len(opened.recommend(user, 5)) == 5
