@@ -121,11 +121,12 @@ def main(
 
 
 def _open(root: Path) -> "Dataset":
-    """The workspace's dataset. Raises UserError where there is none, or no index was built from it."""
+    """The dataset of what answers. Raises UserError where there is none, or no index was built from it."""
     from data.dataset import load_dataset
     from data.storage.workspace import Workspace
+    from recsys.live.versions import live
 
-    space = Workspace(root)
+    space = live(Workspace(root))
     dataset = load_dataset(space)
     if not (space.index / "CURRENT").exists():
         raise UserError(f"no index in {space.index}", f"Run python -m recsys.build_index --workspace {root} first.")

@@ -1,6 +1,7 @@
 """`python -m recsys.recommend` as a person meets it: what goes to stdout, what to stderr, and the exit code."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -198,6 +199,7 @@ class TestMistakes:
         self.assert_refused(result, "no dataset in", "data.prepare")
 
     def test_a_dataset_without_an_index(self, commands, copy_of_built):
+        shutil.rmtree(copy_of_built / "live")
         (copy_of_built / "index/CURRENT").unlink()
         result = commands.run("recsys.recommend", "-w", copy_of_built, "--text", "calm")
         self.assert_refused(result, "no index", "recsys.build_index")

@@ -22,6 +22,10 @@ def test_a_dataset_that_was_prepared_anew_darkens_nothing(commands, copy_of_buil
     before = Recommender.load(copy_of_built).search("calm", 5)
     assert commands.run("data.prepare", "demo", "-w", copy_of_built, "--seed", 7, "--replace").code == 0
     assert Recommender.load(copy_of_built).search("calm", 5) == before
+    title = before[0].title
+    assert title is not None
+    asked = commands.run("recsys.recommend", "-w", copy_of_built, "--like", title, "--json")
+    assert asked.code == 0, asked.err
     shutil.rmtree(copy_of_built / "index")
     assert Recommender.load(copy_of_built).search("calm", 5) == before
 
