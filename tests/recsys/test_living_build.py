@@ -1,6 +1,7 @@
 """Songs and listens come and go: encoders and settings stay until somebody asks, and what is new is answered."""
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,6 +38,10 @@ def changed(root: Path, heard: bool = True) -> None:
             tables[name] = table.filter(pl.col("track_id") != GONE)
     facts = read_manifest(root / "dataset").facts  # type: ignore[union-attr]
     save_dataset(Workspace(root), Imported(tables, facts={"simulated": facts["simulated"]}), {"importer": "test"})
+
+
+def encoded(root: Path) -> list[str]:
+    return pl.read_parquet(answering(root) / "vectors/preference/item-ids.parquet")["track_id"].to_list()
 
 
 def trained(root: Path) -> dict[str, Manifest | None]:
@@ -78,6 +83,21 @@ def test_while_it_is_built_the_old_songs_answer(commands, grown, moment):
     assert GONE in Recommender.load(grown).dataset.track_ids.names
     assert commands.run("recsys.build_index", "-w", grown).code == 0
     assert GONE not in Recommender.load(grown).dataset.track_ids.names
+
+
+@pytest.mark.parametrize("imports", [True, False], ids=["as prepared now", "prepared before there were imports"])
+def test_a_takedown_outlives_every_build_until_it_is_taken_back(commands, copy_of_built, imports):
+    root = copy_of_built
+    if not imports:
+        shutil.rmtree(root / "imports")
+    assert commands.run("data.events", "remove", GONE, "--reason", "rights", "-w", root).code == 0
+    for _ in range(2):
+        assert commands.run("recsys.build_index", "-w", root).code == 0
+        assert GONE not in Recommender.load(root).dataset.track_ids.names
+        assert GONE not in encoded(root)
+    assert commands.run("data.events", "restore", GONE, "-w", root).code == 0
+    assert commands.run("recsys.build_index", "-w", root).code == 0
+    assert GONE in Recommender.load(root).dataset.track_ids.names
 
 
 def test_training_again_is_asked_for(commands, grown):
