@@ -21,8 +21,8 @@ ABOVE_CHANCE = 1.2
 
 NEW_SONGS, NEW_PLAYS = 0.2, 0.5
 """Shares of the catalogue and of the listening that came after the encoder was trained, from which that is said. On the
-demo (simulated) an encoder that missed the last 26 days before the test, 111 of 1,000 songs and a tenth of the plays, cost
-the answers nothing that is shown (next song -0.0006 +- 0.0026 NDCG@100, discovery +0.0027 +- 0.0035)."""
+demo (simulated) an encoder that missed the last 26 days before the test, 111 of 1,000 songs and a tenth of the plays,
+cost the answers nothing that is shown (next song -0.0006 +- 0.0026 NDCG@100, discovery +0.0027 +- 0.0035)."""
 
 
 def doubts(workspace: Workspace) -> list[str]:
