@@ -100,6 +100,17 @@ def test_a_takedown_outlives_every_build_until_it_is_taken_back(commands, copy_o
     assert GONE in Recommender.load(root).dataset.track_ids.names
 
 
+def test_who_is_open_goes_on_and_opens_the_newest_when_asked(commands, copy_of_built):
+    opened = Recommender.load(copy_of_built)
+    assert opened.newest() is opened
+    changed(copy_of_built)
+    assert opened.newest() is opened
+    assert commands.run("recsys.build_index", "-w", copy_of_built).code == 0
+    newest = opened.newest()
+    assert (GONE in opened.dataset.track_ids.names, GONE in newest.dataset.track_ids.names) == (True, False)
+    assert newest.newest() is newest
+
+
 def test_training_again_is_asked_for(commands, grown):
     before = trained(grown)
     assert commands.run("recsys.build_index", "-w", grown, "--retrain").code == 0
