@@ -26,7 +26,7 @@ def blocks(file: str) -> list[list[str]]:
 
 
 LIBRARY, SERVICE, RESEARCH = blocks("README.md")
-(DATA, JOINED), (ENCODERS,), (RECSYS, LIVE), (EVAL,) = (
+(DATA, JOINED), (ENCODERS,), (RECSYS, LIVE, AGAIN), (EVAL,) = (
     blocks(f"{name}/README.md") for name in ("data", "encoders", "recsys", "eval")
 )
 
@@ -109,6 +109,9 @@ def test_the_chapters_on_own_tables(commands, given: Path, service: Path, tmp_pa
     run(commands, given, tmp_path / "other", DATA[1:])
     run(commands, given, service, RECSYS)
     run(commands, given, service, LIVE)
+    told, built = run(commands, given, service, AGAIN)
+    assert "encoder     stays" in told
+    assert "settings    stay" in built
     run(commands, given, tmp_path / "workspace", ENCODERS)
 
 
