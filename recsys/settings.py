@@ -21,11 +21,11 @@ class TuningSettings(BaseModel):
     "Settings tried for each source, ours and baselines alike; its defaults are the first."
     queries: PositiveInt = 400
     "Validation queries of each task that a trial is measured on."
-    minutes: PositiveFloat = 12.0
+    minutes: PositiveFloat = 20.0
     """For choosing settings, fusions and rankers together, and for the trials of an evaluation's baselines. Trials have
     six tenths, of which each source in turn gets an equal part of what is left; its defaults are always tried. Fusions
-    and rankers ask as many queries as the rest has room for. The demo takes about half of it on two cores, so that what
-    is chosen there depends on no clock; a million songs with ten million plays are built in half an hour with it."""
+    and rankers ask as many queries as the rest has room for. The demo took 5.4 minutes of it on two busy cores, so that
+    what is chosen there depends on no clock."""
     fusion_queries: PositiveInt = 2000
     """Queries that a fusion is chosen on. More than for settings, because a fusion has more weights than a source has
     settings, and each source is ranked only once: what was tuned on 400 lost most of its gain on other validation

@@ -14,7 +14,7 @@ def test_it_grows_with_songs_plays_and_the_minutes_of_tuning():
     base = minutes_of_first_build(1_000_000, 10_000_000, TuningSettings())
     assert base > minutes_of_first_build(900_000, 10_000_000, TuningSettings())
     assert base > minutes_of_first_build(1_000_000, 9_000_000, TuningSettings())
-    assert minutes_of_first_build(1_000_000, 10_000_000, TuningSettings(minutes=20)) == base + 8
+    assert minutes_of_first_build(1_000_000, 10_000_000, TuningSettings(minutes=28)) == base + 8
 
 
 def test_where_it_is_long_it_is_said_with_the_sizes(fixed_world):

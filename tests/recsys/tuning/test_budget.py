@@ -101,7 +101,7 @@ def test_the_defaults_are_always_tried_and_fewer_trials_are_the_first_of_more():
 
 def test_who_ended_early_is_named():
     choices = Choices(trials={"random": 1, "bpr": 3, "ease": 16})
-    assert trials_in_words(choices) == ("3 sources, 20 trials; the 12 minutes of [tuning] ended early those of bpr 3")
+    assert trials_in_words(choices) == ("3 sources, 20 trials; the 20 minutes of [tuning] ended early those of bpr 3")
     choices.trials["bpr"] = 16
     assert trials_in_words(choices) == "3 sources, 33 trials"
 
