@@ -24,8 +24,8 @@ def test_drift_is_said_from_a_fifth_of_the_songs_and_half_of_the_plays_on(tmp_pa
 
 def test_an_encoder_that_does_not_say_what_there_was_is_not_doubted(tmp_path):
     space = Workspace(tmp_path)
-    with publishing(space.encoder("preference"), "encoder-preference"):
-        pass
+    with publishing(space.encoder("preference"), "encoder-preference") as draft:
+        draft.facts |= {"tokens": 100}
     with publishing(space.dataset, "dataset") as draft:
         draft.facts |= {"rows": {"tracks": 100, "listens": 1000}}
     assert not [doubt for doubt in doubts(space) if "--retrain" in doubt]
